@@ -1,0 +1,26 @@
+# make run   train the default model, export it, judge and time the exports
+# make test  run the tests
+# make lint  check style
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test lint
+
+run: .venv/installed-all
+	$(BIN)/python -m mnist_edge.train
+	$(BIN)/python -m export
+	$(BIN)/python -m benchmarks --min-accuracy 0.98
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.venv/installed-%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[$*]'
+	touch $@

@@ -1,0 +1,1 @@
+"""Judge a bundle: is each artefact right, and how fast is it? `python -m benchmarks`."""

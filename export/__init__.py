@@ -1,0 +1,1 @@
+"""Export a bundle's Keras model to TFLite and ONNX: `python -m export [BUNDLE]`."""

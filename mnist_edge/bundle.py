@@ -1,0 +1,103 @@
+"""The bundle: one folder a model, the only thing that one stage hands to the next.
+
+Names, hashes and writing are here, so that no file of a bundle is ever half-written:
+a file is written beside its final name and moved into place when it is whole.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from mnist_edge.cli import InputError
+
+ARTIFACTS = Path("artifacts")
+MODEL = "model.keras"
+TRAIN = "train.json"
+HISTORY = "history.csv"
+REFERENCE = "reference.npz"
+MANIFEST = "manifest.json"
+BENCHMARK_JSON = "benchmark.json"
+BENCHMARK_MARKDOWN = "benchmark.md"
+
+# The records that vouch for other files by hash; moved into place after them.
+_VOUCHERS = (TRAIN, MANIFEST)
+
+
+def sha256_file(path):
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_array(array):
+    """SHA-256 of a NumPy array's elements in C order, as 64 hexadecimal digits."""
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def staged(folder):
+    """Writes files into `folder` all together, or not at all.
+
+    Yields a new folder beside the final files. When the block ends, each file in it is
+    flushed to the disk and moved over its namesake in `folder`, the records that hold
+    the others' hashes last. When the block raises, `folder` is as it was.
+
+    Args:
+        folder: Where the files are to stand; made where it is missing.
+
+    Yields:
+        `pathlib.Path` of the staging folder.
+    """
+    folder = Path(folder)
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=".staged-", dir=folder))
+    try:
+        yield stage
+        files = sorted(stage.iterdir(), key=lambda path: (path.name in _VOUCHERS, path.name))
+        for path in files:
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+        for path in files:
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
+def write_json(path, document):
+    """Writes `document` as indented JSON with a final newline."""
+    Path(path).write_text(json.dumps(document, indent=2) + "\n")
+
+
+def read_json(path, keys, remedy):
+    """Reads a JSON object.
+
+    Args:
+        path: The file.
+        keys: What it must hold.
+        remedy: What to do where it is missing or damaged; ends the error's line.
+
+    Raises:
+        InputError: The file is missing or holds something else.
+    """
+    try:
+        document = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} is required and does not exist. {remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{path} must be JSON. Got: {error}. {remedy}") from error
+    if not isinstance(document, dict):
+        raise InputError(
+            f"{path} must hold a JSON object. Got: {type(document).__name__}. {remedy}"
+        )
+    missing = [key for key in keys if key not in document]
+    if missing:
+        raise InputError(f"{path} must hold {', '.join(missing)} and does not. {remedy}")
+    return document

@@ -1,0 +1,125 @@
+"""What every command shares: settings to flags, errors to one line, a quiet start.
+
+Standard library only at import, so that a command's `--help` and its usage errors
+answer at once and the benchmarks can use it on a device without Keras.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import os
+import sys
+import tempfile
+import types
+import typing
+
+OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class InputError(ValueError):
+    """Bad usage or bad input: what was required, what came, what to do, in one line."""
+
+
+def setting(default, help, **argparse_options):
+    """A dataclass field that `settings_parser` turns into a flag.
+
+    Args:
+        default: The setting's default; the flag's help shows it.
+        help: The flag's help, without the default.
+        **argparse_options: More for `add_argument`, `choices` or `metavar` say.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
+
+
+def settings_parser(settings_class, description, positional=()):
+    """Builds a parser from a settings dataclass, the one place that holds the defaults.
+
+    Args:
+        settings_class: A frozen dataclass whose fields were made by `setting`.
+        description: The command's description.
+        positional: Names of the fields that are optional positional arguments.
+
+    Returns:
+        An `argparse.ArgumentParser` whose namespace has one attribute a field.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for field in dataclasses.fields(settings_class):
+        options = dict(field.metadata)
+        if field.default is not None:
+            shown = field.default
+            if isinstance(shown, tuple):
+                shown = " ".join(map(str, shown))
+            options["help"] += f" (default: {shown})"
+        if field.type is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options.setdefault("type", _scalar_type(field.type))
+        if field.name in positional:
+            options.setdefault("nargs", "?")
+            parser.add_argument(field.name, default=field.default, **options)
+        else:
+            flag = "--" + field.name.replace("_", "-")
+            parser.add_argument(flag, default=field.default, **options)
+    return parser
+
+
+def parse_settings(settings_class, description, argv, positional=()):
+    """Parses `argv` into an instance of `settings_class`; see `settings_parser`."""
+    namespace = settings_parser(settings_class, description, positional).parse_args(argv)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in vars(namespace).items()}
+    return settings_class(**values)
+
+
+def _scalar_type(annotation):
+    """The type that reads one word: `int | None` -> int, `tuple[str, ...]` -> str."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is tuple:
+        return typing.get_args(annotation)[0]
+    return annotation
+
+
+def command(main):
+    """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
+
+    `InputError` and the operating system's errors (a full disk, a folder that can't be
+    written) become one line on standard error and status 2; Ctrl-C becomes 130.
+    """
+
+    @functools.wraps(main)
+    def guarded(argv=None):
+        try:
+            return main(argv)
+        except (InputError, OSError) as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+    return guarded
+
+
+@contextlib.contextmanager
+def native_logs_held():
+    """Holds back what native code writes to standard error; shows it if the block fails.
+
+    TensorFlow logs several lines at start and dozens a conversion, whatever its log
+    level is set to; none helps where all goes well.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        saved = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

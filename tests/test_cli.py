@@ -1,0 +1,80 @@
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from mnist_edge import cli
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    folder: Path = cli.setting(Path("here"), "a folder")
+    count: int = cli.setting(3, "a number")
+    limit: float | None = cli.setting(None, "a limit")
+    names: tuple[str, ...] = cli.setting(("a", "b"), "names", nargs="+")
+    loud: bool = cli.setting(False, "noise")
+
+
+def parse(*argv):
+    return cli.parse_settings(Settings, "", argv, positional=["folder"])
+
+
+def test_defaults_come_from_the_dataclass():
+    assert parse() == Settings()
+
+
+def test_flags_override_them():
+    assert parse("there", "--count", "4", "--limit", "0.5", "--names", "c", "--loud") == Settings(
+        Path("there"), 4, 0.5, ("c",), True
+    )
+
+
+def test_help_shows_every_default(capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse("--help")
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for default in ("here", "3", "a b", "False"):
+        assert f"(default: {default})" in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (cli.InputError("x must be\n1"), 2, "error: x must be 1\n"),
+        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_expected_errors_become_one_line_and_a_status(capsys, error, status, line):
+    @cli.command
+    def main(argv=None):
+        raise error
+
+    assert main() == status
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_is_not_hidden():
+    @cli.command
+    def main(argv=None):
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        main()
+
+
+def test_native_logs_are_dropped_when_all_is_well_and_shown_when_not(capfd):
+    with cli.native_logs_held():
+        os.write(2, b"chatter")
+    assert capfd.readouterr().err == ""
+
+    def fail():
+        with cli.native_logs_held():
+            os.write(2, b"cause")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert capfd.readouterr().err == "cause"

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from mnist_edge import data
+from mnist_edge.cli import InputError
+
+
+def save(path, **changes):
+    arrays = {
+        "x_train": np.zeros((12, 28, 28), np.uint8),
+        "y_train": np.arange(12) % 3,
+        "x_test": np.zeros((3, 28, 28), np.uint8),
+        "y_test": np.arange(3),
+    }
+    arrays |= changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return str(path)
+
+
+def test_packaged_mnist_is_whole():
+    mnist = data.load()
+    assert mnist.x_train.shape == (60_000, 28, 28)
+    assert mnist.x_test.shape == (10_000, 28, 28)
+    assert mnist.classes == 10
+    assert np.bincount(mnist.y_test).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip
+
+
+def test_packaged_mnist_with_one_changed_pixel_is_refused(tmp_path, monkeypatch):
+    mnist = data.load()
+    arrays = {name: getattr(mnist, name).copy() for name in ("x_train", "y_train", "x_test")}
+    arrays["x_test"][0, 0, 0] ^= 1
+    changed = tmp_path / "mnist.npz"
+    np.savez(changed, **arrays, y_test=mnist.y_test)
+    monkeypatch.setattr(data, "_MNIST_FILE", changed)
+    with pytest.raises(InputError, match=r"x_test must have SHA-256 6d87.* Restore the file"):
+        data.load()
+
+
+def test_damaged_packaged_mnist_is_refused_in_one_line(tmp_path, monkeypatch):
+    whole = data._MNIST_FILE.read_bytes()
+    damaged = tmp_path / "mnist.npz"
+    monkeypatch.setattr(data, "_MNIST_FILE", damaged)
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for content in (b"", whole[: len(whole) // 2], bytes(flipped), b"<html>not found</html>"):
+        damaged.write_bytes(content)
+        with pytest.raises(InputError, match=r"mnist\.npz must be a whole \.npz") as caught:
+            data.load()
+        assert "\n" not in str(caught.value)
+
+
+def test_npz_in_the_layout_of_keras_is_loaded(tmp_path):
+    loaded = data.load(save(tmp_path / "three.npz"))
+    assert loaded.classes == 3
+    assert loaded.y_train.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_test": None}, "must hold x_test"),
+        ({"x_train": np.zeros((12, 28, 28), np.float32)}, "x_train must be uint8"),
+        ({"x_train": np.zeros((12, 784), np.uint8)}, "x_train must be uint8"),
+        ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
+        ({"y_test": np.array([0, 1, -1])}, "y_test must be 0 to 255"),
+        ({"y_test": np.array([0, 1, None])}, "must be a whole .npz"),  # needs pickle
+    ],
+)
+def test_npz_of_another_kind_is_refused_with_what_was_required(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        data.load(save(tmp_path / "wrong.npz", **changes))
+
+
+def test_missing_file_is_refused():
+    with pytest.raises(InputError, match="no-such must be a file and is not"):
+        data.load("no-such")
+
+
+def test_split_is_disjoint_and_complete_and_follows_the_seed():
+    train, validation = data.split_indices(60_000, seed=0)
+    assert (len(train), len(validation)) == (55_000, 5_000)
+    assert len(np.union1d(train, validation)) == 60_000
+    assert np.array_equal(train, data.split_indices(60_000, seed=0)[0])
+    assert not np.array_equal(train, data.split_indices(60_000, seed=1)[0])
+
+
+def test_pixels_keep_their_range():
+    pixels = data.as_pixels(np.array([[[0, 255]]], np.uint8))
+    assert pixels.dtype == np.float32
+    assert pixels.tolist() == [[[[0.0], [255.0]]]]

@@ -1,0 +1,118 @@
+"""Who imports what: the design's table, and that the test of it can fail."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STDLIB = sys.stdlib_module_names
+RUNTIMES = {"keras", "ai_edge_litert", "onnxruntime"}
+EXPORTERS = {"keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert", "numpy"}
+LEAN = ("__init__", "bundle", "cli", "data")
+
+# (what the row is about, which modules, what they may import)
+TABLE = [
+    (
+        "mnist_edge, lean",
+        lambda folder, stem: folder == "mnist_edge" and stem in LEAN,
+        {"numpy", "mnist_edge"},
+    ),
+    (
+        "mnist_edge, the rest",
+        lambda folder, stem: folder == "mnist_edge" and stem not in LEAN,
+        {"numpy", "keras", "mnist_edge"},
+    ),
+    ("export", lambda folder, stem: folder == "export", EXPORTERS | {"mnist_edge", "export"}),
+    (
+        "benchmarks",
+        lambda folder, stem: folder == "benchmarks" and stem != "runtimes",
+        {"numpy", "mnist_edge", "benchmarks"},
+    ),
+    (
+        "benchmarks/runtimes.py",
+        lambda folder, stem: (folder, stem) == ("benchmarks", "runtimes"),
+        {"numpy", "mnist_edge", "benchmarks"} | RUNTIMES,
+    ),
+]
+
+
+def imported(tree):
+    """Yields `(package, function)`: what is imported, and in which function, if in one."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        inside = [f.name for f in functions if f.lineno <= node.lineno <= f.end_lineno]
+        for name in names:
+            yield name.split(".")[0], inside[-1] if inside else None
+
+
+def violations(root):
+    found = []
+    for folder in ("mnist_edge", "export", "benchmarks"):
+        for path in sorted((root / folder).glob("*.py")):
+            where = f"{folder}/{path.name}"
+            (allowed,) = [may for _, covers, may in TABLE if covers(folder, path.stem)]
+            opened = {}
+            for package, function in imported(ast.parse(path.read_text())):
+                if package in STDLIB:
+                    continue
+                if package not in allowed:
+                    found.append(f"{where} imports {package}")
+                if folder == "benchmarks" and package in RUNTIMES:
+                    opened.setdefault(function, set()).add(package)
+                if package in (EXPORTERS - {"numpy"}) and function is None:
+                    found.append(f"{where} imports {package} outside a function")
+            found += [
+                f"{where} imports {len(packages)} runtimes in one function"
+                for packages in opened.values()
+                if len(packages) > 1
+            ]
+    return found
+
+
+def test_every_module_imports_what_the_design_allows():
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "message"),
+    [
+        ("mnist_edge/data.py", "import keras", "imports keras"),
+        ("mnist_edge/train.py", "def f():\n import tensorflow.nn", "imports tensorflow"),
+        ("mnist_edge/train.py", "from export import variants", "imports export"),
+        ("mnist_edge/train.py", "import keras", "imports keras outside a function"),
+        ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
+        ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
+        ("benchmarks/judge.py", "from export.variants import VARIANTS", "imports export"),
+        (
+            "benchmarks/runtimes.py",
+            "def f():\n import keras\n import onnxruntime",
+            "imports 2 runtimes in one function",
+        ),
+    ],
+)
+def test_the_import_test_can_fail(tmp_path, where, code, message):
+    for folder in ("mnist_edge", "export", "benchmarks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / where).write_text(code)
+    assert any(message in line for line in violations(tmp_path))
+
+
+def test_help_and_benchmarks_start_without_keras_or_any_runtime():
+    program = (
+        "import sys, benchmarks.__main__, export.__main__, mnist_edge.train\n"
+        "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert') "
+        "if m in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,65 @@
+"""The README's file tree and the pinned versions are true."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+
+
+def tree():
+    """Paths that the README's file tree names."""
+    block = (ROOT / "README.md").read_text().split("## The code")[1]
+    folder, paths = None, set()
+    for indent, name in re.findall(r"^    (  )?(\S+)(?:  +\S|$)", block, flags=re.MULTILINE):
+        if name.endswith("/"):
+            folder = name
+        paths.add((folder if indent else "") + name)
+    return paths
+
+
+def test_the_readmes_tree_names_files_that_exist():
+    assert [path for path in tree() if not (ROOT / path).exists()] == []
+
+
+def test_the_readmes_tree_names_every_module():
+    modules = {
+        str(path.relative_to(ROOT))
+        for folder in ("mnist_edge", "export", "benchmarks")
+        for path in (ROOT / folder).glob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert sorted(modules - tree()) == []
+
+
+def required(name, extras=("",)):
+    """Names and versions of the installed packages that `name` needs, at any depth."""
+    found, waiting = set(), [(name, tuple(extras))]
+    seen = set()
+    while waiting:
+        package, wanted = waiting.pop()
+        for text in metadata.requires(package) or ():
+            need = Requirement(text)
+            if need.marker and not any(need.marker.evaluate({"extra": e}) for e in ("", *wanted)):
+                continue
+            next_one = (canonicalize_name(need.name), tuple(sorted(need.extras)))
+            if next_one not in seen:
+                seen.add(next_one)
+                waiting.append(next_one)
+                found.add((next_one[0], metadata.version(need.name)))
+    return found
+
+
+def test_every_package_that_is_installed_is_pinned_at_its_version():
+    pins = re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    needed = required("mnist-edge", ["dev"]) - {("mnist-edge", metadata.version("mnist-edge"))}
+    assert len(needed) > 30
+    assert sorted(needed - set(pins)) == []
+
+
+def test_constraints_hold_names_and_versions_alone():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"[\w-]+==[\w.]+( ; [\w.'<>= ]+)?", line), line

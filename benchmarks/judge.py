@@ -72,13 +72,13 @@ def judge(settings):
     manifest = bundle.read_json(
         settings.bundle / bundle.MANIFEST, ("model", "data", "reference", "artifacts"), remedy
     )
-    dataset = _load_test_set(manifest)
-    reference = _load_reference(settings.bundle, manifest, len(dataset.x_test), remedy)
+    images, labels = _load_test_set(manifest)
+    reference = _load_reference(settings.bundle, manifest, remedy)
     keras_entry = {**manifest["model"], "variant": KERAS_ROW, "precision": "float32"}
     rows, workers = [], {}
     try:
         for entry in (keras_entry, *manifest["artifacts"]):
-            row, worker = _judge_one(settings, entry, dataset, reference)
+            row, worker = _judge_one(settings, entry, images, labels, reference)
             rows.append(row)
             if worker:
                 workers[entry["variant"]] = worker
@@ -98,7 +98,7 @@ def judge(settings):
         "passed": not breaches,
         "breaches": breaches,
         "model": manifest["model"]["name"],
-        "test_count": len(dataset.x_test),
+        "test_count": len(images),
         "limits": dataclasses.asdict(settings.limits),
         "timing": {
             name: getattr(settings, name) for name in ("threads", "rounds", "calls", "warmup")
@@ -109,6 +109,7 @@ def judge(settings):
 
 
 def _load_test_set(manifest):
+    """Test images as the model takes them, and their labels."""
     dataset = data.load(manifest["data"]["source"])
     for name in ("x_test", "y_test"):
         got = bundle.sha256_array(getattr(dataset, name))
@@ -117,10 +118,11 @@ def _load_test_set(manifest):
                 f"{dataset.source}: {name} is not the one that the bundle was exported with "
                 f"(SHA-256 {got[:12]}…). Restore it, or train and export again."
             )
-    return dataset
+    shape = manifest["model"]["input_shape"]
+    return data.as_inputs(dataset.x_test, shape), dataset.y_test
 
 
-def _load_reference(folder, manifest, count, remedy):
+def _load_reference(folder, manifest, remedy):
     path = folder / manifest["reference"]["file"]
     cause = _damage(path, manifest["reference"])
     if cause:
@@ -141,7 +143,7 @@ def _damage(path, entry):
     return "replaced or damaged: its SHA-256 is not the manifest's"
 
 
-def _judge_one(settings, entry, dataset, reference):
+def _judge_one(settings, entry, images, labels, reference):
     """One row, and the worker that is to be timed, None where there is none."""
     path = settings.bundle / entry["file"]
     row = {
@@ -157,7 +159,7 @@ def _judge_one(settings, entry, dataset, reference):
     worker = None
     try:
         worker = Worker(path, settings.threads)
-        probabilities = worker.predict(dataset.x_test)
+        probabilities = worker.predict(images)
     except RuntimeMissing:
         return row | {"status": NOT_INSTALLED}, None
     except WorkerFailed as error:
@@ -166,13 +168,11 @@ def _judge_one(settings, entry, dataset, reference):
         return row | {"status": FAILED, "breaches": [str(error)]}, None
     is_float32 = entry["precision"] == "float32"
     row["runtime"] = worker.runtime
-    row["breaches"] = parity.breaches(
-        probabilities, reference, dataset.y_test, settings.limits, is_float32
-    )
+    row["breaches"] = parity.breaches(probabilities, reference, labels, settings.limits, is_float32)
     if row["breaches"]:
         row["status"] = BREACHED
     if probabilities.shape == reference.shape and np.isfinite(probabilities).all():
-        row |= parity.measure(probabilities, reference, dataset.y_test)
+        row |= parity.measure(probabilities, reference, labels)
     return row, worker
 
 

@@ -44,7 +44,7 @@ class Worker:
         """Probabilities of images.
 
         Args:
-            images: uint8 `[n, height, width]`; kept for `time_calls`.
+            images: float32 `[n, ...]` as the model takes them; kept for `time_calls`.
 
         Returns:
             float32 `[n, classes]`.
@@ -119,7 +119,7 @@ def _open(state, path, threads):
 
 def _predict(state, images):
     opened = state["opened"]
-    state["inputs"] = inputs = opened.encode(images[..., np.newaxis].astype(np.float32))
+    state["inputs"] = inputs = opened.encode(images)
     batch = opened.batch or 500
     outputs = [opened.call(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
     return opened.decode(np.concatenate(outputs))

@@ -13,7 +13,7 @@ class Calibration:
     """Images that show a quantiser the ranges of the activations.
 
     Attributes:
-        images: float32 `[n, height, width, 1]`, 0 to 255.
+        images: float32 `[n, ...]`, as the model takes them.
         seed: The choice's seed.
         indices: int64 `[n]`, into the data set's training images.
     """
@@ -31,11 +31,12 @@ class Calibration:
         }
 
 
-def choose(dataset, split_seed, count, seed):
+def choose(dataset, shape, split_seed, count, seed):
     """Chooses calibration images.
 
     Args:
         dataset: A `mnist_edge.data.Dataset`.
+        shape: What the model takes an example.
         split_seed: The seed that split off the validation images in training.
         count: How many, shared among the classes as evenly as it divides.
         seed: The same seed chooses the same images.
@@ -60,4 +61,4 @@ def choose(dataset, split_seed, count, seed):
             )
         chosen.append(rng.choice(candidates, share, replace=False))
     indices = rng.permutation(np.concatenate(chosen))
-    return Calibration(data.as_pixels(dataset.x_train[indices]), seed, indices)
+    return Calibration(data.as_inputs(dataset.x_train[indices], shape), seed, indices)

@@ -66,10 +66,11 @@ def export(settings, report=print):
     dataset = data.load(trained["data"]["source"])
     split_seed = trained["data"]["split_seed"]
     _, validation_indices = data.split_indices(len(dataset.x_train), split_seed)
-    check_images = data.as_pixels(dataset.x_train[validation_indices[:_CHECK_COUNT]])
+    shape = model.input.shape[1:]
+    check_images = data.as_inputs(dataset.x_train[validation_indices[:_CHECK_COUNT]], shape)
     expected = model.predict(check_images, batch_size=_CHECK_COUNT, verbose=0)
     chosen = calibration.choose(
-        dataset, split_seed, settings.calibration_count, settings.calibration_seed
+        dataset, shape, split_seed, settings.calibration_count, settings.calibration_seed
     )
     entries = []
     with bundle.staged(settings.bundle) as stage:
@@ -95,12 +96,16 @@ def export(settings, report=print):
             entries.append(entry)
             seconds = time.perf_counter() - started
             report(f"{variant.file:<20} {entry['size_bytes'] / 1000:7.1f} kB  {seconds:4.1f} s")
-        probabilities = model.predict(data.as_pixels(dataset.x_test), batch_size=500, verbose=0)
+        probabilities = model.predict(
+            data.as_inputs(dataset.x_test, shape), batch_size=500, verbose=0
+        )
         np.savez_compressed(stage / bundle.REFERENCE, probabilities=probabilities)
         manifest = {
             "schema": 1,
             "model": {
                 "name": trained["model"],
+                "input_shape": list(shape),
+                "classes": model.output.shape[-1],
                 "file": bundle.MODEL,
                 "sha256": model_sha256,
                 "size_bytes": (settings.bundle / bundle.MODEL).stat().st_size,

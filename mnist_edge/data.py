@@ -5,6 +5,7 @@ The packaged MNIST (`mnist.npz`) is the default; any `.npz` in the layout of
 """
 
 import dataclasses
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,7 +35,8 @@ class Dataset:
 
     Attributes:
         source: What was asked for: "mnist" or a path.
-        x_train: uint8 `[n, height, width]`, 0 (paper) to 255 (ink).
+        x_train: Numbers `[n, ...]`; uint8 `[n, height, width]`, 0 (paper) to 255 (ink),
+            is what this project's own models are trained on.
         y_train: uint8 `[n]`, 0 to `classes - 1`.
         x_test: As `x_train`.
         y_test: As `y_train`.
@@ -61,8 +63,8 @@ def load(source=MNIST):
 
     Args:
         source: "mnist" for the packaged set, or the path of an `.npz` with `x_train`
-            and `x_test` (uint8 `[n, height, width]`), `y_train` and `y_test`
-            (integers `[n]`).
+            and `x_test` (finite numbers `[n, ...]`, of one shape an example), `y_train`
+            and `y_test` (integers `[n]`, 0 to 255).
 
     Returns:
         A `Dataset`.
@@ -113,14 +115,17 @@ def _read_npz(path, remedy):
 
 
 def _check(arrays, path, remedy):
+    shape = arrays["x_train"].shape[1:]
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if x.dtype != np.uint8 or x.ndim != 3 or not len(x):
+        if x.dtype.kind not in "uif" or x.ndim < 2 or not x.size or x.shape[1:] != shape:
             raise InputError(
-                f"{path}: x_{split} must be uint8 [n, height, width] with n at least 1. "
-                f"Got: {x.dtype} {list(x.shape)}. {remedy}"
+                f"{path}: x_{split} must be numbers [n, ...] with n at least 1, shaped as "
+                f"x_train. Got: {x.dtype} {list(x.shape)}. {remedy}"
             )
-        if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
+        if not np.isfinite(x).all():
+            raise InputError(f"{path}: x_{split} must be finite. Got: NaN or infinity. {remedy}")
+        if y.dtype.kind not in "ui" or y.shape != x.shape[:1]:
             raise InputError(
                 f"{path}: y_{split} must be integers [{len(x)}]. "
                 f"Got: {y.dtype} {list(y.shape)}. {remedy}"
@@ -147,13 +152,23 @@ def split_indices(count, seed, validation_count=VALIDATION_COUNT):
     return np.sort(shuffled[validation_count:]), np.sort(shuffled[:validation_count])
 
 
-def as_pixels(images):
-    """Images as every model here takes them.
+def as_inputs(examples, shape):
+    """Examples as a model takes them. Nothing is scaled: that is inside the models.
 
     Args:
-        images: uint8 `[n, height, width]`.
+        examples: Numbers `[n, ...]`.
+        shape: What the model takes an example, `(28, 28, 1)` say; the examples have as
+            many elements.
 
     Returns:
-        float32 `[n, height, width, 1]`, still 0 to 255: scaling is inside the models.
+        float32 `[n, *shape]`, the same values in the same order.
+
+    Raises:
+        InputError: The examples have another number of elements.
     """
-    return images[..., np.newaxis].astype(np.float32)
+    if math.prod(examples.shape[1:]) != math.prod(shape):
+        raise InputError(
+            f"the model takes examples of shape {list(shape)}. "
+            f"Got: {list(examples.shape[1:])}. Give the data set that it was trained on by --data."
+        )
+    return examples.reshape(len(examples), *shape).astype(np.float32)

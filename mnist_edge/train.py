@@ -88,26 +88,32 @@ def train(settings):
     started = time.perf_counter()
     recipe = settings.recipe
     dataset = data.load(settings.data)
+    if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
+        raise InputError(
+            f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
+            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}."
+        )
     train_indices, validation_indices = data.split_indices(
         len(dataset.x_train), settings.split_seed
     )
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
+    shape = model.input.shape[1:]
     with bundle.staged(settings.folder) as stage:
         trained, history = _fit(
             model,
             recipe,
             settings.seed,
-            data.as_pixels(dataset.x_train[train_indices]),
+            data.as_inputs(dataset.x_train[train_indices], shape),
             dataset.y_train[train_indices],
             (
-                data.as_pixels(dataset.x_train[validation_indices]),
+                data.as_inputs(dataset.x_train[validation_indices], shape),
                 dataset.y_train[validation_indices],
             ),
         )
         training_seconds = time.perf_counter() - started
         test = trained.evaluate(
-            data.as_pixels(dataset.x_test),
+            data.as_inputs(dataset.x_test, shape),
             dataset.y_test,
             batch_size=500,
             verbose=0,

@@ -15,6 +15,8 @@ from export.variants import VARIANTS
 from mnist_edge import bundle, data, models
 from tests.conftest import QUICK
 
+SHAPE = (28, 28, 1)
+
 REFERENCE = np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 50] * 0.6 + 0.1  # 200 images
 LABELS = np.array([0, 1, 2, 3] * 50, np.uint8)
 QUICK_FLAGS = [word for name, value in QUICK.items() for word in (f"--{name}", str(value))]
@@ -95,7 +97,7 @@ def test_figures_of_a_known_case():
 
 @pytest.mark.parametrize("file", [bundle.MODEL, *(v.file for v in VARIANTS.values())])
 def test_every_runtime_computes_the_reference(small, file):
-    images = data.as_pixels(data.load(small.data).x_test[:40])
+    images = data.as_inputs(data.load(small.data).x_test[:40], SHAPE)
     opened = runtimes.open_artifact(small.folder / file, threads=1)
     batch = opened.batch or 40
     inputs = opened.encode(images)

@@ -61,8 +61,10 @@ def test_npz_in_the_layout_of_keras_is_loaded(tmp_path):
     ("changes", "message"),
     [
         ({"x_test": None}, "must hold x_test"),
-        ({"x_train": np.zeros((12, 28, 28), np.float32)}, "x_train must be uint8"),
-        ({"x_train": np.zeros((12, 784), np.uint8)}, "x_train must be uint8"),
+        ({"x_train": np.full((12, 28, 28), "a")}, "x_train must be numbers"),
+        ({"x_train": np.zeros(12)}, "x_train must be numbers"),
+        ({"x_test": np.zeros((3, 28, 27), np.uint8)}, "x_test must be numbers .* shaped as"),
+        ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test must be finite"),
         ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
         ({"y_test": np.array([0, 1, -1])}, "y_test must be 0 to 255"),
         ({"y_test": np.array([0, 1, None])}, "must be a whole .npz"),  # needs pickle
@@ -86,7 +88,13 @@ def test_split_is_disjoint_and_complete_and_follows_the_seed():
     assert not np.array_equal(train, data.split_indices(60_000, seed=1)[0])
 
 
-def test_pixels_keep_their_range():
-    pixels = data.as_pixels(np.array([[[0, 255]]], np.uint8))
-    assert pixels.dtype == np.float32
-    assert pixels.tolist() == [[[[0.0], [255.0]]]]
+def test_inputs_keep_their_values_and_take_the_models_shape():
+    images = np.array([[[0, 255]]], np.uint8)
+    assert data.as_inputs(images, (1, 2, 1)).dtype == np.float32
+    assert data.as_inputs(images, (1, 2, 1)).tolist() == [[[[0.0], [255.0]]]]
+    assert data.as_inputs(images, (2,)).tolist() == [[0.0, 255.0]]
+
+
+def test_inputs_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"takes examples of shape \[3\]. Got: \[1, 2\]"):
+        data.as_inputs(np.zeros((1, 1, 2)), (3,))

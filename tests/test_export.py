@@ -11,6 +11,8 @@ from export.variants import VARIANTS
 from mnist_edge import bundle, data
 from mnist_edge.cli import InputError
 
+SHAPE = (28, 28, 1)
+
 
 def entry(small, variant):
     (found,) = [e for e in small.manifest["artifacts"] if e["variant"] == variant]
@@ -68,7 +70,7 @@ def test_onnx_has_opset_18_or_later(small):
 
 def test_reference_is_the_models_prediction_on_the_test_images(small):
     model = keras.saving.load_model(small.folder / bundle.MODEL)
-    images = data.as_pixels(data.load(small.data).x_test)
+    images = data.as_inputs(data.load(small.data).x_test, SHAPE)
     with np.load(small.folder / bundle.REFERENCE) as reference:
         assert np.allclose(reference["probabilities"], model.predict(images, verbose=0), atol=1e-6)
 
@@ -76,18 +78,18 @@ def test_reference_is_the_models_prediction_on_the_test_images(small):
 def test_calibration_is_balanced_seeded_and_from_the_training_split():
     mnist = data.load()
     train, _ = data.split_indices(60_000, seed=3)
-    chosen = calibration.choose(mnist, split_seed=3, count=103, seed=5)
+    chosen = calibration.choose(mnist, SHAPE, split_seed=3, count=103, seed=5)
     assert np.bincount(mnist.y_train[chosen.indices]).tolist() == [11, 11, 11] + [10] * 7
     assert np.isin(chosen.indices, train).all()
     assert len(set(chosen.indices)) == 103
-    assert chosen.record() == calibration.choose(mnist, 3, 103, seed=5).record()
-    assert chosen.record() != calibration.choose(mnist, 3, 103, seed=6).record()
+    assert chosen.record() == calibration.choose(mnist, SHAPE, 3, 103, seed=5).record()
+    assert chosen.record() != calibration.choose(mnist, SHAPE, 3, 103, seed=6).record()
     assert chosen.images.max() == 255
 
 
 def test_calibration_on_more_images_than_a_class_has_is_refused(small):
     with pytest.raises(InputError, match="Ask for fewer by --calibration-count"):
-        calibration.choose(data.load(small.data), 0, 6000, seed=0)
+        calibration.choose(data.load(small.data), SHAPE, 0, 6000, seed=0)
 
 
 def test_calibration_stands_in_the_manifest_where_it_was_used(small):
@@ -96,7 +98,7 @@ def test_calibration_stands_in_the_manifest_where_it_was_used(small):
 
 
 def test_reopening_a_quantised_artefact_gives_probabilities(small):
-    images = data.as_pixels(data.load(small.data).x_test[:50])
+    images = data.as_inputs(data.load(small.data).x_test[:50], SHAPE)
     probabilities, _, _ = reopen.run(small.folder / "tflite-int8.tflite", images)
     assert probabilities.dtype == np.float32
     assert np.allclose(probabilities.sum(1), 1, atol=0.05)

@@ -14,6 +14,8 @@ from mnist_edge.augment import Affine
 from mnist_edge.cli import InputError
 from mnist_edge.train import TrainSettings, _fit, main, train
 
+SHAPE = (28, 28, 1)
+
 
 def test_a_run_writes_model_record_and_history(small):
     assert {bundle.MODEL, bundle.TRAIN, bundle.HISTORY} <= {p.name for p in small.folder.iterdir()}
@@ -37,7 +39,7 @@ def test_the_record_tells_what_was_trained_on_what(small):
 def test_the_recorded_accuracy_is_the_saved_models(small):
     dataset = data.load(small.data)
     model = keras.saving.load_model(small.folder / bundle.MODEL)
-    choice = model.predict(data.as_pixels(dataset.x_test), verbose=0).argmax(1)
+    choice = model.predict(data.as_inputs(dataset.x_test, SHAPE), verbose=0).argmax(1)
     recorded = small.trained["metrics"]["test_accuracy"]
     assert np.mean(choice == dataset.y_test) == pytest.approx(recorded, abs=1e-6)
     assert recorded > 0.8
@@ -50,8 +52,8 @@ def test_the_saved_model_holds_keras_layers_alone(small):
 
 def test_best_keeps_the_weights_that_validation_prefers(small_data):
     dataset = data.load(small_data)
-    x, y = data.as_pixels(dataset.x_train[:512]), dataset.y_train[:512]
-    held_out = data.as_pixels(dataset.x_train[512:1024]), dataset.y_train[512:1024]
+    x, y = data.as_inputs(dataset.x_train[:512], SHAPE), dataset.y_train[:512]
+    held_out = data.as_inputs(dataset.x_train[512:1024], SHAPE), dataset.y_train[512:1024]
     # A learning rate that ruins the model, in most epochs, after one that did not.
     recipe = models.Recipe(epochs=4, batch_size=64, learning_rate=0.01, keep="best")
     keras.utils.set_random_seed(0)
@@ -97,6 +99,14 @@ def test_bad_usage_is_one_line_and_status_2(capsys, tmp_path, argv, line):
     assert not (tmp_path / "new").exists()
 
 
+def test_images_that_are_not_grey_bytes_are_refused(tmp_path, capsys):
+    path = str(tmp_path / "floats.npz")
+    x, y = np.zeros((12, 28, 28), np.float32), np.zeros(12, int)
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    assert main(["--data", path, "--output", str(tmp_path / "new")]) == 2
+    assert "x_train must be uint8 [n, height, width], 0 to 255" in capsys.readouterr().err
+
+
 def test_command_line_overrides_the_recipe():
     recipe = TrainSettings(model="classic", epochs=3).recipe
     assert (recipe.epochs, recipe.batch_size) == (3, 64)
@@ -132,7 +142,7 @@ def test_augmentation_reaches_training(small_data, monkeypatch):
         lambda *given: seen.append(given) or keras.layers.Identity(),
     )
     dataset = data.load(small_data)
-    x, y = data.as_pixels(dataset.x_train[:64]), dataset.y_train[:64]
+    x, y = data.as_inputs(dataset.x_train[:64], SHAPE), dataset.y_train[:64]
     recipe = models.Recipe(epochs=1, batch_size=32, augment=Affine(rotation=10))
     _fit(models.build("edge"), recipe, 7, x, y, (x, y))
     assert seen == [(Affine(rotation=10), 7)]

@@ -1,30 +1,25 @@
-"""Export a bundle's Keras model to every variant.
+"""Export a Keras classifier to TFLite and ONNX, every variant.
 
     python -m export artifacts/edge
+    python -m export model.keras --data data.npz --output artifacts/mine
 
 writes the `.tflite` and `.onnx` files, `reference.npz` (the Keras model's
-probabilities on the test images) and `manifest.json` beside the model. Each artefact is
-reopened in its runtime and compared with the model first; all are written, or none.
+probabilities on the test images), `golden.npz` (one image a class with what each artefact
+makes of it) and `manifest.json`. Each artefact is audited, reopened in its runtime and
+compared with the model first; all are written, or none.
 """
 
 import sys
 
-from export.exporter import ExportMismatch, ExportSettings, export
-from mnist_edge import backend, cli
+from export import exporter
+from export.settings import ExportSettings
+from mnist_edge import cli
 
 
 @cli.command
 def main(argv=None):
     """Parses `argv`, exports, prints a line an artefact; returns the exit status."""
-    settings = cli.parse_settings(ExportSettings, __doc__, argv, positional=["bundle"])
-    backend.start_keras()
-    try:
-        manifest = export(settings)
-    except ExportMismatch as error:
-        print(f"error: {error} Nothing was written.", file=sys.stderr)
-        return cli.GATE_BREACHED
-    print(f"{len(manifest['artifacts'])} artefacts written: {settings.bundle}")
-    return cli.OK
+    return exporter.run(cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"]))
 
 
 if __name__ == "__main__":

@@ -1,52 +1,31 @@
-"""Export a bundle: convert, reopen, compare, then write every file and the manifest."""
+"""Export a model: make every artefact, then write all files, or none."""
 
-import dataclasses
 import platform
-import time
+import sys
+import tempfile
 import zipfile
-from pathlib import Path
+from importlib.metadata import version
 
 import numpy as np
+import tqdm
 
 import mnist_edge
-from export import calibration, reopen, to_onnx, to_tflite
-from export.variants import VARIANTS
-from mnist_edge import bundle, cli, data, models
-from mnist_edge.cli import InputError, setting
+from export import source as sources
+from export.artifact import Maker
+from export.settings import ExportSettings
+from export.variants import KNOWN, VARIANTS
+from mnist_edge import backend, bundle, cli, data
+from mnist_edge.cli import InputError
 
-_CONVERT = {"tflite": to_tflite.convert, "onnx": to_onnx.convert}
 _PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
-# Enough images to tell a wrong graph from a right one; the benchmarks judge on the
-# whole test set. Validation images, so that the test set chooses nothing.
-_CHECK_COUNT = 500
-_MIN_AGREEMENT = 0.98
 
 
-class ExportMismatch(Exception):
-    """An artefact that computes something else than its model."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """The settings of one export, and every default of the command line."""
-
-    bundle: Path = setting(
-        bundle.ARTIFACTS / models.DEFAULT, "folder that python -m mnist_edge.train wrote"
-    )
-    calibration_count: int = setting(500, "training images that calibrate integer variants")
-    calibration_seed: int = setting(0, "seed of their choice")
-
-    def __post_init__(self):
-        if self.calibration_count < 1:
-            raise InputError(
-                f"--calibration-count must be 1 or more. Got: {self.calibration_count}."
-            )
-        if self.calibration_seed < 0:
-            raise InputError(f"--calibration-seed must be 0 or more. Got: {self.calibration_seed}.")
+class GateBreach(Exception):
+    """Artefacts that are not what they should be; a line each. Nothing was written."""
 
 
 def export(settings, report=print):
-    """Exports every variant of a bundle's model.
+    """Exports a model's variants into a bundle.
 
     Args:
         settings: An `ExportSettings`.
@@ -56,114 +35,198 @@ def export(settings, report=print):
         The manifest, a dict.
 
     Raises:
-        InputError: The bundle is missing, incomplete or damaged.
-        ExportMismatch: An artefact disagrees with the model; nothing is written.
+        InputError: The model or the data can't be used.
+        GateBreach: An artefact is not what it should be; nothing is written.
     """
-    trained = bundle.read_json(
-        settings.bundle / bundle.TRAIN, ("model", "data", "model_sha256"), _retrain(settings.bundle)
-    )
-    model, model_sha256 = _load_model(settings.bundle, trained)
-    dataset = data.load(trained["data"]["source"])
-    split_seed = trained["data"]["split_seed"]
-    _, validation_indices = data.split_indices(len(dataset.x_train), split_seed)
-    shape = model.input.shape[1:]
-    check_images = data.as_inputs(dataset.x_train[validation_indices[:_CHECK_COUNT]], shape)
-    expected = model.predict(check_images, batch_size=_CHECK_COUNT, verbose=0)
-    chosen = calibration.choose(
-        dataset, shape, split_seed, settings.calibration_count, settings.calibration_seed
-    )
-    entries = []
-    with bundle.staged(settings.bundle) as stage:
-        for variant in VARIANTS.values():
-            started = time.perf_counter()
-            path = stage / variant.file
-            with cli.native_logs_held():
-                _CONVERT[variant.format](model, variant, path, chosen)
-                computed, inputs, outputs = reopen.run(path, check_images)
-            _compare(variant, computed, expected)
-            entry = {
-                "variant": variant.name,
-                "format": variant.format,
-                "precision": variant.precision,
-                "file": variant.file,
-                "size_bytes": path.stat().st_size,
-                "sha256": bundle.sha256_file(path),
-                "inputs": [dataclasses.asdict(inputs)],
-                "outputs": [dataclasses.asdict(outputs)],
-                "source_model_sha256": model_sha256,
-                "calibration": chosen.record() if variant.calibrated else None,
-            }
-            entries.append(entry)
-            seconds = time.perf_counter() - started
-            report(f"{variant.file:<20} {entry['size_bytes'] / 1000:7.1f} kB  {seconds:4.1f} s")
-        probabilities = model.predict(
-            data.as_inputs(dataset.x_test, shape), batch_size=500, verbose=0
-        )
-        np.savez_compressed(stage / bundle.REFERENCE, probabilities=probabilities)
-        manifest = {
-            "schema": 1,
-            "model": {
-                "name": trained["model"],
-                "input_shape": list(shape),
-                "classes": model.output.shape[-1],
-                "file": bundle.MODEL,
-                "sha256": model_sha256,
-                "size_bytes": (settings.bundle / bundle.MODEL).stat().st_size,
-            },
-            "data": trained["data"],
-            "reference": {
-                "file": bundle.REFERENCE,
-                "sha256": bundle.sha256_file(stage / bundle.REFERENCE),
-            },
-            "artifacts": entries,
-            "versions": _versions(),
-        }
+    if settings.foreign:
+        source = sources.open_model(settings.source, settings.data)
+    else:
+        source = sources.open_bundle(settings.source, settings.data)
+    golden_images, golden_labels = _golden_images(source)
+    made, rescues, breaches = {}, [], []
+    with bundle.staged(settings.folder) as stage, tempfile.TemporaryDirectory() as work:
+        maker = Maker(source, settings, golden_images, work)
+        shown = cli.visible_stderr()
+        for name in tqdm.tqdm(settings.variants, "variants", leave=False, disable=None, file=shown):
+            one = maker.make(VARIANTS[name])
+            if one.breaches and settings.rescue and one.variant.quantised:
+                report(f"{name} breaches the gate: {'; '.join(one.breaches)}")
+                one, attempts = _rescue(maker, one, report)
+                rescues.append({"variant": name, "given": one.variant.name, "attempts": attempts})
+            breaches += [f"{one.variant.name} {breach}" for breach in one.breaches]
+            if one.variant.name not in made:
+                report(_line(one))
+            made[one.variant.name] = one
+        if breaches:
+            raise GateBreach("\n".join(breaches))
+        for one in made.values():
+            (stage / one.variant.file).write_bytes(one.content)
+        if settings.folder / bundle.MODEL != source.path:
+            sources.copy_model(source, stage)
+        _write_reference(stage, source)
+        kept = _kept(settings.folder, source, made)
+        _write_golden(stage / bundle.GOLDEN, source, golden_images, golden_labels, made, kept)
+        manifest = _manifest(source, stage, made, kept, rescues)
         bundle.write_json(stage / bundle.MANIFEST, manifest)
+    _remove_replaced(settings, made)
     return manifest
 
 
-def _retrain(folder):
-    return f"Run: python -m mnist_edge.train --output {folder}"
+def _remove_replaced(settings, made):
+    """Removes an older file of a variant that was rescued under another name."""
+    for name in set(settings.variants) - set(made):
+        (settings.folder / VARIANTS[name].file).unlink(missing_ok=True)
 
 
-def _load_model(folder, trained):
-    """Loads a bundle's model, after its hash; returns it and the hash."""
-    import keras
+def _golden_images(source):
+    """The first test image of each class, as the model takes it, and their labels."""
+    labels, first = np.unique(source.dataset.y_test, return_index=True)
+    return data.as_inputs(source.dataset.x_test[first], source.shape), labels
 
-    path = folder / bundle.MODEL
-    if not path.is_file():
-        raise InputError(f"{path} is required and does not exist. {_retrain(folder)}")
-    got = bundle.sha256_file(path)
-    if got != trained["model_sha256"]:
-        raise InputError(
-            f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
-            f"instead of {str(trained.get('model_sha256'))[:12]}…. {_retrain(folder)}"
+
+def _rescue(maker, breached, report):
+    """The artefact that passes, or the one that breached; and the attempts' records."""
+    records = []
+    for attempt, made in maker.rescue(breached.variant):
+        passed = bool(made and not made.breaches)
+        records.append(
+            {
+                "step": attempt.step,
+                "variant": made.variant.name if made else None,
+                "agreement": made.agreement if made else None,
+                "passed": passed,
+                "remark": attempt.remark,
+            }
         )
+        outcome = attempt.remark
+        if made:
+            outcome = f"agreement {made.agreement:.1%}, " + ("passed" if passed else "not enough")
+        report(f"  rescue of {breached.variant.name}: {attempt.step}: {outcome}")
+        if passed:
+            return made, records
+    return breached, records
+
+
+def _line(made):
+    size_kb = made.entry["size_bytes"] / 1000
+    state = "ok" if not made.breaches else "BREACH"
+    return (
+        f"{made.variant.file:<26} {size_kb:8.1f} kB  agreement {made.agreement:7.2%}  "
+        f"{made.seconds:5.1f} s  {state}"
+    )
+
+
+def _write_reference(stage, source):
+    inputs = data.as_inputs(source.dataset.x_test, source.shape)
+    np.savez_compressed(stage / bundle.REFERENCE, probabilities=source.predict(inputs))
+
+
+def _write_golden(path, source, images, labels, made, kept):
+    """What a device must compute: `python -m benchmarks.selftest` compares with it."""
+    expected = {one.variant.name: one.golden for one in made.values()}
+    for entry, golden in kept:
+        expected[entry["variant"]] = golden
+    np.savez_compressed(
+        path, images=images, labels=labels, keras=source.predict(images), **expected
+    )
+
+
+def _kept(folder, source, made):
+    """Artefacts of an earlier export that still stand beside those that were made.
+
+    Returns:
+        list of `(entry, golden)`: of the same model and data, whole, and not made anew.
+    """
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True), got
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} can't be loaded. Got: {error}. {_retrain(folder)}") from error
+        old = bundle.read_json(folder / bundle.MANIFEST, ("artifacts", "data", "model"), "")
+        with np.load(folder / bundle.GOLDEN, allow_pickle=False) as archive:
+            golden = dict(archive)
+        if (old["model"]["sha256"], old["data"]) != (source.sha256, source.data_record()):
+            return []
+        return [
+            (entry, golden[entry["variant"]])
+            for entry in old["artifacts"]
+            if entry["variant"] not in made
+            and (folder / entry["file"]).is_file()
+            and bundle.sha256_file(folder / entry["file"]) == entry["sha256"]
+        ]
+    except (InputError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return []  # no earlier export, or none that can be told whole
 
 
-def _compare(variant, computed, expected):
-    if computed.shape != expected.shape or not np.isfinite(computed).all():
-        raise ExportMismatch(
-            f"{variant.name} must give finite probabilities {list(expected.shape)}. "
-            f"Got: {list(computed.shape)}, {np.isfinite(computed).mean():.1%} finite."
-        )
-    agreement = np.mean(computed.argmax(1) == expected.argmax(1))
-    if agreement < _MIN_AGREEMENT:
-        raise ExportMismatch(
-            f"{variant.name} must agree with the Keras model on {_MIN_AGREEMENT:.0%} of "
-            f"{len(expected)} validation images. Got: {agreement:.1%}."
-        )
-
-
-def _versions():
-    from importlib.metadata import version
-
+def _manifest(source, stage, made, kept, rescues):
+    entries = [one.entry for one in made.values()] + [entry for entry, _ in kept]
+    order = list(KNOWN)
     return {
-        "mnist-edge": mnist_edge.__version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
+        "schema": 2,
+        "model": {
+            "name": source.name,
+            "file": bundle.MODEL,
+            "sha256": source.sha256,
+            "size_bytes": source.path.stat().st_size,
+            "input_shape": list(source.shape),
+            "classes": len(source.labels),
+            "softmax_added": source.softmax_added,
+        },
+        "data": source.data_record(),
+        "reference": _file_record(stage / bundle.REFERENCE),
+        "golden": _file_record(stage / bundle.GOLDEN),
+        "artifacts": sorted(entries, key=lambda entry: order.index(entry["variant"])),
+        "rescues": rescues,
+        "versions": {
+            "mnist-edge": mnist_edge.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
     }
+
+
+def _file_record(path):
+    return {"file": path.name, "sha256": bundle.sha256_file(path)}
+
+
+def summary(manifest):
+    """What was exported, a line an artefact and one of heads."""
+    lines = [f"{'artefact':<20} {'kB':>8}  {'in':<8} {'operators'}"]
+    for entry in manifest["artifacts"]:
+        operators = entry["audit"]["operators"]
+        total = sum(operators.values())
+        shares = ", ".join(f"{100 * n / total:.0f} % {kind}" for kind, n in operators.items())
+        lines.append(
+            f"{entry['variant']:<20} {entry['size_bytes'] / 1000:8.1f}  "
+            f"{entry['inputs'][0]['dtype']:<8} {shares}"
+        )
+    return "\n".join(lines)
+
+
+def run(settings):
+    """Exports as a command: prints lines and a table, returns the exit status."""
+    backend.start_keras()
+    try:
+        manifest = export(settings, report=tqdm.tqdm.write)
+    except GateBreach as error:
+        for line in str(error).split("\n"):
+            print(f"error: {line}.", file=sys.stderr)
+        remedy = "" if settings.rescue else " Try --rescue, or leave them out by --variants."
+        print(f"error: nothing was written.{remedy}", file=sys.stderr)
+        return cli.GATE_BREACHED
+    print(f"\n{summary(manifest)}\n\nwritten: {settings.folder}")
+    return cli.OK
+
+
+def main_for(format, description, argv):
+    """The command of one format's script; returns the exit status."""
+    precisions = [v.precision for v in VARIANTS.values() if v.format == format]
+    parser = cli.settings_parser(
+        ExportSettings, description, positional=["source"], without=["variants"]
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=precisions,
+        default=precisions,
+        help=f"which to make (default: {' '.join(precisions)})",
+    )
+    values = vars(parser.parse_args(argv))
+    chosen = tuple(f"{format}-{precision}" for precision in values.pop("precision"))
+    return run(ExportSettings(variants=chosen, **values))

@@ -34,7 +34,7 @@ def run(path, images):
 
     Args:
         path: A `.tflite` or `.onnx` file.
-        images: float32 `[n, height, width, channels]`, 0 to 255.
+        images: float32 `[n, ...]`, as the model takes them.
 
     Returns:
         `(probabilities, inputs, outputs)`: float32 `[n, classes]` and a `Tensor` each.
@@ -51,17 +51,17 @@ def _run_tflite(path, images):
     (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
     inputs = _tflite_tensor(given, signature["inputs"][0])
     outputs = _tflite_tensor(taken, signature["outputs"][0])
-    results = []
-    for image in images:
-        values = image[None]
+
+    def call(values):
         if inputs.scale is not None:
             integers = np.round(values / inputs.scale) + inputs.zero_point
             limits = np.iinfo(inputs.dtype)
             values = integers.clip(limits.min, limits.max).astype(inputs.dtype)
         interpreter.set_tensor(given["index"], values)
         interpreter.invoke()
-        results.append(interpreter.get_tensor(taken["index"])[0])
-    results = np.asarray(results)
+        return interpreter.get_tensor(taken["index"])
+
+    results = _in_batches(call, images, inputs.shape[0])
     if outputs.scale is not None:
         results = (results.astype(np.float32) - outputs.zero_point) * np.float32(outputs.scale)
     return results, inputs, outputs
@@ -84,4 +84,16 @@ def _run_onnx(path, images):
     inputs, outputs = (
         Tensor(value.name, value.shape, _ONNX_DTYPES[value.type]) for value in (given, taken)
     )
-    return session.run(None, {given.name: images})[0], inputs, outputs
+    batch = given.shape[0] if isinstance(given.shape[0], int) else len(images)
+    results = _in_batches(lambda v: session.run(None, {given.name: v})[0], images, batch)
+    return results, inputs, outputs
+
+
+def _in_batches(call, images, batch):
+    """Calls on `batch` images at a time; the last batch is filled up with its last image."""
+    results = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        filled = np.concatenate([part, part[-1:].repeat(batch - len(part), axis=0)])
+        results.append(call(filled)[: len(part)])
+    return np.concatenate(results)

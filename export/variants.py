@@ -13,6 +13,7 @@ class Variant:
         weights: Element type of the weights, NumPy's name.
         activations: Element type between operators.
         io: Element type of input and output; integers carry scale and zero point.
+        mixed: Whether some layers are left in float32.
         summary: What it is for, in a line.
     """
 
@@ -22,6 +23,7 @@ class Variant:
     activations: str
     io: str
     summary: str
+    mixed: bool = False
 
     @property
     def name(self):
@@ -38,12 +40,35 @@ class Variant:
         """Whether conversion needs images to find the activations' ranges."""
         return self.activations != "float32"
 
+    @property
+    def quantised(self):
+        """Whether its weights are integers."""
+        return self.weights.startswith("int")
 
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        Variant("tflite", "float32", "float32", "float32", "float32", "the reference's own bits"),
-        Variant("tflite", "int8", "int8", "int8", "uint8", "all integer, raw bytes in"),
-        Variant("onnx", "float32", "float32", "float32", "float32", "any batch size"),
-    )
-}
+
+def _by_name(*variants):
+    return {variant.name: variant for variant in variants}
+
+
+_F32, _F16, _I8, _U8, _I16 = "float32", "float16", "int8", "uint8", "int16"
+# fmt: off
+VARIANTS = _by_name(
+    #        format    precision      weights activations in, out
+    Variant("tflite", "float32",      _F32,   _F32,   _F32, "the model as trained"),
+    Variant("tflite", "float16",      _F16,   _F32,   _F32, "half the bytes, for GPUs"),
+    Variant("tflite", "dynamic-int8", _I8,    _F32,   _F32, "int8 weights, no calibration"),
+    Variant("tflite", "int8",         _I8,    _I8,    _U8,  "all integer, raw bytes in"),
+    Variant("tflite", "int16x8",      _I8,    _I16,   _F32, "microcontrollers; slow on a CPU"),
+    Variant("onnx",   "float32",      _F32,   _F32,   _F32, "the model as trained"),
+    Variant("onnx",   "dynamic-int8", _I8,    _F32,   _F32, "int8 weights, no calibration"),
+    Variant("onnx",   "int8",         _I8,    _I8,    _F32, "static QDQ, per channel"),
+)
+
+# What `--rescue` may give where an int8 variant breaches the gate.
+RESCUES = _by_name(
+    Variant("tflite", "int8-mixed",   _I8,    _I8,    _F32, "worst layers in float32", mixed=True),
+    Variant("onnx",   "int8-mixed",   _I8,    _I8,    _F32, "worst layers in float32", mixed=True),
+    Variant("onnx",   "int16x8",      _I8,    _I16,   _F32, "16-bit activations"),
+)
+# fmt: on
+KNOWN = VARIANTS | RESCUES

@@ -32,13 +32,14 @@ def setting(default, help, **argparse_options):
     return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
 
 
-def settings_parser(settings_class, description, positional=()):
+def settings_parser(settings_class, description, positional=(), without=()):
     """Builds a parser from a settings dataclass, the one place that holds the defaults.
 
     Args:
         settings_class: A frozen dataclass whose fields were made by `setting`.
         description: The command's description.
         positional: Names of the fields that are optional positional arguments.
+        without: Names of the fields that get no flag.
 
     Returns:
         An `argparse.ArgumentParser` whose namespace has one attribute a field.
@@ -47,6 +48,8 @@ def settings_parser(settings_class, description, positional=()):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for field in dataclasses.fields(settings_class):
+        if field.name in without:
+            continue
         options = dict(field.metadata)
         if field.default is not None:
             shown = field.default
@@ -101,12 +104,19 @@ def command(main):
     return guarded
 
 
+@functools.cache
+def visible_stderr():
+    """Standard error as it was at the first call, for a progress bar within a held block."""
+    return os.fdopen(os.dup(2), "w")
+
+
 @contextlib.contextmanager
 def native_logs_held():
-    """Holds back what native code writes to standard error; shows it if the block fails.
+    """Holds back what is written to standard error; shows it if the block fails.
 
     TensorFlow logs several lines at start and dozens a conversion, whatever its log
-    level is set to; none helps where all goes well.
+    level is set to, and libraries warn of what their users can't change; none helps
+    where all goes well.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
@@ -114,6 +124,8 @@ def native_logs_held():
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except InputError:
+            raise  # its line says all
         except BaseException:
             sys.stderr.flush()
             held.seek(0)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.judge import BenchmarkSettings, judge
-from export.exporter import ExportSettings, export
+from export.exporter import export
+from export.settings import ExportSettings
 from mnist_edge import backend, data
 from mnist_edge.train import TrainSettings, train
 
@@ -50,6 +51,6 @@ def small(small_data, tmp_path_factory):
     backend.start_keras()
     folder = tmp_path_factory.mktemp("artifacts") / "small"
     trained = train(TrainSettings(data=small_data, output=folder, epochs=1, batch_size=32))
-    manifest = export(ExportSettings(bundle=folder, calibration_count=50))
+    manifest = export(ExportSettings(source=folder, calibration_count=50))
     result = judge(BenchmarkSettings(bundle=folder, **QUICK))
     return Small(small_data, folder, trained, manifest, result)

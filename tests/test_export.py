@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -6,10 +9,9 @@ import onnx
 import pytest
 
 from export import __main__ as command
-from export import calibration, exporter, reopen
+from export import artifact, reopen, to_onnx
 from export.variants import VARIANTS
 from mnist_edge import bundle, data
-from mnist_edge.cli import InputError
 
 SHAPE = (28, 28, 1)
 
@@ -75,23 +77,6 @@ def test_reference_is_the_models_prediction_on_the_test_images(small):
         assert np.allclose(reference["probabilities"], model.predict(images, verbose=0), atol=1e-6)
 
 
-def test_calibration_is_balanced_seeded_and_from_the_training_split():
-    mnist = data.load()
-    train, _ = data.split_indices(60_000, seed=3)
-    chosen = calibration.choose(mnist, SHAPE, split_seed=3, count=103, seed=5)
-    assert np.bincount(mnist.y_train[chosen.indices]).tolist() == [11, 11, 11] + [10] * 7
-    assert np.isin(chosen.indices, train).all()
-    assert len(set(chosen.indices)) == 103
-    assert chosen.record() == calibration.choose(mnist, SHAPE, 3, 103, seed=5).record()
-    assert chosen.record() != calibration.choose(mnist, SHAPE, 3, 103, seed=6).record()
-    assert chosen.images.max() == 255
-
-
-def test_calibration_on_more_images_than_a_class_has_is_refused(small):
-    with pytest.raises(InputError, match="Ask for fewer by --calibration-count"):
-        calibration.choose(data.load(small.data), SHAPE, 0, 6000, seed=0)
-
-
 def test_calibration_stands_in_the_manifest_where_it_was_used(small):
     assert entry(small, "tflite-float32")["calibration"] is None
     assert entry(small, "tflite-int8")["calibration"]["count"] == 50
@@ -104,26 +89,174 @@ def test_reopening_a_quantised_artefact_gives_probabilities(small):
     assert np.allclose(probabilities.sum(1), 1, atol=0.05)
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_onnx_graph_is_clean(small):
+    graph = onnx.load(small.folder / "onnx-float32.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert not {"Shape", "Gather", "Cast", "Mul", "BatchNormalization"} & set(kinds)
+    assert len(kinds) == 19
+    assert [value.name for value in graph.input] == ["image"]
+
+
+def test_raw_onnx_export_is_not_clean(small, tmp_path):
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    graph = onnx.load(to_onnx.export_raw(model, None, tmp_path)).graph
+    assert {"Shape", "Gather", "Cast", "Mul"} <= {node.op_type for node in graph.node}
+
+
+def test_batch_can_be_fixed_and_opset_chosen(small, tmp_path):
+    chosen = ["--variants", "tflite-float32", "tflite-int8", "onnx-float32", "onnx-int8"]
+    argv = [str(small.folder), "--output", str(tmp_path), "--batch", "3", "--opset", "21"]
+    assert command.main([*argv, *chosen]) == 0
+    manifest = json.loads((tmp_path / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in manifest["artifacts"]] == chosen[1:]
+    for e in manifest["artifacts"]:
+        assert e["inputs"][0]["shape"][0] == 3
+        assert e["audit"]["batch"] == 3
+    assert manifest["artifacts"][2]["audit"]["opset"] == 21
+
+
+def test_an_opset_that_does_not_exist_is_refused(small, tmp_path, capsys):
+    argv = [str(small.folder), "--output", str(tmp_path / "new"), "--variants", "onnx-float32"]
+    assert command.main([*argv, "--opset", "99"]) == 2
+    assert capsys.readouterr().err.startswith("error: --opset must be 18 to ")
+
+
+def test_one_formats_script_makes_the_precisions_that_are_named(small, tmp_path):
+    assert to_onnx.main([str(small.folder), "--output", str(tmp_path), "--precision", "int8"]) == 0
+    assert {p.name for p in tmp_path.glob("*.onnx")} == {"onnx-int8.onnx"}
+
+
+def test_exporting_some_variants_keeps_the_others_of_the_same_model(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "19"]) == 0
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in manifest["artifacts"]] == list(VARIANTS)
+    with np.load(folder / bundle.GOLDEN) as golden:
+        assert set(VARIANTS) <= set(golden)
+
+
+def test_exporting_some_variants_drops_the_others_of_another_model(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["model"]["sha256"] = "another"
+    bundle.write_json(folder / bundle.MANIFEST, manifest)
+    assert command.main([str(folder), "--variants", "onnx-float32"]) == 0
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in manifest["artifacts"]] == ["onnx-float32"]
+
+
+# Whole or not at all.
+
+
 def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
     small, tmp_path, monkeypatch, capsys
 ):
     folder = small.copy(tmp_path / "bundle")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    convert = exporter._CONVERT["onnx"]
+    before = contents(folder)
+    prepare = to_onnx.prepare
 
-    def convert_another_model(model, *given):
+    def prepare_another_model(model, *given):
         other = keras.models.clone_model(model)
-        other.set_weights([np.roll(w, 1) if w.shape == (10,) else w for w in model.get_weights()])
-        kernel = other.layers[-1].kernel
-        kernel.assign(np.roll(kernel, 1, axis=1))
-        convert(other, *given)
+        other.set_weights(model.get_weights())
+        other.layers[-1].kernel.assign(np.roll(other.layers[-1].kernel, 1, axis=1))
+        return prepare(other, *given)
 
-    monkeypatch.setitem(exporter._CONVERT, "onnx", convert_another_model)
-    assert command.main([str(folder), "--calibration-count", "50"]) == 1
+    monkeypatch.setattr(to_onnx, "prepare", prepare_another_model)
+    assert command.main([str(folder), "--variants", "onnx-float32"]) == 1
     error = capsys.readouterr().err
-    assert "onnx-float32 must agree with the Keras model on 98% of" in error
+    assert "error: onnx-float32 agrees with the Keras model on" in error
+    assert "error: nothing was written" in error
+    assert contents(folder) == before
+
+
+def test_a_file_that_is_not_what_its_name_says_fails_the_export(
+    small, tmp_path, monkeypatch, capsys
+):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    float16 = (folder / "tflite-float16.tflite").read_bytes()
+    monkeypatch.setattr(artifact.to_tflite, "convert", lambda *_: float16)
+    assert command.main([str(folder), "--variants", "tflite-int8"]) == 1
+    assert "error: tflite-int8 takes float32 and gives float32" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def run_in_child(program, *argv):
+    """Runs Python code with `argv` in a process of its own; returns it when it has ended."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, argv)], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("limit", [20_000, 45_000])
+def test_a_full_disk_leaves_the_last_good_bundle(small, tmp_path, limit):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    program = (
+        "import resource, sys; from export.__main__ import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    ended = run_in_child(program, folder)
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert "File too large" in line
+    assert "Traceback" not in ended.stderr
+    assert contents(folder) == before
+
+
+def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    program = (
+        "import os, signal, sys; from export import __main__ as command, exporter; "
+        "exporter._manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "command.main(sys.argv[1:])"
+    )
+    ended = run_in_child(program, folder, "--variants", "onnx-float32", "--opset", "20")
+    assert ended.returncode == -signal.SIGKILL
+    assert {name: data for name, data in files(folder).items() if name in before} == before
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_an_interrupted_export_leaves_the_last_good_bundle(small, tmp_path, monkeypatch, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("export.exporter._manifest", interrupt)
+    assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "20"]) == 130
+    assert contents(folder) == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(small, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    argv = [str(small.folder), "--output", str(tmp_path / "file" / "bundle")]
+    assert command.main([*argv, "--variants", "onnx-float32"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
     assert error.count("\n") == 1
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_two_exports_give_the_same_bytes(small, tmp_path):
+    program = "import sys; from export.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    chosen = ["--variants", "tflite-int8", "onnx-int8", "--calibration-count", "50"]
+    for name in ("one", "two"):
+        ended = run_in_child(program, small.folder, "--output", tmp_path / name, *chosen)
+        assert ended.returncode == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+# Bad bundles.
 
 
 def test_a_model_that_train_did_not_write_is_refused(small, tmp_path, capsys):

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from export.exporter import ExportSettings, export
+from export.exporter import export
+from export.settings import ExportSettings
 from mnist_edge import bundle, data, models
 from mnist_edge.augment import Affine
 from mnist_edge.cli import InputError
@@ -128,7 +129,7 @@ def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accur
     )
     trained = json.loads((folder / bundle.TRAIN).read_text())
     assert trained["versions"]["backend"] == "jax"
-    export(ExportSettings(bundle=folder, calibration_count=50), report=lambda line: None)
+    export(ExportSettings(source=folder, calibration_count=50), report=lambda _: None)
     with np.load(folder / bundle.REFERENCE) as reference:
         choice = reference["probabilities"].argmax(1)
     accuracy = np.mean(choice == data.load(small_data).y_test)

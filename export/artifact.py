@@ -1,0 +1,196 @@
+"""Make one artefact and judge it: convert, contract, audit, forward pass, compare."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+import mnist_edge
+from export import audit, blame, calibration, contract, graph, reopen, rescue, to_onnx, to_tflite
+from mnist_edge import bundle, cli
+
+_FORMATS = {"tflite": to_tflite, "onnx": to_onnx}
+# The benchmarks' gate, here on validation images.
+_MIN_AGREEMENT = 0.98
+_MAX_ACCURACY_DROP = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """An artefact that was made, and what is known of it.
+
+    Attributes:
+        variant: Its `Variant`.
+        content: Its bytes, contract included.
+        entry: What the manifest holds of it, a dict.
+        golden: float32 `[classes, classes]`, its probabilities on the golden images.
+        agreement: Share of the check images on which it agrees with the model.
+        breaches: list of str, why it must not be written; empty where it may.
+        seconds: What it took.
+    """
+
+    variant: object
+    content: bytes
+    entry: dict
+    golden: np.ndarray
+    agreement: float
+    breaches: list
+    seconds: float
+
+
+class Maker:
+    """Makes and judges the artefacts of one model; what they share is made once.
+
+    Args:
+        source: A `source.Source`.
+        settings: An `ExportSettings`.
+        golden_images: float32 `[n, ...]`, one a class.
+        folder: Where the intermediate files go.
+    """
+
+    def __init__(self, source, settings, golden_images, folder):
+        self._source, self._settings = source, settings
+        self._golden_images, self._folder = golden_images, folder
+        self._images, self._labels = source.check_set()
+        self._expected = source.predict(self._images)
+        self._calibration = self._choose(settings.calibration_count)
+        self._prepared = {}
+
+    def make(self, variant):
+        """Makes a variant.
+
+        Args:
+            variant: A `Variant`.
+
+        Returns:
+            A `Made`.
+
+        Raises:
+            InputError: The model can't be converted; the line names the layer.
+        """
+        prepared = self._prepare(variant.format)
+        convert = _FORMATS[variant.format].convert
+        used = self._calibration
+        return self._judge(variant, lambda: convert(prepared, variant, used), used)
+
+    def rescue(self, variant):
+        """Tries to rescue a quantised variant that breached the gate.
+
+        Args:
+            variant: A `Variant`.
+
+        Yields:
+            `(attempt, made)`: a `rescue.Attempt` and the `Made` that it gave, None where
+            the step did not apply. Ends at the first that passes.
+        """
+        attempts = rescue.attempts(
+            variant, self._prepare(variant.format), self._calibration, self._choose, self._error
+        )
+        while True:
+            with cli.native_logs_held():  # the layers are ranked between two attempts
+                attempt = next(attempts, None)
+            if not attempt:
+                return
+            made = None
+            if attempt.variant:
+                made = self._judge(attempt.variant, attempt.make, attempt.calibration)
+            yield attempt, made
+            if made and not made.breaches:
+                return
+
+    def _choose(self, count):
+        source = self._source
+        return calibration.choose(
+            source.dataset, source.shape, source.split_seed, count, self._settings.calibration_seed
+        )
+
+    def _prepare(self, format):
+        if format not in self._prepared:
+            settings, model = self._settings, self._source.model
+            prepare = _FORMATS[format].prepare
+            with cli.native_logs_held(), blame.refusing(model, format, prepare):
+                self._prepared[format] = prepare(
+                    model, settings.batch, settings.opset, self._folder
+                )
+        return self._prepared[format]
+
+    def _judge(self, variant, convert, used):
+        started = time.perf_counter()
+        model, prepare = self._source.model, _FORMATS[variant.format].prepare
+        with cli.native_logs_held(), blame.refusing(model, variant.format, prepare):
+            content = self._with_contract(variant, convert())
+        path = Path(self._folder) / f"judged-{variant.file}"
+        path.write_bytes(content)
+        read = graph.read(path)
+        with cli.native_logs_held():
+            computed, inputs, outputs = reopen.run(path, self._images)
+            golden, _, _ = reopen.run(path, self._golden_images)
+        entry = {
+            "variant": variant.name,
+            "format": variant.format,
+            "precision": variant.precision,
+            "file": variant.file,
+            "size_bytes": len(content),
+            "sha256": bundle.sha256_file(path),
+            "inputs": [dataclasses.asdict(inputs)],
+            "outputs": [dataclasses.asdict(outputs)],
+            "source_model_sha256": self._source.sha256,
+            "calibration": used.record() if variant.calibrated else None,
+            "audit": audit.record(read),
+        }
+        agreement = float(np.mean(computed.argmax(1) == self._expected.argmax(1)))
+        return Made(
+            variant=variant,
+            content=content,
+            entry=entry,
+            golden=golden,
+            agreement=agreement,
+            breaches=audit.findings(read, variant) + self._compare(computed, agreement),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _with_contract(self, variant, content):
+        source = self._source
+        return contract.embed(
+            content,
+            variant.format,
+            {
+                "project": f"mnist-edge {mnist_edge.__version__}",
+                "model": source.name,
+                "source_model_sha256": source.sha256,
+                "variant": variant.name,
+                "input": {
+                    "name": "image",
+                    "shape": list(source.shape),
+                    "layout": "NHWC" if len(source.shape) == 3 else "batch first",
+                    "range": source.input_range,
+                },
+                "output": {"name": "probabilities", "labels": list(source.labels)},
+            },
+        )
+
+    def _compare(self, computed, agreement):
+        """The gate on the check images, list of str."""
+        if not np.isfinite(computed).all():
+            return [f"{np.mean(~np.isfinite(computed)):.1%} of its probabilities are not finite"]
+        found = []
+        if agreement < _MIN_AGREEMENT:
+            found.append(
+                f"agrees with the Keras model on {agreement:.1%} of {len(computed)} validation "
+                f"images, at least {_MIN_AGREEMENT:.0%} required"
+            )
+        right, kept = (np.mean(p.argmax(1) == self._labels) for p in (self._expected, computed))
+        if right - kept > _MAX_ACCURACY_DROP + 1e-9:
+            found.append(
+                f"loses {100 * (right - kept):.1f} points of validation accuracy, at most "
+                f"{100 * _MAX_ACCURACY_DROP:.1f} allowed"
+            )
+        return found
+
+    def _error(self, variant, content):
+        """Mean absolute difference from the model's probabilities."""
+        path = Path(self._folder) / f"error-{variant.file}"
+        path.write_bytes(content)
+        computed, _, _ = reopen.run(path, self._images[:200])
+        return rescue.mean_difference(computed, self._expected[:200])

@@ -1,0 +1,199 @@
+"""What is to be exported: a bundle's model, or any Keras classifier with its data."""
+
+import dataclasses
+import math
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mnist_edge import bundle, data
+from mnist_edge.cli import InputError
+
+# Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
+# set. Validation images, so that the test set chooses nothing.
+_CHECK_COUNT = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model and the data that it is exported with.
+
+    Attributes:
+        path: The `.keras` file.
+        name: The model's name.
+        sha256: Of the file.
+        model: `keras.Model` with one input and one output, probabilities.
+        softmax_added: Whether the file's model gives logits, and softmax was put behind.
+        dataset: `mnist_edge.data.Dataset`.
+        split_seed: Of the split into training and validation images.
+        labels: Names of the classes, in order.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    model: object
+    softmax_added: bool
+    dataset: data.Dataset
+    split_seed: int
+    labels: tuple[str, ...]
+
+    @property
+    def shape(self):
+        """What the model takes an example."""
+        return tuple(self.model.inputs[0].shape[1:])
+
+    @property
+    def input_range(self):
+        """Smallest and largest value of the training examples."""
+        x = self.dataset.x_train
+        return [float(x.min()), float(x.max())]
+
+    def check_set(self):
+        """Validation images that every artefact is compared on, and their labels."""
+        _, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
+        chosen = validation[:_CHECK_COUNT]
+        return data.as_inputs(self.dataset.x_train[chosen], self.shape), self.dataset.y_train[
+            chosen
+        ]
+
+    def predict(self, images):
+        """The model's probabilities, float32 `[n, classes]`."""
+        return self.model.predict(images, batch_size=500, verbose=0)
+
+    def data_record(self):
+        """What the manifest holds of the data, a dict."""
+        train, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
+        return {
+            "source": self.dataset.source,
+            "classes": len(self.labels),
+            "labels": list(self.labels),
+            "input_range": self.input_range,
+            "split_seed": self.split_seed,
+            "train_count": len(train),
+            "validation_count": len(validation),
+            "test_count": len(self.dataset.x_test),
+            "sha256": self.dataset.sha256(),
+        }
+
+
+def open_bundle(folder, dataset_source=None):
+    """Opens the model that `mnist_edge.train` wrote into a bundle.
+
+    Args:
+        folder: The bundle.
+        dataset_source: Where its data lie now; None is where they lay in training.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        InputError: The bundle is missing, incomplete or damaged.
+    """
+    remedy = f"Run: python -m mnist_edge.train --output {folder}"
+    trained = bundle.read_json(folder / bundle.TRAIN, ("model", "data", "model_sha256"), remedy)
+    path = folder / bundle.MODEL
+    if not path.is_file():
+        raise InputError(f"{path} is required and does not exist. {remedy}")
+    got = bundle.sha256_file(path)
+    if got != trained["model_sha256"]:
+        raise InputError(
+            f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
+            f"instead of {trained['model_sha256'][:12]}…. {remedy}"
+        )
+    return _open(
+        path,
+        dataset_source or trained["data"]["source"],
+        trained["data"]["split_seed"],
+        trained["model"],
+    )
+
+
+def open_model(path, dataset_source):
+    """Opens a Keras classifier that this project did not train.
+
+    Args:
+        path: A `.keras` file.
+        dataset_source: The data that it was trained on, as `mnist_edge.data.load` takes.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        InputError: The file, the model or the data can't be used.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} must be a .keras file and is not.")
+    return _open(path, dataset_source, split_seed=0, name=None)
+
+
+def copy_model(source, stage):
+    """Copies the model's file into a bundle's staging folder."""
+    shutil.copyfile(source.path, stage / bundle.MODEL)
+
+
+def _open(path, dataset_source, split_seed, name):
+    dataset = data.load(dataset_source)
+    model, softmax_added = _load(path, dataset)
+    classes = model.outputs[0].shape[-1]
+    if dataset.classes > classes:
+        raise InputError(
+            f"{path} knows {classes} classes. Got: labels up to {dataset.classes - 1} in "
+            f"{dataset.source}. Give the data set that it was trained on by --data."
+        )
+    return Source(
+        path=path,
+        name=name or model.name,
+        sha256=bundle.sha256_file(path),
+        model=model,
+        softmax_added=softmax_added,
+        dataset=dataset,
+        split_seed=split_seed,
+        labels=tuple(str(label) for label in range(classes)),
+    )
+
+
+def _load(path, dataset):
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        first = str(error).strip().split("\n")[0].rstrip(".")
+        raise InputError(
+            f"{path} can't be loaded: {first}. Lambda layers and classes of your own can't be "
+            "exported; rebuild the model from Keras's layers."
+        ) from error
+    _check_shape(path, model)
+    broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
+    if broken:
+        raise InputError(f"{path} must hold finite weights. Got: NaN or infinity in {broken[0]}.")
+    images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
+    outputs = model.predict(images, verbose=0)
+    if outputs.min() >= 0 and np.allclose(outputs.sum(1), 1, atol=1e-3):
+        return model, False
+    probabilities = keras.layers.Softmax(name="probabilities")(model.outputs[0])
+    return keras.Model(model.inputs, probabilities, name=model.name), True
+
+
+def _check_shape(path, model):
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise InputError(
+            f"{path} must have one input and one output. Got: inputs "
+            f"{[i.name for i in model.inputs]}, {len(model.outputs)} outputs."
+        )
+    given, taken = model.inputs[0].shape, model.outputs[0].shape
+    if None in given[1:]:
+        raise InputError(
+            f"{path} must take examples of a fixed shape. Got: {list(given)} at input "
+            f"{model.inputs[0].name!r}. Rebuild the model on a keras.Input of a fixed shape."
+        )
+    if len(taken) != 2 or taken[-1] < 2:
+        raise InputError(
+            f"{path} must be a classifier, output [batch, classes] with 2 classes or more. "
+            f"Got: {list(taken)} from layer {model.layers[-1].name!r}."
+        )
+    if math.prod(given[1:]) > 2**24:
+        raise InputError(f"{path} takes {math.prod(given[1:]):,} values an example, too many.")

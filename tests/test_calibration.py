@@ -1,0 +1,42 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from export import calibration
+from mnist_edge import data
+from mnist_edge.cli import InputError
+
+SHAPE = (28, 28, 1)
+
+
+def test_calibration_is_balanced_seeded_and_from_the_training_split():
+    mnist = data.load()
+    train, _ = data.split_indices(60_000, seed=3)
+    chosen = calibration.choose(mnist, SHAPE, split_seed=3, count=103, seed=5)
+    assert np.bincount(mnist.y_train[chosen.indices]).tolist() == [11, 11, 11] + [10] * 7
+    assert np.isin(chosen.indices, train).all()
+    assert len(set(chosen.indices)) == 103
+    assert chosen.record() == calibration.choose(mnist, SHAPE, 3, 103, seed=5).record()
+    assert chosen.record() != calibration.choose(mnist, SHAPE, 3, 103, seed=6).record()
+    assert chosen.images.max() == 255
+
+
+def test_calibration_on_more_images_than_a_class_has_is_refused(small):
+    with pytest.raises(InputError, match="Ask for fewer by --calibration-count"):
+        calibration.choose(data.load(small.data), SHAPE, 0, 6000, seed=0)
+
+
+def test_images_that_are_in_the_test_set_are_refused(small):
+    dataset = data.load(small.data)
+    train, _ = data.split_indices(len(dataset.x_train), 0)
+    leaked = train[:700]
+    x_test = np.concatenate([dataset.x_test, dataset.x_train[leaked]])
+    y_test = np.concatenate([dataset.y_test, dataset.y_train[leaked]])
+    dataset = dataclasses.replace(dataset, x_test=x_test, y_test=y_test)
+    everything = len(train) - len(leaked)
+    chosen = calibration.choose(dataset, SHAPE, 0, everything, seed=0)
+    assert not np.isin(chosen.indices, leaked).any()
+    assert chosen.record()["refused_as_test_images"] == 700
+    with pytest.raises(InputError, match=f"Got: {everything}"):
+        calibration.choose(dataset, SHAPE, 0, everything + 1, seed=0)

@@ -1,0 +1,79 @@
+"""A model made to quantise badly is rescued, and the manifest tells how."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from export import __main__ as command
+from export import audit, graph
+from export.variants import KNOWN
+from mnist_edge import bundle
+
+
+@pytest.fixture(scope="module")
+def spoiled(small, tmp_path_factory):
+    """The small model with one layer of weights of very unequal scale, same function."""
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    normalisation = model.layers[model.layers.index(convolutions[2]) + 1]
+    factors = np.ones(16, np.float32)
+    factors[:4] = [1000, 3000, 500, 2000]  # undone by the next layer's weights
+    gamma, beta, *moments = normalisation.get_weights()
+    normalisation.set_weights([gamma * factors, beta * factors, *moments])
+    (kernel,) = convolutions[3].get_weights()
+    convolutions[3].set_weights([kernel / factors[:, None]])
+    path = tmp_path_factory.mktemp("spoiled") / "spoiled.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rescued(spoiled, small, tmp_path_factory):
+    """The rescued bundle and what was printed."""
+    folder = tmp_path_factory.mktemp("rescued") / "bundle"
+    argv = [str(spoiled), "--data", small.data, "--output", str(folder)]
+    chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-float32"]
+    assert command.main([*argv, "--calibration-count", "50", "--rescue", *chosen]) == 0
+    return folder
+
+
+def test_without_rescue_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
+    argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
+    assert command.main([*argv, "--variants", "tflite-int8", "onnx-int8"]) == 1
+    error = capsys.readouterr().err
+    assert "error: tflite-int8 agrees with the Keras model on" in error
+    assert "error: onnx-int8 agrees with the Keras model on" in error
+    assert "Try --rescue" in error
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_the_attempts_stand_in_the_manifest_in_order(rescued, format):
+    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
+    (told,) = [r for r in manifest["rescues"] if r["variant"] == f"{format}-int8"]
+    assert told["given"] == f"{format}-int8-mixed"
+    steps = [attempt["step"] for attempt in told["attempts"]]
+    assert steps[0] == "calibration on 200 images"
+    assert steps[1] == "per-channel weights"
+    assert "worst of" in steps[2]
+    *tried, last = told["attempts"]
+    assert not any(attempt["passed"] for attempt in tried)
+    assert last["passed"]
+    assert last["agreement"] >= 0.98
+    assert told["attempts"][0]["agreement"] < 0.98
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_the_mixed_file_is_one_and_is_called_so(rescued, format):
+    variant = KNOWN[f"{format}-int8-mixed"]
+    read = graph.read(rescued / variant.file)
+    assert audit.findings(read, variant) == []
+    assert audit.findings(read, KNOWN[f"{format}-int8"]) != []
+    assert not (rescued / KNOWN[f"{format}-int8"].file).exists()
+
+
+def test_a_float_variant_needs_no_rescue(rescued):
+    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
+    assert "onnx-float32" not in [told["variant"] for told in manifest["rescues"]]

@@ -15,7 +15,7 @@ def tree():
     block = (ROOT / "README.md").read_text().split("## The code")[1]
     folder, paths = None, set()
     for indent, name in re.findall(r"^    (  )?(\S+)(?:  +\S|$)", block, flags=re.MULTILINE):
-        if name.endswith("/"):
+        if name.endswith("/") and not indent:
             folder = name
         paths.add((folder if indent else "") + name)
     return paths

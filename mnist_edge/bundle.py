@@ -16,8 +16,12 @@ from mnist_edge.cli import InputError
 
 ARTIFACTS = Path("artifacts")
 MODEL = "model.keras"
+MODEL_H5 = "model.h5"
+WEIGHTS = "model.weights.h5"
 TRAIN = "train.json"
 HISTORY = "history.csv"
+CHECKPOINT = "checkpoint"
+STATE = "state.json"
 REFERENCE = "reference.npz"
 GOLDEN = "golden.npz"
 MANIFEST = "manifest.json"
@@ -25,7 +29,7 @@ BENCHMARK_JSON = "benchmark.json"
 BENCHMARK_MARKDOWN = "benchmark.md"
 
 # The records that vouch for other files by hash; moved into place after them.
-_VOUCHERS = (TRAIN, MANIFEST)
+_VOUCHERS = (TRAIN, MANIFEST, STATE)
 
 
 def sha256_file(path):

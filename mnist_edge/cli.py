@@ -25,7 +25,8 @@ def setting(default, help, **argparse_options):
     """A dataclass field that `settings_parser` turns into a flag.
 
     Args:
-        default: The setting's default; the flag's help shows it.
+        default: The setting's default; the flag's help shows it, unless the setting is a
+            switch: a bool's default is False.
         help: The flag's help, without the default.
         **argparse_options: More for `add_argument`, `choices` or `metavar` say.
     """
@@ -51,12 +52,14 @@ def settings_parser(settings_class, description, positional=(), without=()):
         if field.name in without:
             continue
         options = dict(field.metadata)
-        if field.default is not None:
+        if field.default is not None and field.type is not bool:
             shown = field.default
             if isinstance(shown, tuple):
                 shown = " ".join(map(str, shown))
             options["help"] += f" (default: {shown})"
         if field.type is bool:
+            options["action"] = "store_true"
+        elif field.type == bool | None:
             options["action"] = argparse.BooleanOptionalAction
         else:
             options.setdefault("type", _scalar_type(field.type))
@@ -78,8 +81,8 @@ def parse_settings(settings_class, description, argv, positional=()):
 
 def _scalar_type(annotation):
     """The type that reads one word: `int | None` -> int, `tuple[str, ...]` -> str."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is tuple:
-        return typing.get_args(annotation)[0]
+    while isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is tuple:
+        annotation = typing.get_args(annotation)[0]
     return annotation
 
 

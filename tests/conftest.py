@@ -10,7 +10,8 @@ from benchmarks.judge import BenchmarkSettings, judge
 from export.exporter import export
 from export.settings import ExportSettings
 from mnist_edge import backend, data
-from mnist_edge.train import TrainSettings, train
+from mnist_edge.settings import TrainSettings
+from mnist_edge.train import train
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
 
@@ -50,7 +51,9 @@ def small_data(tmp_path_factory):
 def small(small_data, tmp_path_factory):
     backend.start_keras()
     folder = tmp_path_factory.mktemp("artifacts") / "small"
-    trained = train(TrainSettings(data=small_data, output=folder, epochs=1, batch_size=32))
+    trained = train(
+        TrainSettings(data=small_data, output=folder, epochs=1, batch_size=(32,), quiet=True)
+    )
     manifest = export(ExportSettings(source=folder, calibration_count=50))
     result = judge(BenchmarkSettings(bundle=folder, **QUICK))
     return Small(small_data, folder, trained, manifest, result)

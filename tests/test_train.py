@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,10 +11,12 @@ import pytest
 
 from export.exporter import export
 from export.settings import ExportSettings
-from mnist_edge import bundle, data, models
+from mnist_edge import bundle, data, fitting, models
 from mnist_edge.augment import Affine
+from mnist_edge.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
-from mnist_edge.train import TrainSettings, _fit, main, train
+from mnist_edge.settings import TrainSettings
+from mnist_edge.train import main, train
 
 SHAPE = (28, 28, 1)
 
@@ -28,13 +31,13 @@ def test_a_run_writes_model_record_and_history(small):
 
 def test_the_record_tells_what_was_trained_on_what(small):
     record = json.loads((small.folder / bundle.TRAIN).read_text())
-    assert record == small.trained
+    assert record == json.loads(json.dumps(small.trained))
     assert record["model_sha256"] == bundle.sha256_file(small.folder / bundle.MODEL)
     assert record["data"]["train_count"] == 5000
     assert record["data"]["validation_count"] == 1000
     assert record["data"]["sha256"] == data.load(small.data).sha256()
     assert record["recipe"]["epochs"] == 1
-    assert record["recipe"]["batch_size"] == 32
+    assert record["recipe"]["batch_size"] == [32]
 
 
 def test_the_recorded_accuracy_is_the_saved_models(small):
@@ -51,27 +54,145 @@ def test_the_saved_model_holds_keras_layers_alone(small):
     assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
 
 
-def test_best_keeps_the_weights_that_validation_prefers(small_data):
+@pytest.fixture(scope="module")
+def few(small_data):
+    """512 training and 512 validation examples."""
     dataset = data.load(small_data)
-    x, y = data.as_inputs(dataset.x_train[:512], SHAPE), dataset.y_train[:512]
-    held_out = data.as_inputs(dataset.x_train[512:1024], SHAPE), dataset.y_train[512:1024]
-    # A learning rate that ruins the model, in most epochs, after one that did not.
-    recipe = models.Recipe(epochs=4, batch_size=64, learning_rate=0.01, keep="best")
+    x, y = data.as_inputs(dataset.x_train[:1024], SHAPE), dataset.y_train[:1024]
+    return (x[:512], y[:512]), (x[512:], y[512:])
+
+
+def test_best_keeps_the_weights_that_validation_prefers(few):
+    # A learning rate high enough that validation does not only rise.
+    recipe = models.Recipe(epochs=4, batch_size=(64,), learning_rate=0.01, keep="best")
     keras.utils.set_random_seed(0)
     model = models.build("classic")
-    _, history = _fit(model, recipe, 0, x, y, held_out)
-    kept = np.mean(model.predict(held_out[0], verbose=0).argmax(1) == held_out[1])
-    assert kept == pytest.approx(max(history["val_accuracy"]), abs=1e-6)
+    _, run = fitting.fit(model, recipe, 0, *few)
+    x, y = few[1]
+    kept = np.mean(model.predict(x, verbose=0).argmax(1) == y)
+    assert kept == pytest.approx(max(run.history["val_accuracy"]), abs=1e-6)
+
+
+def test_patience_stops_early_and_keeps_the_best(few):
+    recipe = models.Recipe(epochs=30, batch_size=(64,), learning_rate=0.1, keep="best", patience=2)
+    keras.utils.set_random_seed(0)
+    _, run = fitting.fit(models.build("classic"), recipe, 0, *few)
+    assert run.epochs < 30
+    assert run.epochs - 1 - run.best_epoch == 2
 
 
 def test_the_same_seed_gives_the_same_weights(small, tmp_path):
-    settings = TrainSettings(data=small.data, output=tmp_path / "again", epochs=1, batch_size=32)
+    settings = TrainSettings(
+        data=small.data, output=tmp_path / "again", epochs=1, batch_size=(32,), quiet=True
+    )
     train(settings)
     first, again = (
         keras.saving.load_model(folder / bundle.MODEL).get_weights()
         for folder in (small.folder, settings.folder)
     )
     assert all(map(np.array_equal, first, again))
+
+
+# Interrupted runs.
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.at = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 3 and self.params["epochs"] and self.epoch == self.at:
+            raise KeyboardInterrupt
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+def fit_weights(name, recipe, few, checkpoint=None, resume=False, callbacks=()):
+    keras.utils.set_random_seed(5)
+    model = models.build(name)
+    _, run = fitting.fit(model, recipe, 5, *few, checkpoint, resume, callbacks=callbacks)
+    return model.get_weights(), run
+
+
+@pytest.mark.parametrize(
+    ("name", "augment"), [("edge", models.GENTLE), ("conv-pool-conv-pool", None)]
+)
+def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, name, augment):
+    # edge has batch normalisation and augmentation; the other has Dropout.
+    recipe = dataclasses.replace(
+        models.ZOO[name].recipe, epochs=4, batch_size=(64,), augment=augment
+    )
+    straight, straight_run = fit_weights(name, recipe, few)
+    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": name})
+    with pytest.raises(KeyboardInterrupt):
+        fit_weights(name, recipe, few, checkpoint, callbacks=[Interruption(epoch=2)])
+    keras.utils.set_random_seed(99)  # whatever the process did before
+    resumed, resumed_run = fit_weights(name, recipe, few, checkpoint, resume=True)
+    assert resumed_run.history == straight_run.history
+    assert all(map(np.array_equal, resumed, straight))
+
+
+def test_a_run_without_its_random_states_would_end_elsewhere(few, tmp_path):
+    recipe = models.Recipe(epochs=2, batch_size=(64,))
+    straight, _ = fit_weights("conv-pool-conv-pool", recipe, few)
+    other, _ = fit_weights("conv-pool-conv-pool", dataclasses.replace(recipe, epochs=1), few)
+    assert not all(map(np.array_equal, straight, other))
+
+
+def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):
+    argv = ["--data", small.data, "--output", str(tmp_path / "b"), "--epochs", "2"]
+    fit_epoch = fitting._fit_epoch
+
+    def interrupted(trained, recipe, seed, data, run, options):
+        if run.epochs == 1:
+            raise KeyboardInterrupt
+        fit_epoch(trained, recipe, seed, data, run, options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "_fit_epoch", interrupted)
+        assert main(argv) == 130
+    assert "--resume" in capsys.readouterr().out
+    assert not (tmp_path / "b" / bundle.TRAIN).exists()
+
+    fitted = []
+    monkeypatch.setattr(
+        fitting, "_fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
+    )
+    assert main([*argv, "--resume", "--seed", "1"]) == 2
+    assert "is the checkpoint of another run: seed was 0, now it is 1" in capsys.readouterr().err
+    assert main([*argv, "--resume"]) == 0
+    assert fitted == [1]
+    assert not (tmp_path / "b" / bundle.CHECKPOINT).exists()
+
+
+def test_a_damaged_checkpoint_is_refused(few, tmp_path):
+    recipe = models.Recipe(epochs=1, batch_size=(64,))
+    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "classic"})
+    fit_weights("classic", recipe, few, checkpoint)
+    with open(checkpoint.folder / "variables.npz", "r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(InputError, match=r"variables\.npz is missing or damaged"):
+        fit_weights("classic", recipe, few, checkpoint, resume=True)
+
+
+def test_a_checkpoints_folder_keeps_what_is_not_ours(few, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "classic"})
+    fit_weights("classic", models.Recipe(epochs=1, batch_size=(64,)), few, checkpoint)
+    (checkpoint.folder / "somebodys.txt").touch()
+    checkpoint.remove()
+    assert [path.name for path in checkpoint.folder.iterdir()] == ["somebodys.txt"]
+
+
+def test_without_a_checkpoint_resume_starts_afresh(few, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "none", {"model": "classic"})
+    _, run = fit_weights(
+        "classic", models.Recipe(epochs=1, batch_size=(64,)), few, checkpoint, resume=True
+    )
+    assert run.epochs == 1
 
 
 def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
@@ -81,7 +202,7 @@ def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mnist_edge.train._write_history", fail)
+    monkeypatch.setattr("mnist_edge.train.bundle.write_json", fail)
     assert main(["--data", small.data, "--output", str(folder), "--epochs", "1"]) == 2
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -110,10 +231,10 @@ def test_images_that_are_not_grey_bytes_are_refused(tmp_path, capsys):
 
 def test_command_line_overrides_the_recipe():
     recipe = TrainSettings(model="classic", epochs=3).recipe
-    assert (recipe.epochs, recipe.batch_size) == (3, 64)
+    assert (recipe.epochs, recipe.batch_size) == (3, (64,))
     assert TrainSettings().recipe == models.ZOO["edge"].recipe
     with pytest.raises(InputError):
-        TrainSettings(batch_size=0)
+        TrainSettings(batch_size=(64, 0))
 
 
 def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accuracy(
@@ -136,14 +257,82 @@ def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accur
     assert accuracy == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-6)
 
 
-def test_augmentation_reaches_training(small_data, monkeypatch):
+def test_augmentation_reaches_training(few, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "mnist_edge.train.random_affine",
-        lambda *given: seen.append(given) or keras.layers.Identity(),
+        fitting, "random_affine", lambda *given: seen.append(given) or keras.layers.Identity()
     )
-    dataset = data.load(small_data)
-    x, y = data.as_inputs(dataset.x_train[:64], SHAPE), dataset.y_train[:64]
-    recipe = models.Recipe(epochs=1, batch_size=32, augment=Affine(rotation=10))
-    _fit(models.build("edge"), recipe, 7, x, y, (x, y))
+    recipe = models.Recipe(epochs=1, batch_size=(32,), augment=Affine(rotation=10))
+    fitting.fit(models.build("edge"), recipe, 7, *few)
     assert seen == [(Affine(rotation=10), 7)]
+
+
+def test_augmentation_is_switched_on_and_off():
+    assert TrainSettings(model="classic").recipe.augment is None
+    assert TrainSettings(model="classic", augment=True).recipe.augment == models.GENTLE
+    assert TrainSettings(model="edge", augment=False).recipe.augment is None
+
+
+# What else a run writes and prints.
+
+
+def quick(small, folder, *flags):
+    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
+    return main([*argv, *flags])
+
+
+def test_quiet_prints_one_json_line(small, tmp_path, capsys):
+    assert quick(small, tmp_path / "b", "--quiet") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    results = json.loads(line)
+    assert results["model"] == "classic"
+    assert 0 < results["test_accuracy"] <= 1
+
+
+def test_the_log_ends_in_the_same_json_line(small, tmp_path, capsys):
+    assert quick(small, tmp_path / "b") == 0
+    *log, line = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["bundle"] == str(tmp_path / "b")
+    assert any("val_accuracy" in row for row in log)
+
+
+def test_old_formats_hold_the_same_model(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--save-h5", "--save-weights") == 0
+    kept = keras.saving.load_model(tmp_path / "b" / bundle.MODEL)
+    old = keras.saving.load_model(tmp_path / "b" / bundle.MODEL_H5, compile=False)
+    assert all(map(np.array_equal, kept.get_weights(), old.get_weights()))
+    fresh = models.build("classic")
+    fresh.load_weights(tmp_path / "b" / bundle.WEIGHTS)
+    assert all(map(np.array_equal, kept.get_weights(), fresh.get_weights()))
+
+
+def test_tensorboard_logs_each_epoch(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--tensorboard", str(tmp_path / "logs")) == 0
+    assert list((tmp_path / "logs" / "validation").glob("events.out.tfevents.*"))
+
+
+def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert quick(small, tmp_path / "b", "--tensorboard", str(tmp_path / "logs")) == 2
+    assert "needs tensorflow and tensorboard. Install" in capsys.readouterr().err
+
+
+def test_list_shows_the_zoo(capsys):
+    assert main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    for name, network in models.ZOO.items():
+        (line,) = [line for line in shown.splitlines() if line.startswith(name + " ")]
+        assert network.recipe.words() in line
+
+
+def test_the_packaged_model_has_the_accuracy_that_its_record_claims():
+    folder = models.PRETRAINED / models.DEFAULT
+    record = json.loads((folder / bundle.TRAIN).read_text())
+    assert bundle.sha256_file(folder / bundle.MODEL) == record["model_sha256"]
+    assert (folder / bundle.MODEL).stat().st_size < 200_000
+    mnist = data.load()
+    model = keras.saving.load_model(folder / bundle.MODEL)
+    choice = model.predict(data.as_inputs(mnist.x_test, SHAPE), batch_size=500, verbose=0).argmax(1)
+    accuracy = np.mean(choice == mnist.y_test)
+    assert accuracy == pytest.approx(record["metrics"]["test_accuracy"], abs=2e-4)
+    assert accuracy >= 0.993

@@ -1,0 +1,124 @@
+"""Fit a model epoch by epoch, each with a seed of its own.
+
+So a run that was interrupted goes on to the very same end: the order of an epoch's
+images does not depend on what the process did before.
+"""
+
+import time
+
+from mnist_edge.augment import random_affine
+from mnist_edge.checkpoint import Run
+
+# Coprime to 2**32, so that no two epochs of nearby seeds share a stream.
+_EPOCH_STRIDE = 1_000_003
+
+
+def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, **options):
+    """Fits `model` in place and leaves it with the weights that the recipe keeps.
+
+    Args:
+        model: A `keras.Model`, pixels in, probabilities out.
+        recipe: A `models.Recipe`.
+        seed: int.
+        train: `(x, y)`, float32 `[n, height, width, 1]` and integers `[n]`.
+        validation: As `train`.
+        checkpoint: A `checkpoint.Checkpoint` that keeps each finished epoch, or None.
+        resume: Whether to go on from the checkpoint.
+        **options: `callbacks` and `verbose` for `keras.Model.fit`.
+
+    Returns:
+        `(trained, run)`: the compiled wrapper that was fitted, and its `Run`.
+
+    Raises:
+        InputError: The checkpoint is damaged, or another run's.
+    """
+    trained = _compiled(model, recipe, seed, len(train[0]))
+    variables = [*trained.variables, *trained.optimizer.variables]
+    run = checkpoint.restore(variables) if checkpoint and resume else Run()
+    classes = model.output.shape[-1]
+    data = {
+        "train": (train[0], targets(train[1], recipe, classes)),
+        "validation": (validation[0], targets(validation[1], recipe, classes)),
+    }
+    while not run.is_over(recipe):
+        _fit_epoch(trained, recipe, seed, data, run, options)
+        if run.best_epoch == run.epochs - 1:
+            run.best_weights = model.get_weights()
+        if checkpoint:
+            checkpoint.save(variables, run)
+    if recipe.keep == "best":
+        model.set_weights(run.best_weights)
+    return trained, run
+
+
+def _compiled(model, recipe, seed, count):
+    """A wrapper, so that the saved model holds neither a layer of ours nor an optimizer."""
+    import keras
+
+    augmentation = [random_affine(recipe.augment, seed)] if recipe.augment else []
+    trained = keras.Sequential([keras.Input(model.input.shape[1:]), *augmentation, model])
+    trained.compile(optimizer=_optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
+    trained.optimizer.build(trained.trainable_variables)
+    return trained
+
+
+def _optimizer(recipe, count):
+    """AdamW by the recipe, for `count` training images."""
+    import keras
+
+    rate = recipe.learning_rate
+    if recipe.cosine:
+        steps = [-(-count // recipe.batch_size_of(epoch)) for epoch in range(recipe.epochs)]
+        warmup_steps = int(recipe.warmup_epochs * steps[0])
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup_steps else rate,
+            decay_steps=max(1, sum(steps) - warmup_steps),
+            warmup_target=rate if warmup_steps else None,
+            warmup_steps=warmup_steps,
+        )
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+
+
+def targets(labels, recipe, classes):
+    """Labels as the recipe's loss takes them.
+
+    Args:
+        labels: Integers `[n]`.
+        recipe: A `models.Recipe`.
+        classes: Number of classes.
+
+    Returns:
+        Integers `[n]`, or one-hot floats `[n, classes]`.
+    """
+    import keras
+
+    if recipe.loss == "categorical_crossentropy":
+        return keras.utils.to_categorical(labels, classes)
+    return labels
+
+
+def _fit_epoch(trained, recipe, seed, data, run, options):
+    """Fits one more epoch and adds it to `run`."""
+    import keras
+
+    class StopAfterEpoch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    epoch = run.epochs
+    keras.utils.set_random_seed((seed + epoch * _EPOCH_STRIDE) % 2**32)
+    started = time.perf_counter()
+    callbacks = [*options.get("callbacks", ()), StopAfterEpoch()]
+    logs = trained.fit(
+        *data["train"],
+        batch_size=recipe.batch_size_of(epoch),
+        initial_epoch=epoch,
+        epochs=recipe.epochs,  # one is fitted; the progress bar tells of all
+        validation_data=data["validation"],
+        validation_batch_size=500,
+        callbacks=callbacks,
+        verbose=options.get("verbose", 0),
+    ).history
+    for name, (value,) in logs.items():
+        run.history.setdefault(name, []).append(float(value))
+    run.seconds += time.perf_counter() - started

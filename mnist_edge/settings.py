@@ -1,0 +1,85 @@
+"""The settings of one training run, and every default of its command line."""
+
+import dataclasses
+from pathlib import Path
+
+from mnist_edge import bundle, data, models
+from mnist_edge.cli import InputError, setting
+
+
+def _recipes(field):
+    def shown(value):
+        return "/".join(map(str, value)) if isinstance(value, tuple) else value
+
+    return ", ".join(
+        f"{name} {shown(getattr(row.recipe, field))}" for name, row in models.ZOO.items()
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """The settings of one training run, and every default of the command line."""
+
+    model: str = setting(models.DEFAULT, "network of the zoo", choices=tuple(models.ZOO))
+    epochs: int | None = setting(
+        None, f"passes over the training images (default: the recipe's, {_recipes('epochs')})"
+    )
+    batch_size: tuple[int, ...] | None = setting(
+        None,
+        "images a step; several are used in turn, each for an equal share of the epochs "
+        f"(default: the recipe's, {_recipes('batch_size')})",
+        nargs="+",
+    )
+    seed: int = setting(0, "seed of weights, order and augmentation")
+    split_seed: int = setting(0, "seed of the split into training and validation images")
+    output: Path | None = setting(
+        None, f"folder of the bundle (default: {bundle.ARTIFACTS}/<model>)"
+    )
+    data: str = setting(data.MNIST, "'mnist', or an .npz in the layout of keras.datasets.mnist")
+    augment: bool | None = setting(
+        None,
+        "distort the training images (default: as the recipe does, "
+        f"{', '.join(n for n, row in models.ZOO.items() if row.recipe.augment)} alone)",
+    )
+    patience: int | None = setting(
+        None,
+        "stop after so many epochs without a higher validation accuracy, and keep the best "
+        "(default: train all epochs)",
+    )
+    resume: bool = setting(False, "go on from the last finished epoch of an interrupted run")
+    tensorboard: Path | None = setting(None, "folder for TensorBoard's logs (default: none)")
+    save_h5: bool = setting(False, "also write model.h5, Keras's old format")
+    save_weights: bool = setting(False, "also write model.weights.h5, the weights alone")
+    quiet: bool = setting(False, "print the JSON line of results alone")
+    list: bool = setting(False, "show the zoo and end")
+
+    def __post_init__(self):
+        at_least_1 = {"epochs": self.epochs, "patience": self.patience}
+        at_least_1["batch-size"] = min(self.batch_size) if self.batch_size else None
+        for name, value in at_least_1.items():
+            if value is not None and value < 1:
+                raise InputError(f"--{name} must be 1 or more. Got: {value}.")
+        for name in ("seed", "split_seed"):
+            value = getattr(self, name)
+            if not 0 <= value < 2**32:
+                raise InputError(
+                    f"--{name.replace('_', '-')} must be 0 to 4294967295. Got: {value}."
+                )
+
+    @property
+    def recipe(self):
+        """The network's recipe with what the command line overrides."""
+        recipe = models.ZOO[self.model].recipe
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "patience": self.patience}
+        if self.patience:
+            given["keep"] = "best"
+        recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
+        if self.augment is None:
+            return recipe
+        ranges = (recipe.augment or models.GENTLE) if self.augment else None
+        return dataclasses.replace(recipe, augment=ranges)
+
+    @property
+    def folder(self):
+        """Where the bundle goes."""
+        return self.output or bundle.ARTIFACTS / self.model

@@ -25,8 +25,8 @@ def setting(default, help, **argparse_options):
     """A dataclass field that `settings_parser` turns into a flag.
 
     Args:
-        default: The setting's default; the flag's help shows it, unless the setting is a
-            switch: a bool's default is False.
+        default: The setting's default; the flag's help shows it, unless it is False:
+            then the flag is a switch.
         help: The flag's help, without the default.
         **argparse_options: More for `add_argument`, `choices` or `metavar` say.
     """
@@ -52,14 +52,14 @@ def settings_parser(settings_class, description, positional=(), without=()):
         if field.name in without:
             continue
         options = dict(field.metadata)
-        if field.default is not None and field.type is not bool:
+        if field.default is not None and field.default is not False:
             shown = field.default
             if isinstance(shown, tuple):
                 shown = " ".join(map(str, shown))
             options["help"] += f" (default: {shown})"
-        if field.type is bool:
+        if field.default is False:
             options["action"] = "store_true"
-        elif field.type == bool | None:
+        elif field.type in (bool, bool | None):
             options["action"] = argparse.BooleanOptionalAction
         else:
             options.setdefault("type", _scalar_type(field.type))

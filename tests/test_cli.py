@@ -14,6 +14,8 @@ class Settings:
     limit: float | None = cli.setting(None, "a limit")
     names: tuple[str, ...] = cli.setting(("a", "b"), "names", nargs="+")
     loud: bool = cli.setting(False, "noise")
+    safe: bool = cli.setting(True, "care")
+    deep: bool | None = cli.setting(None, "depth")
 
 
 def parse(*argv):
@@ -30,12 +32,19 @@ def test_flags_override_them():
     )
 
 
+def test_a_switch_has_its_no_form_where_its_default_is_not_false():
+    assert parse("--no-safe", "--no-deep") == Settings(safe=False, deep=False)
+    assert parse("--deep") == Settings(deep=True)
+    with pytest.raises(SystemExit):
+        parse("--no-loud")
+
+
 def test_help_shows_every_default(capsys):
     with pytest.raises(SystemExit) as ended:
         parse("--help")
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for default in ("here", "3", "a b"):
+    for default in ("here", "3", "a b", "True"):
         assert f"(default: {default})" in shown
 
 

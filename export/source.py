@@ -108,6 +108,7 @@ def open_bundle(folder, dataset_source=None):
         dataset_source or trained["data"]["source"],
         trained["data"]["split_seed"],
         trained["model"],
+        trained["data"].get("labels", ()),
     )
 
 
@@ -134,7 +135,7 @@ def copy_model(source, stage):
     shutil.copyfile(source.path, stage / bundle.MODEL)
 
 
-def _open(path, dataset_source, split_seed, name):
+def _open(path, dataset_source, split_seed, name, labels=()):
     dataset = data.load(dataset_source)
     model, softmax_added = _load(path, dataset)
     classes = model.outputs[0].shape[-1]
@@ -151,7 +152,7 @@ def _open(path, dataset_source, split_seed, name):
         softmax_added=softmax_added,
         dataset=dataset,
         split_seed=split_seed,
-        labels=tuple(str(label) for label in range(classes)),
+        labels=data.numbered(labels or dataset.labels, classes),
     )
 
 

@@ -1,24 +1,24 @@
 """Load a data set and split it. NumPy only: a device without Keras reads it too.
 
-The packaged MNIST (`mnist.npz`) is the default; any `.npz` in the layout of
-`keras.datasets.mnist` works as well.
+The packaged MNIST (`mnist.npz`) is the default; `sources.py` reads the other kinds.
 """
 
 import dataclasses
 import math
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle
+from mnist_edge import bundle, known, sources
 from mnist_edge.cli import InputError
 
-MNIST = "mnist"
+MNIST = sources.MNIST
+# What `--data` takes, for the help of each command that has it.
+HELP = (
+    "'mnist'; an .npz as keras.datasets.mnist's; a folder of IDX files, or FOLDER/PREFIX; "
+    "Kaggle's .csv, .csv.gz or .zip; TRAIN.csv,TEST.csv; keras:mnist or keras:fashion_mnist"
+)
+LABELS_HELP = "names of the classes, 'cat,dog' or a file with a name a line"
 VALIDATION_COUNT = 5_000
-_MNIST_FILE = Path(__file__).with_name("mnist.npz")
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 # Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).
 _MNIST_SHA256 = {
@@ -34,12 +34,14 @@ class Dataset:
     """Images and labels, as loaded.
 
     Attributes:
-        source: What was asked for: "mnist" or a path.
+        source: What was asked for: "mnist" or a path, say.
         x_train: Numbers `[n, ...]`; uint8 `[n, height, width]`, 0 (paper) to 255 (ink),
             is what this project's own models are trained on.
         y_train: uint8 `[n]`, 0 to `classes - 1`.
         x_test: As `x_train`.
         y_test: As `y_train`.
+        labels: Names of the classes, `classes` of them, in order.
+        remark: What the user should be told of how it was read, or "".
     """
 
     source: str
@@ -47,71 +49,85 @@ class Dataset:
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
+    labels: tuple[str, ...]
+    remark: str = ""
 
     @property
     def classes(self):
         """Number of classes: one more than the largest label."""
-        return int(max(self.y_train.max(), self.y_test.max())) + 1
+        return len(self.labels)
 
     def sha256(self):
         """SHA-256 of each array's bytes, by the array's name."""
-        return {name: bundle.sha256_array(getattr(self, name)) for name in _ARRAYS}
+        return {name: bundle.sha256_array(getattr(self, name)) for name in sources.ARRAYS}
 
 
-def load(source=MNIST):
+def load(source=MNIST, labels=None):
     """Loads a data set.
 
     Args:
-        source: "mnist" for the packaged set, or the path of an `.npz` with `x_train`
-            and `x_test` (finite numbers `[n, ...]`, of one shape an example), `y_train`
-            and `y_test` (integers `[n]`, 0 to 255).
+        source: Where it is, a str:
+            "mnist": the packaged set;
+            FILE.npz: `x_train` and `x_test` (finite numbers `[n, ...]`, of one shape an
+            example), `y_train` and `y_test` (integers `[n]`, 0 to 255);
+            FOLDER: the four IDX files of MNIST, Fashion-MNIST, KMNIST or EMNIST, raw or
+            `.gz`, or Kaggle's train and test CSV; FOLDER/PREFIX where it holds several sets;
+            FILE.csv, `.csv.gz` or `.zip`: Kaggle's CSV; a test set is split off it where
+            there is none;
+            TRAIN.csv,TEST.csv: a pair of them;
+            "keras:mnist", "keras:fashion_mnist": Keras's own, which needs Keras.
+        labels: Names of the classes: "cat,dog", a file with a name a line, or a sequence;
+            None is what the source's name tells, or else the numbers from 0.
 
     Returns:
-        A `Dataset`.
+        A `Dataset`. EMNIST's files hold their images transposed, and its `letters` count
+        from 1: here the images are upright and all labels count from 0.
 
     Raises:
-        InputError: The file is missing, damaged, or holds something else.
+        InputError: The source is missing, damaged, or holds something else, or there
+            are more or fewer names than classes.
     """
-    path = _MNIST_FILE if source == MNIST else Path(source)
-    remedy = (
-        "Restore the file from the repository."
-        if source == MNIST
-        else "Give 'mnist' or an .npz in the layout of keras.datasets.mnist."
-    )
-    arrays = _read_npz(path, remedy)
-    _check(arrays, path, remedy)
+    source = str(source)
+    raw = sources.read(source)
+    where = sources.MNIST_FILE if source == MNIST else source
+    _check(raw.arrays, where, sources.remedy(source))
     if source == MNIST:
-        for name, expected in _MNIST_SHA256.items():
-            got = bundle.sha256_array(arrays[name])
-            if got != expected:
-                raise InputError(
-                    f"{path}: {name} must have SHA-256 {expected}. Got: {got}. {remedy}"
-                )
-    labels = {name: arrays[name].astype(np.uint8) for name in ("y_train", "y_test")}
-    return Dataset(source=str(source), **(arrays | labels))
+        _check_packaged(raw.arrays)
+    ys = {name: raw.arrays[name].astype(np.uint8) for name in ("y_train", "y_test")}
+    classes = int(max(y.max() for y in ys.values())) + 1
+    return Dataset(
+        source=source,
+        **(raw.arrays | ys),
+        labels=_labels(labels, raw.known.labels, classes),
+        remark=raw.remark,
+    )
 
 
-def _read_npz(path, remedy):
-    if not path.is_file():
-        raise InputError(f"{path} must be a file and is not. {remedy}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _ARRAYS if name not in archive]
-            if missing:
-                raise InputError(f"{path} must hold {', '.join(missing)}. {remedy}")
-            return {name: archive[name] for name in _ARRAYS}
-    except InputError:
-        raise
-    except (
-        AttributeError,  # `np.load` returned a bare array, which is no context manager
-        EOFError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise InputError(f"{path} must be a whole .npz. Got: {error}. {remedy}") from error
+def numbered(names, count):
+    """`count` names of classes: the first of `names`, or the numbers where they are too few."""
+    return tuple(names[:count]) if len(names) >= count else tuple(map(str, range(count)))
+
+
+def _labels(given, known_names, classes):
+    if given is None:
+        return numbered(known_names, classes)
+    names = known.parse_labels(given)
+    if len(names) != classes:
+        raise InputError(
+            f"--labels must name {classes} classes, one a label of the data. Got: {len(names)}, "
+            f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}."
+        )
+    return names
+
+
+def _check_packaged(arrays):
+    for name, expected in _MNIST_SHA256.items():
+        got = bundle.sha256_array(arrays[name])
+        if got != expected:
+            raise InputError(
+                f"{sources.MNIST_FILE}: {name} must have SHA-256 {expected}. Got: {got}. "
+                f"{sources.remedy(MNIST)}"
+            )
 
 
 def _check(arrays, path, remedy):

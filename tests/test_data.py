@@ -1,7 +1,9 @@
+import types
+
 import numpy as np
 import pytest
 
-from mnist_edge import data
+from mnist_edge import backend, data, sources
 from mnist_edge.cli import InputError
 
 
@@ -33,15 +35,15 @@ def test_packaged_mnist_with_one_changed_pixel_is_refused(tmp_path, monkeypatch)
     arrays["x_test"][0, 0, 0] ^= 1
     changed = tmp_path / "mnist.npz"
     np.savez(changed, **arrays, y_test=mnist.y_test)
-    monkeypatch.setattr(data, "_MNIST_FILE", changed)
+    monkeypatch.setattr(sources, "MNIST_FILE", changed)
     with pytest.raises(InputError, match=r"x_test must have SHA-256 6d87.* Restore the file"):
         data.load()
 
 
 def test_damaged_packaged_mnist_is_refused_in_one_line(tmp_path, monkeypatch):
-    whole = data._MNIST_FILE.read_bytes()
+    whole = sources.MNIST_FILE.read_bytes()
     damaged = tmp_path / "mnist.npz"
-    monkeypatch.setattr(data, "_MNIST_FILE", damaged)
+    monkeypatch.setattr(sources, "MNIST_FILE", damaged)
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 0xFF
     for content in (b"", whole[: len(whole) // 2], bytes(flipped), b"<html>not found</html>"):
@@ -78,6 +80,82 @@ def test_npz_of_another_kind_is_refused_with_what_was_required(tmp_path, changes
 def test_missing_file_is_refused():
     with pytest.raises(InputError, match="no-such must be a file and is not"):
         data.load("no-such")
+
+
+def test_classes_are_numbered_where_nothing_names_them(tmp_path):
+    assert data.load(save(tmp_path / "three.npz")).labels == ("0", "1", "2")
+
+
+def test_classes_take_their_names_from_the_sets_name(tmp_path):
+    few = data.load(save(tmp_path / "fashion_mnist.npz"))
+    assert few.labels == ("T-shirt/top", "Trouser", "Pullover")
+    many = save(tmp_path / "Fashion-MNIST.npz", y_train=np.arange(12))
+    assert data.load(many).labels == tuple(map(str, range(12)))  # ten names are too few
+
+
+@pytest.mark.parametrize("given", ["cat, dog,eel", ("cat", "dog", "eel"), "names.txt"])
+def test_classes_can_be_named(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\neel\r\n")
+    loaded = data.load(save(tmp_path / "three.npz"), given)
+    assert loaded.labels == ("cat", "dog", "eel")
+    assert loaded.classes == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("cat,dog", "must name 3 classes, one a label of the data. Got: 2, cat, dog"),
+        ("a,b,c,d", "must name 3 classes.*Got: 4"),
+        ("cat,cat,dog", "different names, none empty. Got twice: 'cat'"),
+        ("cat,,dog", "none empty. Got twice: ''"),
+        ("no-such.txt", "Got: no-such.txt, which is no file"),
+        ("latin.txt", "latin.txt must be a text file in UTF-8"),
+    ],
+)
+def test_wrong_names_are_refused_in_one_line(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.txt").write_bytes("Möwe\nb\nc".encode("latin-1"))
+    with pytest.raises(InputError, match=message) as caught:
+        data.load(save(tmp_path / "three.npz"), given)
+    assert "\n" not in str(caught.value)
+
+
+def fake_keras(load_data):
+    loader = types.SimpleNamespace(load_data=load_data)
+    return types.SimpleNamespace(datasets=types.SimpleNamespace(mnist=loader, fashion_mnist=loader))
+
+
+def test_keras_own_sets_come_through_its_loader(monkeypatch):
+    x, y = np.zeros((20, 28, 28), np.uint8), np.arange(20) % 10
+    monkeypatch.setattr(
+        backend, "start_keras", lambda: fake_keras(lambda: ((x, y), (x[:10], y[:10])))
+    )
+    loaded = data.load("keras:fashion_mnist")
+    assert loaded.source == "keras:fashion_mnist"
+    assert loaded.labels[9] == "Ankle boot"
+    assert (len(loaded.x_train), len(loaded.x_test)) == (20, 10)
+    assert data.load("keras:mnist").labels[9] == "9"
+
+
+def test_keras_cache_is_read(tmp_path, monkeypatch):
+    from keras.src.datasets import mnist
+
+    # `get_file` checks the hash of a file in the cache; these few images have another.
+    monkeypatch.setattr(mnist, "get_file", lambda *_, **__: save(tmp_path / "mnist.npz"))
+    assert data.load("keras:mnist").classes == 3
+
+
+def test_keras_without_a_network_is_one_line(monkeypatch):
+    def fail():
+        raise Exception("URL fetch failure on https://host/file: None -- \n[Errno -2] Name unknown")
+
+    monkeypatch.setattr(backend, "start_keras", lambda: fake_keras(fail))
+    with pytest.raises(InputError, match="keras:mnist must be in Keras's cache") as caught:
+        data.load("keras:mnist")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"keras:mnist or keras:fashion_mnist .*Got: keras:cifar"):
+        data.load("keras:cifar10")
 
 
 def test_split_is_disjoint_and_complete_and_follows_the_seed():

@@ -1,0 +1,95 @@
+"""Where data come from: what `--data` may be, one table from kind to reader."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from mnist_edge import file_sets, known
+from mnist_edge.cli import InputError
+
+MNIST = "mnist"
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+REMEDY = (
+    "Give 'mnist', an .npz in the layout of keras.datasets.mnist, a folder of IDX or CSV files, "
+    "a .csv (or .csv.gz, .zip), TRAIN.csv,TEST.csv, or keras:mnist."
+)
+MNIST_FILE = Path(__file__).with_name("mnist.npz")
+
+
+def read(source):
+    """Reads a data set from wherever it is.
+
+    Args:
+        source: What `--data` takes; see `data.load`.
+
+    Returns:
+        A `known.Raw`.
+
+    Raises:
+        InputError: There is no such source, or it is damaged or holds something else.
+    """
+    path = Path(source)
+    for is_of_kind, reader in _KINDS:
+        if is_of_kind(source, path):
+            return reader(source, path)
+    if not path.is_file():
+        raise InputError(f"{source} must be a file and is not. {REMEDY}")
+    raise InputError(f"{source} must be a data set. Got: a file of another kind. {REMEDY}")
+
+
+def remedy(source):
+    """What to do where `source` can't be used; ends an error's line."""
+    return "Restore the file from the repository." if source == MNIST else REMEDY
+
+
+def _read_packaged(source, _):
+    return _read_npz(source, MNIST_FILE)
+
+
+def _read_npz(source, path):
+    advice = remedy(source)
+    if not path.is_file():
+        raise InputError(f"{path} must be a file and is not. {advice}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in ARRAYS if name not in archive]
+            if missing:
+                raise InputError(f"{path} must hold {', '.join(missing)}. {advice}")
+            arrays = {name: archive[name] for name in ARRAYS}
+    except InputError:
+        raise
+    except (
+        AttributeError,  # `np.load` returned a bare array, which is no context manager
+        EOFError,
+        OSError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(f"{path} must be a whole .npz. Got: {error}. {advice}") from error
+    return known.Raw(arrays, known.of_file(path.stem, path))
+
+
+def _read_keras(source, _):
+    from mnist_edge import keras_sets
+
+    return known.Raw(keras_sets.read(source), known.recognise(source))
+
+
+# The first kind that fits reads it.
+_KINDS = (
+    (lambda source, path: source == MNIST, _read_packaged),
+    (lambda source, path: source.startswith("keras:"), _read_keras),
+    (lambda source, path: path.is_dir(), file_sets.read_folder),
+    (lambda source, path: "," in source and not path.exists(), file_sets.read_pair),
+    (lambda source, path: source.lower().endswith(".npz"), _read_npz),
+    (lambda source, path: source.lower().endswith((".csv", ".csv.gz")), file_sets.read_csv),
+    (lambda source, path: source.lower().endswith(".zip"), file_sets.read_zip),
+    (
+        lambda source, path: not path.exists() and file_sets.has_prefixes(path.parent),
+        file_sets.read_prefix,
+    ),
+)

@@ -27,6 +27,9 @@ GOLDEN = "golden.npz"
 MANIFEST = "manifest.json"
 BENCHMARK_JSON = "benchmark.json"
 BENCHMARK_MARKDOWN = "benchmark.md"
+EVALUATION = "evaluate.json"
+CONFUSION = "confusion.csv"
+PLOTS = "plots"  # a folder of .png
 
 # The records that vouch for other files by hash; moved into place after them.
 _VOUCHERS = (TRAIN, MANIFEST, STATE)
@@ -47,9 +50,9 @@ def sha256_array(array):
 def staged(folder):
     """Writes files into `folder` all together, or not at all.
 
-    Yields a new folder beside the final files. When the block ends, each file in it is
-    flushed to the disk and moved over its namesake in `folder`, the records that hold
-    the others' hashes last. When the block raises, `folder` is as it was.
+    Yields a new folder beside the final files. When the block ends, each file in it, and
+    in folders in it, is flushed to the disk and moved over its namesake in `folder`, the
+    records that hold the others' hashes last. When the block raises, `folder` is as it was.
 
     Args:
         folder: Where the files are to stand; made where it is missing.
@@ -63,12 +66,15 @@ def staged(folder):
     stage = Path(tempfile.mkdtemp(prefix=".staged-", dir=folder))
     try:
         yield stage
-        files = sorted(stage.iterdir(), key=lambda path: (path.name in _VOUCHERS, path.name))
+        files = [path for path in stage.rglob("*") if path.is_file()]
+        files.sort(key=lambda path: (path.name in _VOUCHERS, path))
         for path in files:
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
         for path in files:
-            os.replace(path, folder / path.name)
+            final = folder / path.relative_to(stage)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         for parent in made:

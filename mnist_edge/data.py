@@ -98,7 +98,9 @@ def load(source=MNIST, labels=None):
     return Dataset(
         source=source,
         **(raw.arrays | ys),
-        labels=_labels(labels, raw.known.labels, classes),
+        labels=(
+            numbered(raw.known.labels, classes) if labels is None else name_classes(labels, classes)
+        ),
         remark=raw.remark,
     )
 
@@ -108,13 +110,12 @@ def numbered(names, count):
     return tuple(names[:count]) if len(names) >= count else tuple(map(str, range(count)))
 
 
-def _labels(given, known_names, classes):
-    if given is None:
-        return numbered(known_names, classes)
+def name_classes(given, count):
+    """Names of `count` classes from what `--labels` takes; `InputError` for more or fewer."""
     names = known.parse_labels(given)
-    if len(names) != classes:
+    if len(names) != count:
         raise InputError(
-            f"--labels must name {classes} classes, one a label of the data. Got: {len(names)}, "
+            f"--labels must name {count} classes, one a label of the data. Got: {len(names)}, "
             f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}."
         )
     return names

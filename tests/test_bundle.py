@@ -63,3 +63,13 @@ def test_json_round_trip(tmp_path):
     bundle.write_json(tmp_path / "x.json", {"model": "edge"})
     assert bundle.read_json(tmp_path / "x.json", ("model",), "") == {"model": "edge"}
     assert json.loads((tmp_path / "x.json").read_text()) == {"model": "edge"}
+
+
+def test_staged_folders_are_moved_file_by_file(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "old").write_text("kept")
+    with bundle.staged(tmp_path) as stage:
+        (stage / "plots").mkdir()
+        (stage / "plots" / "new").write_text("1")
+    assert contents(tmp_path / "plots") == {"old": "kept", "new": "1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["plots"]

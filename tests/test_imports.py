@@ -14,7 +14,7 @@ EXPORTERS = {"keras", "tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime",
 REPORTERS = {"matplotlib", "sklearn"}
 READERS = ("csv_files", "data", "file_sets", "idx", "known", "sources")
 LEAN = ("__init__", "bundle", "cli", *READERS)
-REPORTING = ("evaluate", "plots")
+REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")
 
 # (what the row is about, which modules, what they may import)
 TABLE = [

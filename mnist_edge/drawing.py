@@ -1,0 +1,76 @@
+"""What the pictures share: figures without a display, readable in grey and by everyone.
+
+Ink is drawn dark on light. Colours are Okabe and Ito's, with a line style, marker or
+lightness each; the map is cividis, whose lightness falls steadily.
+"""
+
+import importlib.util
+import math
+
+from mnist_edge import bundle
+from mnist_edge.cli import InputError
+
+BLUE, VERMILLION, PALE, GREY = "#0072B2", "#D55E00", "#B9B9B9", "#666666"
+SMALL, TINY = 8, 6.5  # points
+_DPI = 150
+_LONGEST_NAME = 14  # characters that fit above an image
+
+
+def available():
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def require():
+    """Raises `InputError` where matplotlib is not installed."""
+    if not available():
+        raise InputError(
+            "matplotlib is required to draw and is not installed. Install 'mnist-edge[plots]'."
+        )
+
+
+def names(labels):
+    """Names of classes as pictures show them: short, and a dollar sign is no formula."""
+    short = (n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1] + "…" for n in labels)
+    return [name.replace("$", r"\$") for name in short]
+
+
+def save(folder, figures):
+    """Writes figures by name, as `folder/plots/<name>.png`."""
+    (folder / bundle.PLOTS).mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / bundle.PLOTS / f"{name}.png", dpi=_DPI)
+
+
+def blank(width, height):
+    """An empty figure, inches wide and high, that needs no display."""
+    require()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def grid(count, columns, width, height):
+    """`(figure, axes)`: a figure with `count` cells, inches wide and high."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = blank(width * columns, height * rows)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def draw_image(axis, image):
+    """Draws one image, `[height, width, 1]`, 0 (paper) to 255 (ink), on a `matplotlib` axis."""
+    axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=255)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set(linewidth=0.5, color=GREY)
+
+
+def percent(decimals=None):
+    """A formatter of fractions as percentages."""
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1, decimals)

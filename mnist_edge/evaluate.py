@@ -1,0 +1,223 @@
+"""Evaluate a bundle's Keras model on the test set of any data source.
+
+    python -m mnist_edge.evaluate artifacts/edge
+    python -m mnist_edge.evaluate artifacts/edge --data FOLDER --output artifacts/on-folder
+
+prints accuracy, loss, a report a class and the expected calibration error, and writes
+`evaluate.json`, `confusion.csv` and `plots/`: confusion matrix, reliability, predictions,
+and the most confident mistakes. All files are written, or none.
+"""
+
+import csv
+import dataclasses
+import importlib.util
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import mnist_edge
+from mnist_edge import (
+    backend,
+    bundle,
+    cli,
+    data,
+    drawing,
+    evaluation_plots,
+    metrics,
+    models,
+    plots,
+    trained,
+)
+from mnist_edge.cli import InputError, setting
+
+_MISTAKES, _CONFUSED = 30, 5  # how many are shown
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings:
+    """What to evaluate, and on what."""
+
+    bundle: Path = setting(
+        bundle.ARTIFACTS / models.DEFAULT,
+        "bundle that python -m mnist_edge.train wrote",
+        metavar="BUNDLE",
+    )
+    labels: str | None = setting(
+        None, f"{data.LABELS_HELP} (default: the names that the model was trained with)"
+    )
+    data: str | None = setting(None, f"{data.HELP} (default: what the model was trained on)")
+    output: Path | None = setting(None, "folder to write to (default: the bundle)")
+
+    @property
+    def folder(self):
+        """Where the files go."""
+        return self.output or self.bundle
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        record: What `evaluate.json` holds, a dict.
+        report: scikit-learn's classification report, text.
+        remark: What the user should be told of the data, or "".
+    """
+
+    record: dict
+    report: str
+    remark: str
+
+
+def evaluate(settings):
+    """Evaluates a model on a test set and writes what it found.
+
+    Args:
+        settings: An `EvaluateSettings`.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        InputError: The bundle or the data can't be used, or a package is missing.
+    """
+    _require_packages()
+    opened = trained.open_bundle(settings.bundle)
+    source = settings.data or opened.record["data"]["source"]
+    dataset = data.load(source)
+    labels = _labels(settings, opened, dataset)
+    inputs = data.as_inputs(dataset.x_test, opened.model.input.shape[1:])
+    probabilities = opened.model.predict(inputs, batch_size=500, verbose=0)
+    record, report, matrix = _measure(dataset.y_test, probabilities, labels)
+    record = {
+        "schema": 1,
+        "model": opened.record["model"],
+        "model_sha256": opened.record["model_sha256"],
+        "data": {
+            "source": dataset.source,
+            "labels": list(labels),
+            "test_count": len(inputs),
+            "sha256": {k: v for k, v in dataset.sha256().items() if k.endswith("_test")},
+        },
+        **record,
+        "versions": {"mnist-edge": mnist_edge.__version__}
+        | {package: version(package) for package in ("keras", "scikit-learn", "numpy")},
+    }
+    with bundle.staged(settings.folder) as stage:
+        _write_confusion(stage / bundle.CONFUSION, matrix, labels)
+        _draw(stage, inputs, dataset.y_test, probabilities, labels, matrix, record)
+        bundle.write_json(stage / bundle.EVALUATION, record)
+    return Evaluation(record, report, dataset.remark)
+
+
+def _require_packages():
+    drawing.require()
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError(
+            "scikit-learn is required to evaluate and is not installed. "
+            "Install 'mnist-edge[plots]'."
+        )
+
+
+def _labels(settings, opened, dataset):
+    """Names of the model's classes: as given, as trained with, or as the data's."""
+    classes = opened.model.output.shape[-1]
+    if dataset.y_test.max() >= classes:
+        raise InputError(
+            f"{settings.bundle} knows {classes} classes. Got: labels up to {dataset.y_test.max()} "
+            f"in {dataset.source}. Give the data set that it was trained on by --data."
+        )
+    if settings.labels is not None:
+        return data.name_classes(settings.labels, classes)
+    return data.numbered(opened.record["data"].get("labels") or dataset.labels, classes)
+
+
+def _measure(y, probabilities, labels):
+    """`(record, report, confusion matrix)` of the answers to a test set."""
+    import keras
+    from sklearn.metrics import classification_report, confusion_matrix
+
+    choice = probabilities.argmax(1)
+    options = {"labels": range(len(labels)), "target_names": labels, "zero_division": 0}
+    matrix = confusion_matrix(y, choice, labels=options["labels"])
+    calibration = metrics.calibration(probabilities, y)
+    losses = keras.losses.sparse_categorical_crossentropy(y, probabilities)
+    worst = metrics.most_confident_mistakes(probabilities, y, _MISTAKES)
+    record = {
+        "accuracy": float(np.mean(choice == y)),
+        "loss": float(np.mean(keras.ops.convert_to_numpy(losses))),
+        "mistakes": int(np.sum(choice != y)),
+        "most_confused": [
+            {"true": labels[i], "predicted": labels[j], "count": count}
+            for i, j, count in metrics.most_confused(matrix, _CONFUSED)
+        ],
+        "expected_calibration_error": metrics.expected_calibration_error(calibration),
+        "calibration": calibration,
+        "most_confident_mistakes": [
+            {
+                "index": int(index),
+                "true": labels[y[index]],
+                "predicted": labels[choice[index]],
+                "confidence": float(probabilities[index].max()),
+            }
+            for index in worst
+        ],
+        "classification_report": classification_report(y, choice, output_dict=True, **options),
+    }
+    report = classification_report(y, choice, digits=4, **options)
+    return record, report, matrix
+
+
+def _write_confusion(path, matrix, labels):
+    """A row a true class, a column a predicted one."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["true \\ predicted", *labels])
+        writer.writerows([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
+
+
+def _draw(stage, inputs, y, probabilities, labels, matrix, record):
+    worst = [mistake["index"] for mistake in record["most_confident_mistakes"]]
+    shown = plots.choose(len(y), plots.PREDICTIONS)
+    drawing.save(
+        stage,
+        {
+            "confusion": evaluation_plots.confusion(matrix, labels),
+            "reliability": evaluation_plots.reliability(
+                record["calibration"], record["expected_calibration_error"]
+            ),
+            "mistakes": evaluation_plots.mistakes(
+                inputs[worst], y[worst], probabilities[worst], labels
+            ),
+            "predictions": plots.predictions(inputs[shown], y[shown], probabilities[shown], labels),
+        },
+    )
+
+
+@cli.command
+def main(argv=None):
+    """Parses `argv`, evaluates, prints the result; returns the exit status."""
+    settings = cli.parse_settings(EvaluateSettings, __doc__, argv, positional=["bundle"])
+    backend.start_keras()
+    found = evaluate(settings)
+    record = found.record
+    if found.remark:
+        print(f"data: {found.remark}")
+    print(found.report)
+    print(
+        f"{record['model']} on {record['data']['source']}: accuracy {record['accuracy']:.2%} "
+        f"({record['mistakes']} of {record['data']['test_count']:,} wrong), loss "
+        f"{record['loss']:.4f}, expected calibration error "
+        f"{record['expected_calibration_error']:.2%} ({len(record['calibration'])} bins)"
+    )
+    confused = [f"{c['true']} as {c['predicted']} {c['count']}x" for c in record["most_confused"]]
+    if confused:
+        print(f"most confused: {', '.join(confused)}")
+    print(f"written: {settings.folder}")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

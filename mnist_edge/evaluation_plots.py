@@ -1,0 +1,153 @@
+"""The pictures of an evaluation: confusion matrix, reliability, confident mistakes."""
+
+import math
+
+import numpy as np
+
+from mnist_edge import drawing
+
+# Above this many classes a matrix has no room for numbers.
+_MOST_NUMBERED = 15
+
+
+def confusion(matrix, labels):
+    """Draws a confusion matrix; colour is the share of a row, white is none at all.
+
+    Args:
+        matrix: Integers `[classes, classes]`, a row a true class, a column a prediction.
+        labels: Names of the classes.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    drawing.require()
+    from matplotlib import colormaps
+    from matplotlib.colors import PowerNorm
+
+    classes = len(labels)
+    numbered = classes <= _MOST_NUMBERED
+    size = max(6.0, classes * (0.62 if numbered else 0.16))
+    figure = drawing.blank(size + 1.2, size)
+    axis = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    # A good model's errors are shares of a percent: a root makes them visible.
+    image = axis.imshow(
+        np.ma.masked_equal(shares, 0),
+        cmap=colormaps["cividis_r"].with_extremes(bad="white"),
+        norm=PowerNorm(0.35, vmin=0, vmax=1),
+    )
+    _name_both_axes(axis, drawing.names(labels))
+    if numbered:
+        for row, column in np.argwhere(matrix):
+            dark = image.norm(shares[row, column]) > 0.5
+            axis.text(
+                *(column, row, f"{matrix[row, column]:,}"),
+                **{"ha": "center", "va": "center", "fontsize": drawing.SMALL},
+                color="white" if dark else "black",
+            )
+    bar = figure.colorbar(image, label="share of the true class", shrink=0.8)
+    bar.set_ticks(
+        [0.001, 0.01, 0.05, 0.2, 0.5, 1], labels=["0.1%", "1%", "5%", "20%", "50%", "100%"]
+    )
+    right = np.trace(matrix)
+    axis.set_title(f"{right:,} of {matrix.sum():,} right, {right / matrix.sum():.2%}", fontsize=10)
+    return figure
+
+
+def _name_both_axes(axis, names):
+    places = range(len(names))
+    rotation = 90 if max(map(len, names)) > 3 else 0
+    axis.set_xticks(places, names, fontsize=drawing.SMALL, rotation=rotation)
+    axis.set_yticks(places, names, fontsize=drawing.SMALL)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    # Thin lines between cells lead the eye along a row.
+    axis.set_xticks(np.arange(len(names)) + 0.5, minor=True)
+    axis.set_yticks(np.arange(len(names)) + 0.5, minor=True)
+    axis.grid(which="minor", linewidth=0.3, color="#BBBBBB")
+    axis.tick_params(which="minor", length=0)
+
+
+def reliability(rows, error):
+    """Draws accuracy against confidence, and how many images have which confidence.
+
+    Args:
+        rows: What `metrics.calibration` returns.
+        error: The expected calibration error, 0 to 1.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    figure = drawing.blank(5.6, 6.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    filled = [row for row in rows if row["count"]]
+    confidence, accuracy = (
+        np.array([row[k] for row in filled]) for k in ("confidence", "accuracy")
+    )
+    low, high = np.array([_wilson(row["accuracy"], row["count"]) for row in filled]).T
+    upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GREY, label="as sure as right")
+    upper.errorbar(
+        confidence,
+        accuracy,
+        yerr=[accuracy - low, high - accuracy],
+        color=drawing.BLUE,
+        marker="o",
+        markersize=5,
+        capsize=3,
+        linewidth=1.2,
+        label="this model, 95% intervals",
+    )
+    upper.set(ylabel="accuracy", ylim=(0, 1.02))
+    upper.yaxis.set_major_formatter(drawing.percent())
+    upper.legend(loc="upper left")
+    upper.set_title(f"expected calibration error {error:.2%}, {len(rows)} bins", fontsize=10)
+    lower.bar(
+        [row["from"] for row in rows],
+        [row["count"] for row in rows],
+        width=1 / len(rows),
+        align="edge",
+        color=drawing.BLUE,
+        edgecolor="white",
+    )
+    lower.set(xlabel="confidence: the largest probability", ylabel="images", xlim=(0, 1.02))
+    lower.set_yscale("log")
+    lower.set_ylim(bottom=0.7)
+    lower.xaxis.set_major_formatter(drawing.percent())
+    for axis in (upper, lower):
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def _wilson(share, count, z=1.96):
+    """Wilson's 95 % interval of a share of `count`; it stays within 0 and 1."""
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return min(centre - half, share), max(centre + half, share)
+
+
+def mistakes(images, y, probabilities, labels):
+    """Draws images that were read wrongly, with both labels and the model's confidence.
+
+    Args:
+        images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink); n may be 0.
+        y: Integers `[n]`, the true classes.
+        probabilities: Float `[n, classes]`.
+        labels: Names of the classes.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    if not len(images):
+        figure = drawing.blank(6, 2)
+        figure.text(0.5, 0.5, "no mistakes", ha="center", va="center", fontsize=14)
+        return figure
+    names = drawing.names(labels)
+    figure, axes = drawing.grid(len(images), 6, 1.3, 1.85)
+    for axis, image, label, row in zip(axes, images, y, probabilities, strict=True):
+        drawing.draw_image(axis, image)
+        axis.set_title(
+            f"true {names[label]}\nread {names[row.argmax()]}\n{row.max():.1%} sure",
+            fontsize=drawing.SMALL,
+            pad=3,
+        )
+    return figure

@@ -1,0 +1,151 @@
+"""The pictures of a training run: samples of the data, curves, predictions."""
+
+import math
+
+import numpy as np
+
+from mnist_edge import data, drawing
+
+SAMPLES, PREDICTIONS = 50, 24  # images drawn
+
+
+def write_training_plots(folder, history, dataset, model, seed=0, kept_epoch=None):
+    """Draws what a training run has to show: samples, curves, predictions.
+
+    Args:
+        folder: Where to write `plots/samples.png`, `curves.png`, `predictions.png`; the
+            staging folder of a bundle.
+        history: Keras's: `loss`, `accuracy`, `val_loss`, `val_accuracy`, a list each.
+        dataset: `data.Dataset` of images.
+        model: The trained `keras.Model`.
+        seed: Of the choice of images.
+        kept_epoch: The epoch whose weights were kept, from 1, or None.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    shape = model.input.shape[1:]
+    train, test = (
+        choose(len(y), count, seed)
+        for y, count in ((dataset.y_train, SAMPLES), (dataset.y_test, PREDICTIONS))
+    )
+    inputs = data.as_inputs(dataset.x_test[test], shape)
+    figures = {
+        "samples": samples(
+            data.as_inputs(dataset.x_train[train], shape), dataset.y_train[train], dataset.labels
+        ),
+        "curves": curves(history, kept_epoch),
+        "predictions": predictions(
+            inputs, dataset.y_test[test], model.predict(inputs, verbose=0), dataset.labels
+        ),
+    }
+    drawing.save(folder, figures)
+
+
+def samples(images, y, labels):
+    """Draws images with their classes' names.
+
+    Args:
+        images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink).
+        y: Integers `[n]`, their classes.
+        labels: Names of the classes.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    names = drawing.names(labels)
+    figure, axes = drawing.grid(len(images), 10, 0.85, 1.05)
+    for axis, image, label in zip(axes, images, y, strict=True):
+        drawing.draw_image(axis, image)
+        axis.set_title(names[label], fontsize=drawing.SMALL, pad=3)
+    return figure
+
+
+def curves(history, kept_epoch=None):
+    """Draws loss and accuracy by epoch, of training and of validation.
+
+    Args:
+        history: As `write_training_plots` takes it.
+        kept_epoch: As there.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    figure = drawing.blank(9, 3.8)
+    epochs = range(1, len(history["loss"]) + 1)
+    styles = (
+        ("", "training", {"color": drawing.BLUE, "linestyle": "-", "marker": "o"}),
+        ("val_", "validation", {"color": drawing.VERMILLION, "linestyle": "--", "marker": "s"}),
+    )
+    for axis, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for prefix, name, style in styles:
+            axis.plot(
+                epochs,
+                history[prefix + metric],
+                label=name,
+                markersize=4,
+                markevery=math.ceil(len(epochs) / 25),
+                **style,
+            )
+        if kept_epoch is not None:
+            axis.axvline(
+                kept_epoch, color=drawing.GREY, linestyle=":", label=f"kept: epoch {kept_epoch}"
+            )
+        axis.set_xlabel("epoch")
+        axis.set_title(metric)
+        axis.set_xlim(0.5, len(epochs) + 0.5)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.axes[1].yaxis.set_major_formatter(drawing.percent())
+    return figure
+
+
+def predictions(images, y, probabilities, labels):
+    """Draws images with the three most probable classes each.
+
+    Args:
+        images: As `samples` takes them.
+        y: Integers `[n]`, the true classes.
+        probabilities: Float `[n, classes]`.
+        labels: Names of the classes.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    names = drawing.names(labels)
+    columns = min(8, len(images))
+    rows = math.ceil(len(images) / columns)
+    figure = drawing.blank(1.25 * columns, 2.15 * rows + 0.3)
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[2.4, 1] * rows)
+    for index, (image, label, row) in enumerate(zip(images, y, probabilities, strict=True)):
+        line, column = divmod(index, columns)
+        axis = figure.add_subplot(grid[2 * line, column], anchor="S")
+        drawing.draw_image(axis, image)
+        mark = "✓" if row.argmax() == label else "✗"
+        axis.set_title(f"{names[label]} {mark}", fontsize=drawing.SMALL, pad=3)
+        _draw_probabilities(figure.add_subplot(grid[2 * line + 1, column]), row, label, names)
+    figure.suptitle(
+        "Above each image its class; below it the three most probable (dark bar: its class)",
+        fontsize=9,
+    )
+    return figure
+
+
+def _draw_probabilities(axis, row, label, names):
+    """The three most probable classes, each over its bar; the true one's bar is dark."""
+    best = np.argsort(-row, kind="stable")[:3]
+    style = {"fontsize": drawing.TINY, "va": "bottom"}
+    for place, one in enumerate(best, start=1):
+        colour = drawing.BLUE if one == label else drawing.PALE
+        axis.barh(place - 0.1, row[one], height=0.2, color=colour)
+        axis.text(0, place - 0.25, names[one], **style)
+        axis.text(1, place - 0.25, f"{row[one]:.1%}", ha="right", **style)
+    axis.set(xlim=(0, 1), ylim=(3, 0))
+    axis.axis("off")
+
+
+def choose(population, count, seed=0):
+    """Indices of `count` of `population` images at random, int64."""
+    count = min(count, population)
+    return np.random.default_rng(seed).choice(population, count, replace=False)

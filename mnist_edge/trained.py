@@ -1,0 +1,57 @@
+"""Open the model that `mnist_edge.train` wrote into a bundle."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+from mnist_edge import bundle
+from mnist_edge.cli import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained model and the record of its training.
+
+    Attributes:
+        model: `keras.Model`: float32 `[batch, height, width, 1]`, 0 to 255, to
+            probabilities `[batch, classes]`.
+        record: What `train.json` holds, a dict.
+    """
+
+    model: object
+    record: dict
+
+
+def open_bundle(folder):
+    """Opens a bundle's model, after its hash was found to be the one recorded.
+
+    Args:
+        folder: The bundle.
+
+    Returns:
+        A `Trained`.
+
+    Raises:
+        InputError: The bundle is missing, incomplete or damaged.
+    """
+    import keras
+
+    remedy = f"Run: python -m mnist_edge.train --output {folder}"
+    record = bundle.read_json(
+        Path(folder) / bundle.TRAIN, ("model", "data", "model_sha256"), remedy
+    )
+    path = Path(folder) / bundle.MODEL
+    if not path.is_file():
+        raise InputError(f"{path} is required and does not exist. {remedy}")
+    got = bundle.sha256_file(path)
+    if got != record["model_sha256"]:
+        raise InputError(
+            f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
+            f"instead of {record['model_sha256'][:12]}…. {remedy}"
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        first = str(error).strip().split("\n")[0].rstrip(".")
+        raise InputError(f"{path} can't be loaded: {first}. {remedy}") from error
+    return Trained(model, record)

@@ -22,7 +22,15 @@ from mnist_edge.cli import InputError
 _LONGEST_LINE = 2**20
 _MEMBER = re.compile(r"(?!__MACOSX/).*\.csv", re.IGNORECASE)
 _BYTES = {str(value) for value in range(256)}
-_DAMAGE = (EOFError, gzip.BadGzipFile, NotImplementedError, RuntimeError, zipfile.BadZipFile)
+# What a damaged archive makes `gzip` and `zipfile` raise; an OSError is a seek to nowhere.
+_DAMAGE = (
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def members(path):
@@ -34,7 +42,7 @@ def members(path):
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if _MEMBER.fullmatch(name))
-    except zipfile.BadZipFile as error:
+    except _DAMAGE as error:
         raise InputError(f"{path} must be a whole .zip. Got: {error}. Fetch it again.") from error
     if not names:
         raise InputError(f"{path} must hold a .csv and does not.")
@@ -68,7 +76,7 @@ def read(path, member=None):
         if rows is None:
             with _opened(path, member) as stream:
                 raise InputError(_first_fault(where, stream, columns, has_header))
-    except (*_DAMAGE, zlib.error) as error:
+    except _DAMAGE as error:
         raise InputError(f"{where} must be a whole file. Got: {error}. Fetch it again.") from error
     side = math.isqrt(columns - 1)
     return rows[:, 1:].reshape(-1, side, side), rows[:, 0].copy()

@@ -123,9 +123,9 @@ def test_the_import_test_can_fail(tmp_path, where, code, message):
 
 def test_help_and_benchmarks_start_without_keras_or_any_runtime():
     program = (
-        "import sys, benchmarks.__main__, export.__main__, mnist_edge.train\n"
-        "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert') "
-        "if m in sys.modules])"
+        "import sys, benchmarks.__main__, export.__main__, mnist_edge.evaluate, mnist_edge.train\n"
+        "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert', 'matplotlib', "
+        "'sklearn') if m in sys.modules])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

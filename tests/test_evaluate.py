@@ -12,7 +12,8 @@ from export.settings import ExportSettings
 from mnist_edge import bundle, data, drawing, metrics
 from mnist_edge.cli import InputError
 from mnist_edge.evaluate import EvaluateSettings, evaluate, main
-from mnist_edge.train import TrainSettings, train
+from mnist_edge.settings import TrainSettings
+from mnist_edge.train import train
 
 PICTURES = {"confusion.png", "mistakes.png", "predictions.png", "reliability.png"}
 
@@ -111,7 +112,11 @@ def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path):
             name = f"emnist-letters-{split}-{what}-idx{rank}-ubyte.gz"
             (folder / name).write_bytes(gzip.compress(header + array.tobytes(), 1))
     output = tmp_path / "bundle"
-    train(TrainSettings(data=str(folder), output=output, model="classic", epochs=1, batch_size=16))
+    train(
+        TrainSettings(
+            data=str(folder), output=output, model="classic", epochs=1, batch_size=(16,), quiet=True
+        )
+    )
     settings = ExportSettings(source=output, variants=("tflite-float32",), calibration_count=20)
     manifest = export(settings, report=lambda _: None)
     assert manifest["data"]["labels"] == list("ABCDEFGHIJKLMNOPQRS")

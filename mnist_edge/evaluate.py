@@ -90,26 +90,35 @@ def evaluate(settings):
     labels = _labels(settings, opened, dataset)
     inputs = data.as_inputs(dataset.x_test, opened.model.input.shape[1:])
     probabilities = opened.model.predict(inputs, batch_size=500, verbose=0)
+    if not np.isfinite(probabilities).all():
+        raise InputError(
+            f"{settings.bundle}: the model must give finite probabilities. Got: NaN or infinity. "
+            f"Run: python -m mnist_edge.train --output {settings.bundle}"
+        )
     record, report, matrix = _measure(dataset.y_test, probabilities, labels)
-    record = {
+    record = _identity(opened, dataset, labels) | record
+    with bundle.staged(settings.folder) as stage:
+        _write_confusion(stage / bundle.CONFUSION, matrix, labels)
+        _draw(stage, inputs, dataset.y_test, probabilities, labels, matrix, record)
+        bundle.write_json(stage / bundle.EVALUATION, record)
+    return Evaluation(record, report, dataset.remark)
+
+
+def _identity(opened, dataset, labels):
+    """What was evaluated, on what and by what, a dict."""
+    return {
         "schema": 1,
         "model": opened.record["model"],
         "model_sha256": opened.record["model_sha256"],
         "data": {
             "source": dataset.source,
             "labels": list(labels),
-            "test_count": len(inputs),
+            "test_count": len(dataset.x_test),
             "sha256": {k: v for k, v in dataset.sha256().items() if k.endswith("_test")},
         },
-        **record,
         "versions": {"mnist-edge": mnist_edge.__version__}
         | {package: version(package) for package in ("keras", "scikit-learn", "numpy")},
     }
-    with bundle.staged(settings.folder) as stage:
-        _write_confusion(stage / bundle.CONFUSION, matrix, labels)
-        _draw(stage, inputs, dataset.y_test, probabilities, labels, matrix, record)
-        bundle.write_json(stage / bundle.EVALUATION, record)
-    return Evaluation(record, report, dataset.remark)
 
 
 def _require_packages():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import file_sets, known
+from mnist_edge import file_sets, keras_sets, known
 from mnist_edge.cli import InputError
 
 MNIST = "mnist"
@@ -74,15 +74,13 @@ def _read_npz(source, path):
 
 
 def _read_keras(source, _):
-    from mnist_edge import keras_sets
-
     return known.Raw(keras_sets.read(source), known.recognise(source))
 
 
 # The first kind that fits reads it.
 _KINDS = (
     (lambda source, path: source == MNIST, _read_packaged),
-    (lambda source, path: source.startswith("keras:"), _read_keras),
+    (lambda source, path: source.startswith(keras_sets.PREFIX), _read_keras),
     (lambda source, path: path.is_dir(), file_sets.read_folder),
     (lambda source, path: "," in source and not path.exists(), file_sets.read_pair),
     (lambda source, path: source.lower().endswith(".npz"), _read_npz),

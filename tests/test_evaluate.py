@@ -158,6 +158,20 @@ def test_a_damaged_model_with_the_right_hash_is_refused_in_one_line(small, tmp_p
     assert error.count("\n") == 1
 
 
+def test_a_model_that_gives_nan_is_refused(small, tmp_path):
+    import keras
+
+    folder = small.copy(tmp_path / "bundle")
+    model = keras.saving.load_model(folder / bundle.MODEL)
+    model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+    model.save(folder / bundle.MODEL)
+    record = json.loads((folder / bundle.TRAIN).read_text())
+    record["model_sha256"] = bundle.sha256_file(folder / bundle.MODEL)
+    bundle.write_json(folder / bundle.TRAIN, record)
+    with pytest.raises(InputError, match=r"must give finite probabilities. Got: NaN"):
+        evaluate(EvaluateSettings(bundle=folder))
+
+
 @pytest.mark.parametrize(
     ("lost", "message"),
     [(bundle.TRAIN, "train.json is required"), (bundle.MODEL, "model.keras is required")],

@@ -3,17 +3,20 @@
 import dataclasses
 import math
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data
+from mnist_edge import bundle, data, trained
 from mnist_edge.cli import InputError
 
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
 # set. Validation images, so that the test set chooses nothing.
 _CHECK_COUNT = 1000
+_ADVICE = (
+    "Lambda layers and classes of your own can't be exported; rebuild the model from Keras's "
+    "layers."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,23 +95,13 @@ def open_bundle(folder, dataset_source=None):
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
     """
-    remedy = f"Run: python -m mnist_edge.train --output {folder}"
-    trained = bundle.read_json(folder / bundle.TRAIN, ("model", "data", "model_sha256"), remedy)
-    path = folder / bundle.MODEL
-    if not path.is_file():
-        raise InputError(f"{path} is required and does not exist. {remedy}")
-    got = bundle.sha256_file(path)
-    if got != trained["model_sha256"]:
-        raise InputError(
-            f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
-            f"instead of {trained['model_sha256'][:12]}…. {remedy}"
-        )
+    path, record, _ = trained.check(folder)
     return _open(
         path,
-        dataset_source or trained["data"]["source"],
-        trained["data"]["split_seed"],
-        trained["model"],
-        trained["data"].get("labels", ()),
+        dataset_source or record["data"]["source"],
+        record["data"]["split_seed"],
+        record["model"],
+        record["data"].get("labels", ()),
     )
 
 
@@ -159,14 +152,7 @@ def _open(path, dataset_source, split_seed, name, labels=()):
 def _load(path, dataset):
     import keras
 
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        first = str(error).strip().split("\n")[0].rstrip(".")
-        raise InputError(
-            f"{path} can't be loaded: {first}. Lambda layers and classes of your own can't be "
-            "exported; rebuild the model from Keras's layers."
-        ) from error
+    model = trained.load_model(path, _ADVICE)
     _check_shape(path, model)
     broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
     if broken:

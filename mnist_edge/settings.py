@@ -35,7 +35,10 @@ class TrainSettings:
     output: Path | None = setting(
         None, f"folder of the bundle (default: {bundle.ARTIFACTS}/<model>)"
     )
-    data: str = setting(data.MNIST, "'mnist', or an .npz in the layout of keras.datasets.mnist")
+    labels: str | None = setting(
+        None, f"{data.LABELS_HELP} (default: the data set's own, or the numbers)"
+    )
+    data: str = setting(data.MNIST, data.HELP)  # last: the field hides the module
     augment: bool | None = setting(
         None,
         "distort the training images (default: as the recipe does, "
@@ -50,6 +53,7 @@ class TrainSettings:
     tensorboard: Path | None = setting(None, "folder for TensorBoard's logs (default: none)")
     save_h5: bool = setting(False, "also write model.h5, Keras's old format")
     save_weights: bool = setting(False, "also write model.weights.h5, the weights alone")
+    plots: bool = setting(True, "draw plots/*.png, where matplotlib is installed")
     quiet: bool = setting(False, "print the JSON line of results alone")
     list: bool = setting(False, "show the zoo and end")
 

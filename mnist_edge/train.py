@@ -19,7 +19,7 @@ import sys
 import numpy as np
 
 import mnist_edge
-from mnist_edge import backend, bundle, cli, data, fitting, models, records
+from mnist_edge import backend, bundle, cli, data, drawing, fitting, models, plots, records
 from mnist_edge.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
@@ -40,7 +40,7 @@ def train(settings):
     import keras
 
     recipe = settings.recipe
-    dataset = data.load(settings.data)
+    dataset = data.load(settings.data, settings.labels)
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
@@ -54,6 +54,8 @@ def train(settings):
         (data.as_inputs(dataset.x_train[indices], shape), dataset.y_train[indices])
         for indices in splits
     ]
+    if dataset.remark and not settings.quiet:
+        print(f"data: {dataset.remark}")
     identity = _identity(settings, recipe, dataset)
     checkpoint = Checkpoint(settings.folder / bundle.CHECKPOINT, identity)
     trained, run = fitting.fit(
@@ -74,6 +76,7 @@ def train(settings):
             "data": {
                 "source": dataset.source,
                 "classes": dataset.classes,
+                "labels": list(dataset.labels),
                 "split_seed": settings.split_seed,
                 "train_count": len(splits[0]),
                 "validation_count": len(splits[1]),
@@ -83,6 +86,10 @@ def train(settings):
             **_environment(),
         }
         _write(stage, settings, model, run, record)
+        if settings.plots and drawing.available():
+            plots.write_training_plots(
+                stage, run.history, dataset, model, settings.seed, record["kept_epoch"]
+            )
     checkpoint.remove()
     return record
 

@@ -22,20 +22,19 @@ class Trained:
     record: dict
 
 
-def open_bundle(folder):
-    """Opens a bundle's model, after its hash was found to be the one recorded.
+def check(folder):
+    """Finds a bundle's model and makes sure that it is the one that was trained.
 
     Args:
         folder: The bundle.
 
     Returns:
-        A `Trained`.
+        `(path, record, remedy)`: the `.keras` file, what `train.json` holds, and what to
+        do where the file can't be loaded all the same.
 
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
     """
-    import keras
-
     remedy = f"Run: python -m mnist_edge.train --output {folder}"
     record = bundle.read_json(
         Path(folder) / bundle.TRAIN, ("model", "data", "model_sha256"), remedy
@@ -49,9 +48,36 @@ def open_bundle(folder):
             f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
             f"instead of {record['model_sha256'][:12]}…. {remedy}"
         )
+    return path, record, remedy
+
+
+def load_model(path, remedy):
+    """Loads a `.keras` file in safe mode: what would run code of its own is refused.
+
+    Args:
+        path: The file.
+        remedy: What to do where it can't be loaded; ends the error's line.
+
+    Returns:
+        A `keras.Model`, not compiled.
+
+    Raises:
+        InputError: The file can't be loaded.
+    """
+    import keras
+
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         first = str(error).strip().split("\n")[0].rstrip(".")
         raise InputError(f"{path} can't be loaded: {first}. {remedy}") from error
-    return Trained(model, record)
+
+
+def open_bundle(folder):
+    """Opens a bundle's model; arguments and errors as `check`'s.
+
+    Returns:
+        A `Trained`.
+    """
+    path, record, remedy = check(folder)
+    return Trained(load_model(path, remedy), record)

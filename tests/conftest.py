@@ -52,7 +52,9 @@ def small(small_data, tmp_path_factory):
     backend.start_keras()
     folder = tmp_path_factory.mktemp("artifacts") / "small"
     trained = train(
-        TrainSettings(data=small_data, output=folder, epochs=1, batch_size=(32,), quiet=True)
+        TrainSettings(
+            data=small_data, output=folder, epochs=1, batch_size=(32,), quiet=True, plots=False
+        )
     )
     manifest = export(ExportSettings(source=folder, calibration_count=50))
     result = judge(BenchmarkSettings(bundle=folder, **QUICK))

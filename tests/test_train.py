@@ -278,7 +278,7 @@ def test_augmentation_is_switched_on_and_off():
 
 def quick(small, folder, *flags):
     argv = ["--data", small.data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
-    return main([*argv, *flags])
+    return main([*argv, "--no-plots", *flags])
 
 
 def test_quiet_prints_one_json_line(small, tmp_path, capsys):
@@ -294,6 +294,23 @@ def test_the_log_ends_in_the_same_json_line(small, tmp_path, capsys):
     *log, line = capsys.readouterr().out.splitlines()
     assert json.loads(line)["bundle"] == str(tmp_path / "b")
     assert any("val_accuracy" in row for row in log)
+
+
+def test_a_run_draws_what_it_has_to_show(small, tmp_path, monkeypatch):
+    argv = ["--data", small.data, "--epochs", "1", "--model", "classic", "--quiet"]
+    assert main([*argv, "--output", str(tmp_path / "b")]) == 0
+    drawn = {path.name for path in (tmp_path / "b" / bundle.PLOTS).iterdir()}
+    assert drawn == {"samples.png", "curves.png", "predictions.png"}
+    monkeypatch.setattr("mnist_edge.drawing.available", lambda: False)
+    assert main([*argv, "--output", str(tmp_path / "c")]) == 0
+    assert not (tmp_path / "c" / bundle.PLOTS).exists()
+
+
+def test_class_names_go_with_the_model(small, tmp_path):
+    names = [f"digit {n}" for n in range(10)]
+    assert quick(small, tmp_path / "b", "--quiet", "--labels", ",".join(names)) == 0
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["data"]["labels"] == names
 
 
 def test_old_formats_hold_the_same_model(small, tmp_path):

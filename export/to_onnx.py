@@ -44,6 +44,7 @@ def prepare(model, batch, opset, folder):
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
+    _name_by_order(graph.graph)
     for value in (*graph.graph.input, *graph.graph.output):
         dimension = value.type.tensor_type.shape.dim[0]
         if batch:
@@ -107,6 +108,29 @@ def _fold_input_scale(graph):
     graph.node.remove(first)
     if len(readers[scale.name]) == 1:
         graph.initializer.remove(scale)
+
+
+def _name_by_order(graph):
+    """Names nodes and tensors by operator and order, in place.
+
+    tf2onnx counts its names in an order that changes from process to process, so that the
+    same model gave other bytes.
+    """
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    names = {}
+    for i, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{i}"
+        for k, old in enumerate(node.input):
+            names.setdefault(old, f"{node.name}_constant_{k}")
+        for k, old in enumerate(node.output):
+            names[old] = f"{node.name}_output_{k}"
+    names |= {name: name for name in kept} | {"": ""}
+    for node in graph.node:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    del graph.value_info[:]
 
 
 def convert(prepared, variant, calibration, float_nodes=()):

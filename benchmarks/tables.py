@@ -113,17 +113,27 @@ def remarks(row):
 
 
 def _table(result, columns, pairs):
-    """A Markdown table, padded so that it reads well unrendered too."""
     several = len(result["bundles"]) > 1
     headings = [("artefact", False), *((heading, right) for heading, right, _ in columns)]
     lines = [
         [name(row, several), *(_cell(cell, row, block) for _, _, cell in columns)]
         for row, block in pairs
     ]
-    widths = [
-        max(map(len, column))
-        for column in zip([heading for heading, _ in headings], *lines, strict=True)
-    ]
+    return layout(headings, lines)
+
+
+def layout(headings, lines):
+    """A Markdown table, padded so that it reads well unrendered too.
+
+    Args:
+        headings: `(heading, whether numbers)` a column; numbers are right-aligned.
+        lines: Lists of str, a cell a column.
+
+    Returns:
+        str, a line a row, without a final newline.
+    """
+    titles = [title for title, _ in headings]
+    widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     rule = [
         "-" * (width - 1) + (":" if right else "-")
         for width, (_, right) in zip(widths, headings, strict=True)
@@ -135,7 +145,7 @@ def _table(result, columns, pairs):
             for cell, width, (_, right) in zip(line, widths, headings, strict=True)
         )
         + " |"
-        for line in ([heading for heading, _ in headings], rule, *lines)
+        for line in (titles, rule, *lines)
     )
 
 

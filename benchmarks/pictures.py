@@ -185,7 +185,7 @@ def _robustness(result, read, path):
             axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     axes = figure.add_subplot(grid[1, :])
     shares = np.array([[row["accuracy"][d] for d in distortions] for row in found["rows"]])
-    axes.imshow(shares, cmap="RdYlGn", vmin=0.5, vmax=1, aspect="auto")
+    axes.imshow(shares, cmap="RdYlGn", vmin=0.5, vmax=1, aspect="auto", alpha=0.6)
     axes.set_xticks(range(len(distortions)), distortions)
     axes.set_yticks(range(len(shares)), [name(row, several) for row in found["rows"]])
     for line, column in np.ndindex(shares.shape):

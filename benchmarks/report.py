@@ -56,6 +56,8 @@ def verdict(result):
 def text(result):
     """What the terminal shows."""
     parts = [tables.main_table(result)]
+    if len(result["timing"]["blocks"]) > 1:
+        parts.append(tables.latency_table(result))
     if result["robustness"]:
         parts += [tables.robustness_table(result), _robustness_caption(result)]
     return "\n\n".join([*parts, f"{caption(result)}\n{verdict(result)}"])

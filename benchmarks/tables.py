@@ -109,7 +109,7 @@ def remarks(row):
         return []
     if len(row["latency"]) == 1:
         return ["slower than its float"]
-    return [f"slower than its float at {', '.join(map(str, slower))} threads"]
+    return [f"slower than its float at threads {', '.join(map(str, slower))}"]
 
 
 def _table(result, columns, pairs):

@@ -43,7 +43,13 @@ def test_slower_than_its_float_is_said_in_words(result):
     result["rows"][2]["latency"].append(
         result["rows"][2]["latency"][0] | {"threads": 2, "slower_than_float": True}
     )
-    assert "passed, slower than its float at 1, 2 threads" in tables.main_table(result)
+    assert "passed, slower than its float at threads 1, 2" in tables.main_table(result)
+
+
+def test_several_numbers_of_threads_are_shown_in_full(result):
+    assert "images/s at 1" not in report.text(result)
+    result["timing"]["blocks"].append(result["timing"]["blocks"][0] | {"threads": 2})
+    assert "images/s at 1" in report.text(result)
 
 
 def test_rows_of_several_bundles_carry_their_bundles_name(result):

@@ -23,9 +23,9 @@ def main(argv=None):
     settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
     read = bundles.load_all(settings.bundles)
     result = judge(settings, read)
+    print(report.text(result))
     for line in report.write(result, read, settings.folder):
         print(line, file=sys.stderr)
-    print(report.text(result))
     if settings.json:
         print(json.dumps(result, separators=(",", ":"), allow_nan=False))
     return cli.OK if result["passed"] else cli.GATE_BREACHED

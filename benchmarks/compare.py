@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from benchmarks import stats
-from benchmarks.judge import NOT_INSTALLED, PASSED, SCHEMA
+from benchmarks.contender import NOT_INSTALLED, PASSED
+from benchmarks.judge import SCHEMA
 from mnist_edge import bundle, cli
 from mnist_edge.cli import InputError, setting
 

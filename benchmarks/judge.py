@@ -18,46 +18,14 @@ from benchmarks import (
     worker,
 )
 from benchmarks.bundles import KERAS_ROW
+from benchmarks.contender import BREACHED, NOT_INSTALLED, PASSED, contend
 from benchmarks.recommend import recommend
 from benchmarks.worker import Allowance, Worker, WorkerFailed
+from mnist_edge.cli import InputError
 
 SCHEMA = 2
-PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
 # Images that calls are timed on, in turn.
 _KEPT_COUNT = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Contender:
-    """A row of the result, and what it is measured from.
-
-    Attributes:
-        bundle: A `bundles.Bundle`.
-        entry: The manifest's entry.
-        row: The row, a dict; filled in as the run goes on.
-    """
-
-    bundle: bundles.Bundle
-    entry: dict
-    row: dict
-
-    @property
-    def path(self):
-        """The artefact's file."""
-        return self.bundle.folder / self.entry["file"]
-
-    @property
-    def key(self):
-        """What tells the row from the run's others."""
-        return self.bundle.label, self.entry["variant"]
-
-    def fail(self, error):
-        """Records why the row could not be measured; `RuntimeMissing` is no breach."""
-        if isinstance(error, runtimes.RuntimeMissing):
-            self.row["status"] = NOT_INSTALLED
-        else:
-            self.row["status"] = FAILED
-            self.row["breaches"].append(str(error))
 
 
 def judge(settings, read=None):
@@ -71,12 +39,12 @@ def judge(settings, read=None):
         The result, a dict as `benchmark.json` holds it; see docs/benchmark-schema.md.
 
     Raises:
-        InputError: A bundle is missing or damaged.
+        InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
     """
     read = read or bundles.load_all(settings.bundles)
     if settings.robustness:
         robustness.check(read)
-    contenders = [_contender(one, entry) for one in read for entry in one.entries]
+    contenders = [contend(one, entry) for one in read for entry in one.entries]
     blocks, distorted = [], None
     for threads in settings.threads:
         with contextlib.ExitStack() as stack:
@@ -88,47 +56,24 @@ def judge(settings, read=None):
             )
             if settings.robustness and threads == settings.threads[0]:
                 distorted = robustness.measure(settings, contenders, workers)
-    breaches = _breaches(settings, read, contenders)
     rows = [contender.row for contender in contenders]
+    breaches = _breaches(settings, read, contenders)
+    return _document(settings, read, rows, breaches, blocks) | {"robustness": distorted}
+
+
+def _document(settings, read, rows, breaches, blocks):
+    counts = ("rounds", "calls", "warmup", "timeout_seconds", "memory_limit_mb")
     return {
         "schema": SCHEMA,
         "passed": not breaches,
         "breaches": breaches,
         "recommendation": recommend(rows, settings),
         "limits": dataclasses.asdict(settings.limits) | {"require": list(settings.require)},
-        "timing": {
-            name: getattr(settings, name)
-            for name in ("rounds", "calls", "warmup", "timeout_seconds", "memory_limit_mb")
-        }
-        | {"blocks": blocks},
+        "timing": {name: getattr(settings, name) for name in counts} | {"blocks": blocks},
         "machine": machine.fingerprint(),
         "bundles": [one.record() for one in read],
         "rows": rows,
-        "robustness": distorted,
     }
-
-
-def _contender(one, entry):
-    row = {
-        "bundle": one.label,
-        "variant": entry["variant"],
-        "format": entry["format"],
-        "precision": entry["precision"],
-        "file": entry["file"],
-        "size_bytes": entry["size_bytes"],
-        "sha256": entry["sha256"],
-        "status": PASSED,
-        "breaches": [],
-        "latency": [],
-    }
-    contender = Contender(one, entry, row)
-    if not runtimes.is_installed(contender.path):
-        row["status"] = NOT_INSTALLED
-    else:
-        cause = bundles.damage(contender.path, entry)
-        if cause:
-            contender.fail(WorkerFailed(cause))
-    return contender
 
 
 def _allowance(settings, threads):
@@ -156,9 +101,19 @@ def _start_all(settings, contenders, threads, allowance, stack):
             contender.row["latency"].append(start)
             workers[contender.key] = one
     for name in (runtimes.EMPTY, runtimes.YARDSTICK):
-        workers[name] = stack.enter_context(Worker(name, threads, allowance))
-        workers[name].keep(np.zeros((1, 1), np.float32))
+        try:
+            workers[name] = stack.enter_context(Worker(name, threads, allowance))
+            workers[name].keep(np.zeros((1, 1), np.float32))
+        except WorkerFailed as error:
+            raise _harness_failed(error) from error
     return workers
+
+
+def _harness_failed(error):
+    return InputError(
+        f"the harness's own process, which opens no artefact, failed: {error}. "
+        "Raise --memory-limit-mb or --timeout-seconds."
+    )
 
 
 def _start(one, contender, threads, cores):
@@ -191,20 +146,21 @@ def _judge(one, contender, limits, chunk_done):
 def _time_all(settings, contenders, workers):
     """Times the workers; fills in the rows and returns what the harness itself cost."""
     by_key = {contender.key: contender for contender in contenders}
+
+    def failed(key, error):
+        if key not in by_key:
+            raise _harness_failed(error) from error
+        by_key[key].fail(error)
+
     turns = (settings.rounds + 1) * len(workers)
     with progress.bar(turns, "timing", settings.progress) as done:
         samples = rounds.in_rounds(
-            workers,
-            settings.rounds,
-            settings.calls,
-            settings.warmup,
-            failed=lambda key, error: by_key[key].fail(error),
-            turn_done=done,
+            workers, settings.rounds, settings.calls, settings.warmup, failed, done
         )
     summaries = {key: latency.summary(taken) for key, taken in samples.items()}
-    for one in {contender.bundle.label: contender.bundle for contender in contenders}.values():
-        own = {key[1]: block for key, block in summaries.items() if key[0] == one.label}
-        rounds.add_ratios(own, one.float_siblings)
+    for one in {key[0]: contender.bundle for key, contender in by_key.items()}.values():
+        keys = [key for key in by_key if key in summaries and key[0] == one.label]
+        rounds.add_ratios({key[1]: summaries[key] for key in keys}, one.float_siblings)
     for key, contender in by_key.items():
         if key in summaries:
             contender.row["latency"][-1] |= summaries[key]

@@ -190,6 +190,6 @@ def _robustness(result, read, path):
     axes.set_yticks(range(len(shares)), [name(row, several) for row in found["rows"]])
     for line, column in np.ndindex(shares.shape):
         axes.text(column, line, f"{100 * shares[line, column]:.1f}", ha="center", va="center")
-    figure.suptitle(f"Accuracy, %, on {found['image_count']:,} distorted test images")
+    figure.suptitle("Accuracy, %, on distorted test images")
     figure.savefig(path, dpi=_DPI)
     pyplot.close(figure)

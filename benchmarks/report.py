@@ -94,8 +94,8 @@ _LATENCY_NOTE = (
 def _robustness_caption(result):
     found = result["robustness"]
     return (
-        f"Accuracy on {found['image_count']:,} test images, distorted: shifts to a random side, "
-        f"rotations to a random one, Gaussian noise of {found['noise_grey_levels']} grey levels "
+        "Accuracy on distorted test images: shifts to a random side, rotations to a random "
+        f"one, Gaussian noise of {found['noise_grey_levels']} grey levels "
         "of 255, blur of 1 pixel, strokes 1 pixel thinner and thicker, 255 minus the pixel."
     )
 

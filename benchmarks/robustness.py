@@ -123,8 +123,8 @@ def measure(settings, contenders, workers):
         workers: `Worker` by a contender's key.
 
     Returns:
-        dict: `image_count`, `noise_grey_levels`, and `rows`, each with `bundle`,
-        `variant` and `accuracy` by distortion.
+        dict: `noise_grey_levels`, and `rows`, each with `bundle`, `variant`,
+        `image_count` and `accuracy` by distortion.
     """
     present = [contender for contender in contenders if contender.key in workers]
     distorted, rows = {}, []
@@ -146,14 +146,15 @@ def measure(settings, contenders, workers):
                 contender.fail(error)
                 continue
             bundle, variant = contender.key
-            rows.append({"bundle": bundle, "variant": variant, "accuracy": accuracy})
-    return {
-        "image_count": min(settings.robustness_count, *(len(c.bundle.images) for c in present))
-        if present
-        else 0,
-        "noise_grey_levels": _NOISE,
-        "rows": rows,
-    }
+            rows.append(
+                {
+                    "bundle": bundle,
+                    "variant": variant,
+                    "image_count": len(chosen),
+                    "accuracy": accuracy,
+                }
+            )
+    return {"noise_grey_levels": _NOISE, "rows": rows}
 
 
 def spaced(count, wanted):

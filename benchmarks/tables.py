@@ -95,9 +95,10 @@ def latency_table(result):
 def robustness_table(result):
     """Accuracy under each distortion."""
     rows = result["robustness"]["rows"]
-    columns = tuple(
-        (distortion, True, lambda row, _, d=distortion: f"{row['accuracy'][d]:.1%}")
-        for distortion in (rows[0]["accuracy"] if rows else ())
+    distortions = rows[0]["accuracy"] if rows else ()
+    columns = (
+        ("images", True, lambda row, _: f"{row['image_count']:,}"),
+        *((d, True, lambda row, _, d=d: f"{row['accuracy'][d]:.1%}") for d in distortions),
     )
     return _table(result, columns, [(row, {}) for row in rows])
 

@@ -136,6 +136,9 @@ class Worker:
         except (EOFError, ConnectionError):
             self._process.join()
             raise WorkerFailed(self._ending(request)) from None
+        except WorkerFailed:
+            self._process.kill()  # now: what hangs or eats memory must not outlive its row
+            raise
         if isinstance(answer, Exception):
             raise answer
         return answer

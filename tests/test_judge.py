@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -10,8 +11,10 @@ from benchmarks import judge as judge_module
 from benchmarks import runtimes, worker
 from benchmarks.judge import judge
 from benchmarks.settings import BenchmarkSettings
+from export import to_tflite
 from export.variants import VARIANTS
 from mnist_edge import bundle, models
+from mnist_edge.cli import InputError
 from tests.conftest import QUICK
 
 
@@ -75,11 +78,9 @@ def test_several_bundles_are_one_run(bundle_of_three, tmp_path, without_keras):
     other = bundle_of_three.rename(tmp_path / "other")
     small = tmp_path / "small"
     small.symlink_to(other)
-    with pytest.raises(judge_module.bundles.InputError, match="each bundle must be named once"):
+    with pytest.raises(InputError, match="each bundle must be named once"):
         run(other, small)
     small.unlink()
-    import shutil
-
     shutil.copytree(other, small)
     (other / "tflite-int8.tflite").unlink()
     result = run(small, other)
@@ -93,8 +94,6 @@ def test_several_bundles_are_one_run(bundle_of_three, tmp_path, without_keras):
 
 def replace_artefact(folder, variant, model, with_right_hash):
     """Puts another model's file in place of the bundle's."""
-    from export import to_tflite
-
     path = folder / VARIANTS[variant].file
     prepared = to_tflite.prepare(model, None, None, folder.parent)
     path.write_bytes(to_tflite.convert(prepared, VARIANTS[variant], None))
@@ -225,6 +224,11 @@ def test_memory_past_the_limit_is_a_failed_row(small, bundle_of_three):
     (breach,) = result["breaches"]
     assert breach.startswith("keras: took ")
     assert f"at most {limit_mb:g} allowed" in breach
+
+
+def test_limits_that_leave_no_room_to_measure_are_bad_input(bundle_of_three, without_keras):
+    with pytest.raises(InputError, match=r"took \d+ MB .* Raise --memory-limit-mb"):
+        run(bundle_of_three, memory_limit_mb=5)
 
 
 def test_a_missing_artefact_is_a_failed_row(bundle_of_three, without_keras):

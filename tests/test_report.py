@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -142,8 +143,6 @@ def test_no_more_than_forty_are_drawn(result, read):
 
 
 def test_examples_that_are_no_images_are_not_drawn_and_that_is_said(result, read, tmp_path):
-    import dataclasses
-
     disagree(result, 3)
     flat = dataclasses.replace(read[0], images=read[0].images.reshape(500, 784))
     assert pictures.draw(result, [flat], tmp_path) == [

@@ -117,18 +117,19 @@ def _size(before, after, settings):
 def _latency(before, after, old, new, settings):
     """Medians in yardsticks, for each number of threads that both runs timed."""
     found = []
+    blocks = {block["threads"]: block for block in after["latency"]}
     for block in before["latency"]:
-        for later in after["latency"]:
-            if later["threads"] != block["threads"]:
-                continue
-            then, now = _in_yardsticks(block, old), _in_yardsticks(later, new)
-            rise = now["median"] / then["median"] - 1
-            if rise > settings.max_slowdown and now["low"] > then["high"]:
-                found.append(
-                    f"latency at threads {block['threads']}: {then['median']:.2f} -> "
-                    f"{now['median']:.2f} yardsticks, {rise:+.0%} ({block['p50_us']:.1f} -> "
-                    f"{later['p50_us']:.1f} µs)"
-                )
+        later = blocks.get(block["threads"])
+        if later is None:
+            continue
+        then, now = _in_yardsticks(block, old), _in_yardsticks(later, new)
+        rise = now["median"] / then["median"] - 1
+        if rise > settings.max_slowdown and now["low"] > then["high"]:
+            found.append(
+                f"latency at threads {block['threads']}: {then['median']:.2f} -> "
+                f"{now['median']:.2f} yardsticks, {rise:+.0%} ({block['p50_us']:.1f} -> "
+                f"{later['p50_us']:.1f} µs)"
+            )
     return found
 
 

@@ -62,11 +62,16 @@ def onnxruntime_test(path, calls):
     from onnxruntime.tools import onnxruntime_test as tool
 
     session, ticks = _onnx_session(path), []
+
+    def timer():
+        ticks.append(time.perf_counter())
+        return ticks[-1]
+
     # The tool opens its session on every core, and prints its mean instead of returning it.
     tool.onnxrt = types.SimpleNamespace(
         InferenceSession=lambda *_, **__: session, get_available_providers=lambda: None
     )
-    tool.timer = lambda: ticks.append(time.perf_counter()) or ticks[-1]
+    tool.timer = timer
     for _ in range(max(2, calls // 50)):
         tool.run_model(path, 50)
     means = np.diff(np.reshape(ticks, (-1, 2))) / 50

@@ -46,41 +46,50 @@ def _scatter(result, points, path):
     from matplotlib import pyplot
 
     several = len(result["bundles"]) > 1
-    figure, axes = pyplot.subplots(figsize=(11, 7), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(12, 8.5), layout="constrained")
     largest = max(row["size_bytes"] for row in points)
     labels = list(dict.fromkeys(row["bundle"] for row in points))
-    x, y = [], []
+    x, y, areas = [], [], []
     for row in points:
         x.append(row["latency"][0]["p50_us"])
         y.append(100 * row["accuracy"])
         colour = f"C{labels.index(row['bundle'])}"
         # Area is in points squared: 900 is a disc of half an inch.
-        area = 30 + 900 * row["size_bytes"] / largest
-        axes.scatter(x[-1], y[-1], s=area, color=colour, alpha=0.4)
+        areas.append(30 + 900 * row["size_bytes"] / largest)
+        axes.scatter(x[-1], y[-1], s=areas[-1], color=colour, alpha=0.4)
         axes.scatter(x[-1], y[-1], s=6, color="black", zorder=3)
+        # Without its interval, a difference of three images in 10,000 would look like one.
+        ends = [100 * end for end in row["accuracy_interval"]]
+        axes.plot([x[-1]] * 2, ends, color=colour, linewidth=0.8, alpha=0.5)
     axes.set_xscale("log")
     axes.margins(0.15)
     axes.set_xlabel("median of a call at batch 1, µs (logarithmic)")
     axes.set_ylabel("accuracy on the test set, %")
     threads = points[0]["latency"][0]["threads"]
     axes.set_title(
-        f"Accuracy against latency, threads: {threads}; area: size, the largest "
-        f"{largest / 1000:,.0f} kB"
+        f"Accuracy against latency, threads: {threads}; bar: 95 % interval; area: size, the "
+        f"largest {largest / 1000:,.0f} kB"
     )
     axes.grid(alpha=0.3)
-    _label_points(axes, x, y, [name(row, several) for row in points])
+    _label_points(axes, x, y, areas, [name(row, several) for row in points])
     figure.savefig(path, dpi=_DPI)
     pyplot.close(figure)
 
 
-def _label_points(axes, x, y, names):
-    """Puts each name as near its point as leaves all names apart, with a line to the point."""
+def _label_points(axes, x, y, areas, names):
+    """Puts each name as near its point as leaves names and discs apart, with a line to it."""
     from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
     axes.figure.canvas.draw()  # settles the layout, which the places below depend on
     renderer = axes.figure.canvas.get_renderer()
-    frame, dots = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
-    taken = []
+    frame, centres = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
+    # Half of a disc's diameter, in pixels, as the side of a box that mostly covers it.
+    reaches = 0.8 * np.sqrt(np.asarray(areas) / np.pi) * axes.figure.dpi / 72
+    taken = [
+        Bbox([centre - reach, centre + reach])
+        for centre, reach in zip(centres, reaches, strict=True)
+    ]
     for index in np.argsort(x):
         for dx, dy in _OFFSETS:
             label = axes.annotate(
@@ -92,11 +101,12 @@ def _label_points(axes, x, y, names):
                 va="center",
                 fontsize=9,
                 arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
+                bbox={"boxstyle": "round,pad=0.1", "color": "white", "alpha": 0.7},
                 in_layout=False,
             )
             label.update_positions(renderer)
             box = Text.get_window_extent(label).padded(2)  # the text's, without the line's
-            hidden = any(map(box.overlaps, taken)) or any(box.contains(*dot) for dot in dots)
+            hidden = any(map(box.overlaps, taken))
             if not hidden and frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1):
                 break
             label.remove()

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks import robustness
 from benchmarks.recommend import name
-from mnist_edge import bundle
+from mnist_edge import bundle, drawing
 
 FILES = {bundle.BENCHMARK_PICTURE, bundle.DISAGREEMENTS_PICTURE, bundle.ROBUSTNESS_PICTURE}
 _MOST_DRAWN = 40  # disagreeing images: more than that is a broken artefact, and seen in the table
@@ -22,11 +22,8 @@ def draw(result, read, folder):
     Returns:
         list of str: what was not drawn and why, a line each.
     """
-    try:
-        import matplotlib
-    except ImportError:
+    if not drawing.available():
         return ["no pictures: Matplotlib is not installed"]
-    matplotlib.use("Agg")  # files only; no display is needed
     left_out = []
     points = [row for row in result["rows"] if "accuracy" in row and row["latency"]]
     if points:
@@ -43,10 +40,9 @@ def draw(result, read, folder):
 
 def _scatter(result, points, path):
     """Accuracy against latency, size as area, names on the points."""
-    from matplotlib import pyplot
-
     several = len(result["bundles"]) > 1
-    figure, axes = pyplot.subplots(figsize=(12, 8.5), layout="constrained")
+    figure = drawing.blank(12, 8.5)
+    axes = figure.subplots()
     largest = max(row["size_bytes"] for row in points)
     labels = list(dict.fromkeys(row["bundle"] for row in points))
     x, y, areas = [], [], []
@@ -73,16 +69,16 @@ def _scatter(result, points, path):
     axes.grid(alpha=0.3)
     _label_points(axes, x, y, areas, [name(row, several) for row in points])
     figure.savefig(path, dpi=_DPI)
-    pyplot.close(figure)
 
 
 def _label_points(axes, x, y, areas, names):
     """Puts each name as near its point as leaves names and discs apart, with a line to it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
-    axes.figure.canvas.draw()  # settles the layout, which the places below depend on
-    renderer = axes.figure.canvas.get_renderer()
+    canvas = FigureCanvasAgg(axes.figure)
+    canvas.draw()  # settles the layout, which the places below depend on
     frame, centres = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
     # Half of a disc's diameter, in pixels, as the side of a box that mostly covers it.
     reaches = 0.8 * np.sqrt(np.asarray(areas) / np.pi) * axes.figure.dpi / 72
@@ -104,7 +100,7 @@ def _label_points(axes, x, y, areas, names):
                 bbox={"boxstyle": "round,pad=0.1", "color": "white", "alpha": 0.7},
                 in_layout=False,
             )
-            label.update_positions(renderer)
+            label.update_positions(canvas.get_renderer())
             box = Text.get_window_extent(label).padded(2)  # the text's, without the line's
             hidden = any(map(box.overlaps, taken))
             if not hidden and frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1):
@@ -156,18 +152,11 @@ def _as_picture(image):
 
 def _disagreements(tiles, count, path):
     """The images on which an artefact and Keras disagree, with both answers."""
-    from matplotlib import pyplot
-
     columns = min(8, len(tiles))
     lines = -(-len(tiles) // columns)
     tallest = max(title.count("\n") for _, title in tiles) + 1
-    figure, grid = pyplot.subplots(
-        lines,
-        columns,
-        squeeze=False,
-        figsize=(max(5, 1.9 * columns), lines * (1.3 + 0.14 * tallest) + 0.6),
-        layout="constrained",
-    )
+    figure = drawing.blank(max(5, 1.9 * columns), lines * (1.3 + 0.14 * tallest) + 0.6)
+    grid = figure.subplots(lines, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     for axes, (image, title) in zip(grid.flat, tiles, strict=False):
@@ -176,16 +165,13 @@ def _disagreements(tiles, count, path):
     drawn = "" if len(tiles) == count else f" ({len(tiles)} of them drawn)"
     figure.suptitle(f"{count} test images on which an artefact and Keras disagree{drawn}")
     figure.savefig(path, dpi=_DPI)
-    pyplot.close(figure)
 
 
 def _robustness(result, read, path):
     """A row an artefact, a column a distortion, with an example of each above."""
-    from matplotlib import pyplot
-
     found, several = result["robustness"], len(read) > 1
     distortions = list(robustness.DISTORTIONS)
-    figure = pyplot.figure(figsize=(15, 2.4 + 0.36 * len(found["rows"])), layout="constrained")
+    figure = drawing.blank(15, 2.4 + 0.36 * len(found["rows"]))
     grid = figure.add_gridspec(2, len(distortions), height_ratios=[1.2, 0.36 * len(found["rows"])])
     for column, distortion in enumerate(distortions):
         axes = figure.add_subplot(grid[0, column])
@@ -195,11 +181,10 @@ def _robustness(result, read, path):
             axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
     axes = figure.add_subplot(grid[1, :])
     shares = np.array([[row["accuracy"][d] for d in distortions] for row in found["rows"]])
-    axes.imshow(shares, cmap="RdYlGn", vmin=0.5, vmax=1, aspect="auto", alpha=0.6)
+    axes.imshow(shares, cmap="cividis", vmin=0.5, vmax=1, aspect="auto", alpha=0.6)
     axes.set_xticks(range(len(distortions)), distortions)
     axes.set_yticks(range(len(shares)), [name(row, several) for row in found["rows"]])
     for line, column in np.ndindex(shares.shape):
         axes.text(column, line, f"{100 * shares[line, column]:.1f}", ha="center", va="center")
     figure.suptitle("Accuracy, %, on distorted test images")
     figure.savefig(path, dpi=_DPI)
-    pyplot.close(figure)

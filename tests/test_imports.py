@@ -80,8 +80,8 @@ def imported(tree):
 
 def violations(root):
     found = []
-    optional = {"benchmarks": set().union(*OPTIONAL.values())}
     for folder in ("mnist_edge", "export", "benchmarks"):
+        optional = set().union(*OPTIONAL.values()) if folder == "benchmarks" else set()
         for path in sorted((root / folder).glob("*.py")):
             where = f"{folder}/{path.name}"
             (allowed,) = [may for _, covers, may in TABLE if covers(folder, path.stem)]
@@ -93,7 +93,7 @@ def violations(root):
                     found.append(f"{where} imports {package}")
                 if folder == "benchmarks" and package in RUNTIMES:
                     opened.setdefault(function, set()).add(package)
-                if function is None and package in EXPORTERS | REPORTERS | optional.get(folder, set()):
+                if function is None and package in EXPORTERS | REPORTERS | optional:
                     found.append(f"{where} imports {package} outside a function")
             found += [
                 f"{where} imports {len(packages)} runtimes in one function"

@@ -1,26 +1,33 @@
-"""Judge and time every artefact of a bundle.
+"""Judge and time every artefact of one bundle or several.
 
-    python -m benchmarks artifacts/edge
+    python -m benchmarks artifacts/edge artifacts/classic
 
 runs the Keras model and each artefact on the whole test set, prints one table, writes
-`benchmark.json` and `benchmark.md` into the bundle, and exits with 1 where an artefact
-breaches the gate.
+`benchmark.json`, `benchmark.md` and pictures, and exits with 1 where an artefact
+breaches the gate. The Keras row is judged where Keras is installed; the stored
+reference is what all are compared with.
 """
 
+import json
 import sys
 
-from benchmarks import report
-from benchmarks.judge import BenchmarkSettings, judge
+from benchmarks import bundles, report
+from benchmarks.judge import judge
+from benchmarks.settings import BenchmarkSettings
 from mnist_edge import cli
 
 
 @cli.command
 def main(argv=None):
     """Parses `argv`, judges, prints the table; returns the exit status."""
-    settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundle"])
-    result = judge(settings)
-    report.write(result, settings.bundle)
-    print(f"{report.table(result)}\n\n{report.caption(result)}\n{report.verdict(result)}")
+    settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
+    read = bundles.load_all(settings.bundles)
+    result = judge(settings, read)
+    print(report.text(result))
+    for line in report.write(result, read, settings.folder):
+        print(line, file=sys.stderr)
+    if settings.json:
+        print(json.dumps(result, separators=(",", ":"), allow_nan=False))
     return cli.OK if result["passed"] else cli.GATE_BREACHED
 
 

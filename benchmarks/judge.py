@@ -1,197 +1,190 @@
-"""Run every artefact of a bundle, judge it, time it."""
+"""Run every artefact of every bundle, judge it, time it."""
 
+import contextlib
 import dataclasses
-import os
-import platform
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks import latency, parity
-from benchmarks.runtimes import RuntimeMissing
-from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import bundle, data, models
-from mnist_edge.cli import InputError, setting
+from benchmarks import (
+    bundles,
+    gate,
+    latency,
+    machine,
+    parity,
+    progress,
+    robustness,
+    rounds,
+    runtimes,
+    worker,
+)
+from benchmarks.bundles import KERAS_ROW
+from benchmarks.contender import BREACHED, NOT_INSTALLED, PASSED, contend
+from benchmarks.recommend import recommend
+from benchmarks.worker import Allowance, Worker, WorkerFailed
+from mnist_edge.cli import InputError
 
-KERAS_ROW = "keras"
-PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
-_LIMITS = parity.Limits()
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkSettings:
-    """The settings of one benchmark, and every default of the command line."""
-
-    bundle: Path = setting(bundle.ARTIFACTS / models.DEFAULT, "folder that python -m export wrote")
-    min_agreement: float = setting(
-        _LIMITS.min_agreement, "least share of images on which an artefact agrees with Keras"
-    )
-    max_accuracy_drop: float = setting(
-        _LIMITS.max_accuracy_drop, "most accuracy lost to Keras, as a share: 0.005 is half a point"
-    )
-    min_accuracy: float = setting(_LIMITS.min_accuracy, "least accuracy, as a share; 0 is none")
-    float_margin: float = setting(
-        _LIMITS.float_margin,
-        "float32 artefacts agree wherever the reference's two largest probabilities differ by more",
-    )
-    threads: int = setting(1, "threads a call, in every runtime")
-    rounds: int = setting(20, "turns of each artefact in timing")
-    calls: int = setting(200, "timed calls a turn")
-    warmup: int = setting(200, "calls before the first turn, not counted")
-
-    def __post_init__(self):
-        for name in ("threads", "rounds", "calls", "warmup"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} must be 1 or more. Got: {getattr(self, name)}.")
-        for field in dataclasses.fields(parity.Limits):
-            value = getattr(self, field.name)
-            if not 0 <= value <= 1:
-                flag = "--" + field.name.replace("_", "-")
-                raise InputError(f"{flag} must be 0 to 1, a share. Got: {value}.")
-
-    @property
-    def limits(self):
-        """The gate's limits."""
-        names = [field.name for field in dataclasses.fields(parity.Limits)]
-        return parity.Limits(**{name: getattr(self, name) for name in names})
+SCHEMA = 2
+# Images that calls are timed on, in turn.
+_KEPT_COUNT = 1000
 
 
-def judge(settings):
-    """Judges and times every artefact of a bundle, each in a process of its own.
+def judge(settings, read=None):
+    """Judges and times every artefact of every bundle, each in a process of its own.
 
     Args:
         settings: A `BenchmarkSettings`.
+        read: Its bundles, where `bundles.load_all` has read them already.
 
     Returns:
-        The result, a dict as `benchmark.json` holds it.
+        The result, a dict as `benchmark.json` holds it; see docs/benchmark-schema.md.
 
     Raises:
-        InputError: The bundle is missing or damaged.
+        InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
     """
-    remedy = f"Run: python -m export {settings.bundle}"
-    manifest = bundle.read_json(
-        settings.bundle / bundle.MANIFEST, ("model", "data", "reference", "artifacts"), remedy
-    )
-    images, labels = _load_test_set(manifest)
-    reference = _load_reference(settings.bundle, manifest, remedy)
-    keras_entry = {**manifest["model"], "variant": KERAS_ROW, "precision": "float32"}
-    rows, workers = [], {}
-    try:
-        for entry in (keras_entry, *manifest["artifacts"]):
-            row, worker = _judge_one(settings, entry, images, labels, reference)
-            rows.append(row)
-            if worker:
-                workers[entry["variant"]] = worker
-        samples = latency.in_rounds(workers, settings.rounds, settings.calls, settings.warmup)
-    finally:
-        for worker in workers.values():
-            worker.close()
-    for row in rows:
-        if row["variant"] in samples:
-            row.update(latency.summary(samples[row["variant"]]))
-    _add_ratios(rows)
-    breaches = [f"{row['variant']}: {breach}" for row in rows for breach in row["breaches"]]
-    if not any(row["status"] == PASSED for row in rows[1:]) and not breaches:
-        breaches.append("no artefact could be judged: no runtime for any is installed")
+    read = read or bundles.load_all(settings.bundles)
+    if settings.robustness:
+        robustness.check(read)
+    contenders = [contend(one, entry) for one in read for entry in one.entries]
+    blocks, distorted = [], None
+    for threads in settings.threads:
+        with contextlib.ExitStack() as stack:
+            allowance = _allowance(settings, threads)
+            workers = _start_all(settings, contenders, threads, allowance, stack)
+            blocks.append(
+                {"threads": threads, "pinned_cores": allowance.cores}
+                | _time_all(settings, contenders, workers)
+            )
+            if settings.robustness and threads == settings.threads[0]:
+                distorted = robustness.measure(settings, contenders, workers)
+    rows = [contender.row for contender in contenders]
+    breaches = _breaches(settings, read, contenders)
+    return _document(settings, read, rows, breaches, blocks) | {"robustness": distorted}
+
+
+def _document(settings, read, rows, breaches, blocks):
+    counts = ("rounds", "calls", "warmup", "timeout_seconds", "memory_limit_mb")
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "passed": not breaches,
         "breaches": breaches,
-        "model": manifest["model"]["name"],
-        "test_count": len(images),
-        "limits": dataclasses.asdict(settings.limits),
-        "timing": {
-            name: getattr(settings, name) for name in ("threads", "rounds", "calls", "warmup")
-        },
-        "machine": _machine(),
+        "recommendation": recommend(rows, settings),
+        "limits": dataclasses.asdict(settings.limits) | {"require": list(settings.require)},
+        "timing": {name: getattr(settings, name) for name in counts} | {"blocks": blocks},
+        "machine": machine.fingerprint(),
+        "bundles": [one.record() for one in read],
         "rows": rows,
     }
 
 
-def _load_test_set(manifest):
-    """Test images as the model takes them, and their labels."""
-    dataset = data.load(manifest["data"]["source"])
-    for name in ("x_test", "y_test"):
-        got = bundle.sha256_array(getattr(dataset, name))
-        if got != manifest["data"]["sha256"][name]:
-            raise InputError(
-                f"{dataset.source}: {name} is not the one that the bundle was exported with "
-                f"(SHA-256 {got[:12]}…). Restore it, or train and export again."
-            )
-    shape = manifest["model"]["input_shape"]
-    return data.as_inputs(dataset.x_test, shape), dataset.y_test
+def _allowance(settings, threads):
+    cores = machine.cores_for(threads) if settings.pin else None
+    return Allowance(settings.timeout_seconds, settings.memory_limit_mb, cores)
 
 
-def _load_reference(folder, manifest, remedy):
-    path = folder / manifest["reference"]["file"]
-    cause = _damage(path, manifest["reference"])
-    if cause:
-        raise InputError(f"{path}: {cause}. {remedy}")
-    with np.load(path, allow_pickle=False) as archive:
-        return archive["probabilities"]
+def _start_all(settings, contenders, threads, allowance, stack):
+    """Opens what can be opened and, the first time, judges it; returns workers by row."""
+    is_first = threads == settings.threads[0]
+    ready = [c for c in contenders if c.row["status"] in (PASSED, BREACHED)]
+    steps = sum(worker.chunks(len(c.bundle.images)) if is_first else 1 for c in ready)
+    workers = {}
+    with progress.bar(steps, "images", settings.progress) as done:
+        for contender in ready:
+            try:
+                one = stack.enter_context(Worker(contender.path, threads, allowance))
+                start = _start(one, contender, threads, allowance.cores)
+                if is_first:
+                    _judge(one, contender, settings.limits, done)
+                one.keep(contender.bundle.images[:_KEPT_COUNT])
+            except (WorkerFailed, runtimes.RuntimeMissing) as error:
+                contender.fail(error)
+                continue
+            contender.row["latency"].append(start)
+            workers[contender.key] = one
+    for name in (runtimes.EMPTY, runtimes.YARDSTICK):
+        try:
+            workers[name] = stack.enter_context(Worker(name, threads, allowance))
+            workers[name].keep(np.zeros((1, 1), np.float32))
+        except WorkerFailed as error:
+            raise _harness_failed(error) from error
+    return workers
 
 
-def _damage(path, entry):
-    """Why a file is not the one that the manifest describes; None where it is."""
-    if not path.is_file():
-        return "is missing"
-    if bundle.sha256_file(path) == entry["sha256"]:
-        return None
-    size, expected = path.stat().st_size, entry.get("size_bytes")
-    if expected and size < expected:
-        return f"truncated or replaced: {size} bytes, {expected} in the manifest"
-    return "replaced or damaged: its SHA-256 is not the manifest's"
+def _harness_failed(error):
+    return InputError(
+        f"the harness's own process, which opens no artefact, failed: {error}. "
+        "Raise --memory-limit-mb or --timeout-seconds."
+    )
 
 
-def _judge_one(settings, entry, images, labels, reference):
-    """One row, and the worker that is to be timed, None where there is none."""
-    path = settings.bundle / entry["file"]
-    row = {
-        "variant": entry["variant"],
-        "file": entry["file"],
-        "size_bytes": entry["size_bytes"],
-        "status": PASSED,
-        "breaches": [],
+def _start(one, contender, threads, cores):
+    """Makes the first call; returns the beginning of the row's latency block."""
+    contender.row["runtime"], contender.row["batch"] = one.opened["runtime"], one.opened["batch"]
+    costs = ("import_ms", "load_ms", "memory_idle_bytes")
+    first = one.first_call(contender.bundle.images[: one.opened["batch"] or 1])
+    return {
+        "threads": threads,
+        "pinned_cores": cores,
+        **{name: one.opened[name] for name in costs},
+        **first,
     }
-    cause = _damage(path, entry)
-    if cause:
-        return row | {"status": FAILED, "breaches": [cause]}, None
-    worker = None
-    try:
-        worker = Worker(path, settings.threads)
-        probabilities = worker.predict(images)
-    except RuntimeMissing:
-        return row | {"status": NOT_INSTALLED}, None
-    except WorkerFailed as error:
-        if worker:
-            worker.close()
-        return row | {"status": FAILED, "breaches": [str(error)]}, None
-    is_float32 = entry["precision"] == "float32"
-    row["runtime"] = worker.runtime
-    row["breaches"] = parity.breaches(probabilities, reference, labels, settings.limits, is_float32)
+
+
+def _judge(one, contender, limits, chunk_done):
+    """Compares the artefact with the reference; fills in the row's figures and breaches."""
+    given, row = contender.bundle, contender.row
+    probabilities = one.predict(given.images, chunk_done)
+    is_float32 = row["precision"] == "float32"
+    row["breaches"] += gate.breaches(
+        probabilities, given.reference, given.labels, limits, is_float32
+    )
     if row["breaches"]:
         row["status"] = BREACHED
-    if probabilities.shape == reference.shape and np.isfinite(probabilities).all():
-        row |= parity.measure(probabilities, reference, labels)
-    return row, worker
+    if probabilities.shape == given.reference.shape and np.isfinite(probabilities).all():
+        row |= parity.measure(probabilities, given.reference, given.labels)
 
 
-def _add_ratios(rows):
-    """Adds how many times faster than the Keras row each row's median is."""
-    keras_us = rows[0].get("latency_p50_us")
-    for row in rows:
-        if keras_us and "latency_p50_us" in row:
-            row["speedup_over_keras"] = round(keras_us / row["latency_p50_us"], 1)
+def _time_all(settings, contenders, workers):
+    """Times the workers; fills in the rows and returns what the harness itself cost."""
+    by_key = {contender.key: contender for contender in contenders}
 
+    def failed(key, error):
+        if key not in by_key:
+            raise _harness_failed(error) from error
+        by_key[key].fail(error)
 
-def _machine():
-    names = []
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    turns = (settings.rounds + 1) * len(workers)
+    with progress.bar(turns, "timing", settings.progress) as done:
+        samples = rounds.in_rounds(
+            workers, settings.rounds, settings.calls, settings.warmup, failed, done
+        )
+    summaries = {key: latency.summary(taken) for key, taken in samples.items()}
+    for one in {key[0]: contender.bundle for key, contender in by_key.items()}.values():
+        keys = [key for key in by_key if key in summaries and key[0] == one.label]
+        rounds.add_ratios({key[1]: summaries[key] for key in keys}, one.float_siblings)
+    for key, contender in by_key.items():
+        if key in summaries:
+            contender.row["latency"][-1] |= summaries[key]
+        elif key in workers:
+            contender.row["latency"].pop()
+    empty, yardstick = summaries[runtimes.EMPTY], summaries[runtimes.YARDSTICK]
     return {
-        "processor": (names or [platform.processor() or platform.machine()])[0],
-        "cpu_count": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
+        "empty_call_p50_us": empty["p50_us"],
+        "yardstick_p50_us": yardstick["p50_us"],
+        "yardstick_p50_interval_us": yardstick["p50_interval_us"],
     }
+
+
+def _breaches(settings, read, contenders):
+    """Every breach of the run, with the row that it is of."""
+    several = len(read) > 1
+    found = []
+    for one in read:
+        rows = [c.row for c in contenders if c.bundle is one]
+        breaches = [f"{row['variant']}: {cause}" for row in rows for cause in row["breaches"]]
+        statuses = {row["variant"]: row["status"] for row in rows}
+        breaches += gate.missing(settings.require, statuses, NOT_INSTALLED)
+        judged = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
+        if not judged and not breaches:
+            breaches.append("no artefact could be judged: no runtime for any is installed")
+        found += [f"{one.label}/{breach}" if several else breach for breach in breaches]
+    return found

@@ -1,53 +1,70 @@
-"""Microseconds a call at batch 1: NumPy array in, NumPy array out."""
+"""Microseconds a call: NumPy array in, NumPy array out."""
 
 import time
 
 import numpy as np
 
+from benchmarks import stats
 
-def time_calls(call, inputs, start, count):
-    """Times single calls.
+# Beside single images: a few, and as many as a server would gather.
+BATCHES = (1, 32, 256)
+
+
+def time_calls(call, inputs, start, count, batch=1):
+    """Times calls.
 
     Args:
-        call: Takes `[1, ...]`, returns an array.
+        call: Takes `[batch, ...]`, returns an array.
         inputs: `[n, ...]`, used in turn from `start`, round and round.
         start: Index of the first input.
         count: How many calls.
+        batch: Inputs a call.
 
     Returns:
         float64 `[count]`, microseconds a call.
     """
-    singles = [inputs[i : i + 1] for i in (np.arange(start, start + count) % len(inputs))]
+    starts = range(start, start + count * batch, batch)
+    calls = [inputs.take(range(i, i + batch), axis=0, mode="wrap") for i in starts]
     nanoseconds = np.empty(count)
-    for i, single in enumerate(singles):
+    for i, values in enumerate(calls):
         before = time.perf_counter_ns()
-        call(single)
+        call(values)
         nanoseconds[i] = time.perf_counter_ns() - before
     return nanoseconds / 1000
 
 
-def in_rounds(workers, rounds, calls, warmup):
-    """Times all artefacts in turn, round after round, so that noise falls on all alike.
+def batches(fixed):
+    """The batch sizes to time, the first one call by call.
 
     Args:
-        workers: `Worker` by row.
-        rounds: How many times each has its turn.
-        calls: Calls a turn.
-        warmup: Calls before the first round, not counted.
-
-    Returns:
-        float64 `[rounds * calls]`, microseconds, by row.
+        fixed: The artefact's batch, None where it is free.
     """
-    for worker in workers.values():
-        worker.time_calls(warmup)
-    samples = {row: [] for row in workers}
-    for _ in range(rounds):
-        for row, worker in workers.items():
-            samples[row].append(worker.time_calls(calls))
-    return {row: np.concatenate(turns) for row, turns in samples.items()}
+    return BATCHES if fixed is None else (fixed,)
 
 
 def summary(samples):
-    """Median and 99th percentile of microseconds a call, as the report's keys."""
-    p50, p99 = np.percentile(samples, [50, 99])
-    return {"latency_p50_us": round(float(p50), 2), "latency_p99_us": round(float(p99), 2)}
+    """Percentiles and throughput of one artefact, every call counted, none clipped.
+
+    Args:
+        samples: float64 `[rounds, calls]`, microseconds, by batch; the first is what
+            the percentiles are of.
+
+    Returns:
+        dict, as a row's `latency` holds it.
+    """
+    calls_us = next(iter(samples.values()))
+    p50, p90, p99 = np.percentile(calls_us, [50, 90, 99])
+    return {
+        "calls": calls_us.size,
+        "p50_us": round(float(p50), 3),
+        "p50_interval_us": [round(end, 3) for end in stats.median_interval(calls_us)],
+        "p90_us": round(float(p90), 3),
+        "p99_us": round(float(p99), 3),
+        "max_us": round(float(calls_us.max()), 3),
+        "images_per_second": {
+            str(batch): round(1e6 * batch / float(samples[batch].mean()))
+            if batch in samples
+            else None
+            for batch in sorted({*BATCHES, *samples})
+        },
+    }

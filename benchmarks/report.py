@@ -1,89 +1,121 @@
-"""A result as a table that a terminal and a README both show."""
+"""A result in words, and written: JSON, Markdown and pictures."""
 
+from benchmarks import pictures, tables
 from mnist_edge import bundle
-
-_MISSING = "–"
-# Heading, whether numbers (right-aligned), and the cell of a row.
-_COLUMNS = (
-    ("artefact", False, lambda row: row["variant"]),
-    ("runtime", False, lambda row: row["runtime"]),
-    ("accuracy", True, lambda row: f"{row['accuracy']:.2%}"),
-    ("agreement", True, lambda row: f"{row['agreement']:.2%}"),
-    ("largest difference", True, lambda row: f"{row['max_probability_difference']:.1e}"),
-    ("size, kB", True, lambda row: f"{row['size_bytes'] / 1000:.1f}"),
-    ("median, µs", True, lambda row: f"{row['latency_p50_us']:.1f}"),
-    ("p99, µs", True, lambda row: f"{row['latency_p99_us']:.1f}"),
-    ("Keras = 1", True, lambda row: f"{row['speedup_over_keras']:.0f}x"),
-    ("verdict", False, lambda row: row["status"]),
-)
-
-
-def table(result):
-    """The rows as a Markdown table, padded so that it reads well unrendered too.
-
-    Args:
-        result: What `judge` returns.
-
-    Returns:
-        str, a line a row, without a final newline.
-    """
-    lines = [[heading for heading, _, _ in _COLUMNS]]
-    lines += [[_cell(cell, row) for _, _, cell in _COLUMNS] for row in result["rows"]]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    numeric = [is_number for _, is_number, _ in _COLUMNS]
-    rule = [
-        "-" * (width - 1) + (":" if right else "-")
-        for width, right in zip(widths, numeric, strict=True)
-    ]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        )
-        + " |"
-        for line in (lines[0], rule, *lines[1:])
-    )
-
-
-def _cell(cell, row):
-    try:
-        return cell(row)
-    except KeyError:
-        return _MISSING
 
 
 def caption(result):
-    """What the table was measured with, in two lines."""
+    """What the main table was measured with, a line a subject."""
     timing, machine = result["timing"], result["machine"]
     calls = timing["rounds"] * timing["calls"]
-    threads = "1 thread" if timing["threads"] == 1 else f"{timing['threads']} threads"
+    counts = [f"{one['bundle']} on {one['test_count']:,} test images" for one in result["bundles"]]
+    lines = [
+        f"{', '.join(counts)}; the stored reference's accuracy: "
+        + ", ".join(f"{one['reference_accuracy']:.2%}" for one in result["bundles"])
+        + ".",
+        f"Latency of a call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
+        f"{timing['rounds']} rounds of all artefacts in turn, none left out.",
+    ]
+    lines += [_block(block) for block in timing["blocks"]]
+    governor = f", governor {machine['governor']}" if machine["governor"] else ""
+    lines.append(
+        f"{machine['processor']}, {machine['cpu_count']} cores{governor}, "
+        f"Python {machine['python']}."
+    )
+    return "\n".join(lines)
+
+
+def _block(block):
+    threads = "1 thread" if block["threads"] == 1 else f"{block['threads']} threads"
+    cores = block["pinned_cores"]
+    pinned = f"pinned to core {', '.join(map(str, cores))}" if cores else "not pinned"
     return (
-        f"{result['model']} on {result['test_count']:,} test images; latency of a call at "
-        f"batch 1, NumPy in, NumPy out, {threads}, {calls:,} calls in "
-        f"{timing['rounds']} rounds of all artefacts in turn.\n"
-        f"{machine['processor']}, {machine['cpu_count']} cores, Python {machine['python']}."
+        f"{threads}, {pinned}; the harness itself (an empty call) "
+        f"{block['empty_call_p50_us']:.2f} µs, the yardstick {block['yardstick_p50_us']:.2f} µs."
     )
 
 
 def verdict(result):
-    """The breaches, a line each, then the verdict."""
-    limits = result["limits"]
+    """The breaches, a line each, then the recommendation and the verdict."""
+    limits, advice = result["limits"], result["recommendation"]
     lines = [f"BREACH {breach}" for breach in result["breaches"]]
+    lines.append(f"not beaten in accuracy, size and latency: {', '.join(advice['pareto']) or '–'}")
+    lines.append(f"ship {advice['why']}" if advice["ship"] else advice["why"])
     required = (
         f"agreement at least {limits['min_agreement']:.1%}, accuracy at most "
         f"{100 * limits['max_accuracy_drop']:.2f} points below Keras"
     )
     if limits["min_accuracy"]:
         required += f" and at least {limits['min_accuracy']:.1%}"
-    if result["passed"]:
-        return f"gate passed: {required}"
-    return "\n".join([*lines, f"gate BREACHED: {required}"])
+    if limits["require"]:
+        required += f"; {', '.join(limits['require'])} required"
+    lines.append(f"gate {'passed' if result['passed'] else 'BREACHED'}: {required}")
+    return "\n".join(lines)
 
 
-def write(result, folder):
-    """Writes `benchmark.json` and `benchmark.md` into a bundle, both or neither."""
+def text(result):
+    """What the terminal shows."""
+    parts = [tables.main_table(result)]
+    if len(result["timing"]["blocks"]) > 1:
+        parts.append(tables.latency_table(result))
+    if result["robustness"]:
+        parts += [tables.robustness_table(result), _robustness_caption(result)]
+    return "\n\n".join([*parts, f"{caption(result)}\n{verdict(result)}"])
+
+
+def markdown(result):
+    """What `benchmark.md` holds."""
+    sections = [
+        ("Verdict", tables.main_table(result), caption(result), verdict(result)),
+        ("Agreement with Keras", tables.parity_table(result)),
+        ("Recall by class", tables.recall_table(result)),
+        ("Latency", tables.latency_table(result), _LATENCY_NOTE),
+    ]
+    if result["robustness"]:
+        sections.append(
+            ("Robustness", tables.robustness_table(result), _robustness_caption(result))
+        )
+    parts = [f"## {heading}\n\n" + "\n\n".join(body) for heading, *body in sections]
+    # Two spaces end a line in Markdown without ending the paragraph.
+    lines = "\n\n".join(parts).split("\n")
+    return "\n".join(line if _is_structure(line) else f"{line}  " for line in lines) + "\n"
+
+
+def _is_structure(line):
+    return not line or line.startswith(("|", "#"))
+
+
+_LATENCY_NOTE = (
+    f"{tables.MISSING} at a batch: the artefact's own batch is fixed at another size. Memory is "
+    "the process's peak through opening and the first call."
+)
+
+
+def _robustness_caption(result):
+    found = result["robustness"]
+    return (
+        "Accuracy on distorted test images: shifts to a random side, rotations to a random "
+        f"one, Gaussian noise of {found['noise_grey_levels']} grey levels "
+        "of 255, blur of 1 pixel, strokes 1 pixel thinner and thicker, 255 minus the pixel."
+    )
+
+
+def write(result, read, folder):
+    """Writes `benchmark.json`, `benchmark.md` and the pictures, all or none.
+
+    Args:
+        result: What `judge` returns.
+        read: The run's `bundles.Bundle`s.
+        folder: Where they go.
+
+    Returns:
+        list of str: what was left out, a line each.
+    """
     with bundle.staged(folder) as stage:
         bundle.write_json(stage / bundle.BENCHMARK_JSON, result)
-        markdown = "\n\n".join([table(result), caption(result), verdict(result)])
-        (stage / bundle.BENCHMARK_MARKDOWN).write_text(markdown + "\n")
+        (stage / bundle.BENCHMARK_MARKDOWN).write_text(markdown(result))
+        left_out = pictures.draw(result, read, stage)
+        drawn = {path.name for path in stage.iterdir()}
+    for name in pictures.FILES - drawn:  # an earlier run's would contradict this one's table
+        (folder / name).unlink(missing_ok=True)
+    return left_out

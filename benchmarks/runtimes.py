@@ -5,6 +5,8 @@ only the runtime it uses.
 """
 
 import dataclasses
+import importlib
+import importlib.util
 import os
 from collections.abc import Callable
 from importlib.metadata import version
@@ -38,11 +40,35 @@ class RuntimeMissing(Exception):
     """The package that runs a kind of artefact is not installed."""
 
 
+def is_installed(path):
+    """Whether the package that runs a file of this ending can be found; opens nothing."""
+    package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
+    return importlib.util.find_spec(package) is not None
+
+
+def import_runtime(path, threads):
+    """Imports the runtime that a file's ending names, so that opening is timed without it.
+
+    Args:
+        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
+        threads: How many threads a call may use; TensorFlow wants to know before.
+
+    Raises:
+        RuntimeMissing: The runtime is not installed.
+    """
+    runtime = _RUNTIMES[Path(path).suffix]
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    try:
+        importlib.import_module(runtime.module)
+    except ImportError as error:
+        raise RuntimeMissing(f"{runtime.package} is not installed: {error}") from error
+
+
 def open_artifact(path, threads):
     """Opens an artefact in the runtime that its ending names.
 
     Args:
-        path: A `.keras`, `.tflite` or `.onnx` file.
+        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
         threads: How many threads a call may use.
 
     Returns:
@@ -52,11 +78,8 @@ def open_artifact(path, threads):
         RuntimeMissing: The runtime is not installed.
         Exception: Whatever the runtime raises for a file that it can't open.
     """
-    opener, package = _RUNTIMES[Path(path).suffix]
-    try:
-        return opener(str(path), threads)
-    except ImportError as error:
-        raise RuntimeMissing(f"{package} is not installed: {error}") from error
+    import_runtime(path, threads)
+    return _RUNTIMES[Path(path).suffix].open(str(path), threads)
 
 
 def _as_float32(values):
@@ -64,7 +87,6 @@ def _as_float32(values):
 
 
 def _open_keras(path, threads):
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     import keras
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -136,8 +158,37 @@ def _open_onnx(path, threads):
     )
 
 
+def _open_empty(path, threads):
+    """An empty call: what the harness itself costs."""
+    return _pseudo(lambda values: values)
+
+
+def _open_yardstick(path, threads):
+    """A fixed computation of about 10 µs, in NumPy on one thread whatever the artefacts do."""
+    values = np.linspace(0, 1, 30_000, dtype=np.float32)
+    result = np.empty_like(values)
+    return _pseudo(lambda _: np.exp(values, out=result))
+
+
+def _pseudo(call):
+    return Opened("NumPy", None, encode=_as_float32, call=call, decode=_as_float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runtime:
+    """A runtime: the module to import, what to install for it, and how it opens a file."""
+
+    module: str
+    package: str
+    open: Callable
+
+
+# Pseudo-artefacts: no file, only a name; timed in the same rounds as the artefacts.
+EMPTY, YARDSTICK = "harness.empty", "harness.yardstick"
 _RUNTIMES = {
-    ".keras": (_open_keras, "keras with tensorflow"),
-    ".tflite": (_open_tflite, "ai-edge-litert"),
-    ".onnx": (_open_onnx, "onnxruntime"),
+    ".keras": _Runtime("keras", "keras with a backend", _open_keras),
+    ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
+    ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
+    ".empty": _Runtime("numpy", "numpy", _open_empty),
+    ".yardstick": _Runtime("numpy", "numpy", _open_yardstick),
 }

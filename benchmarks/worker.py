@@ -1,20 +1,40 @@
 """One child process an artefact: a file that crashes its runtime costs a row, not the run."""
 
+import contextlib
+import dataclasses
 import multiprocessing
-import os
 import signal
 import tempfile
+import threading
+import time
 
 import numpy as np
 
-from benchmarks import latency, runtimes
+from benchmarks import child, machine
+from benchmarks.child import WorkerFailed
 
-# Keras with TensorFlow starts in about 5 s on two idle cores.
-_TIMEOUT_SECONDS = 120
+# Images a request: an answer comes within the time limit on a slow device too.
+_CHUNK = 500
+# How often a child's memory is looked at while an answer is awaited.
+_POLL_SECONDS = 0.05
 
 
-class WorkerFailed(Exception):
-    """An artefact's process can't go on; the message is the cause, in one line."""
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """What a child may take.
+
+    Attributes:
+        timeout_seconds: How long an answer may take. Keras with TensorFlow starts in
+            about 5 s on two idle cores.
+        memory_limit_mb: Peak resident memory in 1e6 bytes, watched from outside where
+            the system has /proc. The system's own limit, RLIMIT_AS, counts addresses, of
+            which TensorFlow reserves many times what it uses.
+        cores: The cores to stay on; None for any.
+    """
+
+    timeout_seconds: float = 120
+    memory_limit_mb: float = 4000
+    cores: tuple[int, ...] | None = None
 
 
 class Worker:
@@ -23,44 +43,75 @@ class Worker:
     Args:
         path: The artefact.
         threads: How many threads a call may use.
-        timeout_seconds: How long an answer may take.
+        allowance: An `Allowance`.
+
+    Attributes:
+        opened: dict: `runtime`, `batch` (None where it is free), `import_ms`, `load_ms`
+            and `memory_idle_bytes`, what the process held before the runtime came.
+
+    Raises:
+        RuntimeMissing: The runtime is not installed.
+        WorkerFailed: The artefact can't be opened. Every request may raise it, too.
     """
 
-    def __init__(self, path, threads, timeout_seconds=_TIMEOUT_SECONDS):
+    def __init__(self, path, threads, allowance=Allowance()):
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._timeout_seconds = timeout_seconds
+        self._allowance = allowance
         self._log = tempfile.NamedTemporaryFile(prefix="benchmark-")  # noqa: SIM115, close() ends it
-        self._process = context.Process(target=_serve, args=(theirs, self._log.name), daemon=True)
+        self._process = context.Process(
+            target=child.serve, args=(theirs, self._log.name, allowance.cores), daemon=True
+        )
         self._process.start()
         theirs.close()
         try:
-            self.runtime, self.batch = self._ask("open", str(path), threads)
+            self.opened = self._ask("open", str(path), threads)
         except BaseException:
             self.close()
             raise
 
-    def predict(self, images):
+    def first_call(self, images):
+        """Makes the first call.
+
+        Args:
+            images: float32 `[n, ...]`, as many as the artefact's batch takes.
+
+        Returns:
+            dict: `first_call_us`, and `memory_peak_bytes` of the process until then.
+        """
+        return self._ask("first call", images)
+
+    def predict(self, images, chunk_done=lambda: None):
         """Probabilities of images.
 
         Args:
-            images: float32 `[n, ...]` as the model takes them; kept for `time_calls`.
+            images: float32 `[n, ...]` as the model takes them.
+            chunk_done: Called as each of `chunks(len(images))` is done.
 
         Returns:
             float32 `[n, classes]`.
         """
-        return self._ask("predict", images)
+        outputs = []
+        for start in range(0, len(images), _CHUNK):
+            outputs.append(self._ask("predict", images[start : start + _CHUNK]))
+            chunk_done()
+        return np.concatenate(outputs)
 
-    def time_calls(self, count):
-        """Times single calls at batch 1, on the images of `predict` in turn.
+    def keep(self, images):
+        """Hands over the images that `time_calls` runs on, float32 `[n, ...]`."""
+        self._ask("keep", images)
+
+    def time_calls(self, count, batch=1):
+        """Times calls, on the images of `keep` in turn.
 
         Args:
             count: How many calls.
+            batch: Images a call; a fixed batch of the artefact goes before it.
 
         Returns:
             float64 `[count]`, microseconds a call.
         """
-        return self._ask("time_calls", count)
+        return self._ask("time calls", count, self.opened["batch"] or batch)
 
     def close(self):
         """Ends the process."""
@@ -69,66 +120,63 @@ class Worker:
         self._connection.close()
         self._log.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def _ask(self, request, *arguments):
+        # From a thread: a child that hangs does not read, and a long request would wait
+        # for it here without end.
+        threading.Thread(target=self._send, args=(request, arguments), daemon=True).start()
         try:
-            self._connection.send((request, arguments))
-            if not self._connection.poll(self._timeout_seconds):
-                raise WorkerFailed(f"no answer to {request!r} in {self._timeout_seconds:g} s")
+            self._wait(request)
             answer = self._connection.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            raise WorkerFailed(f"{self._ending()} in {request!r}") from None
+            raise WorkerFailed(self._ending(request)) from None
+        except WorkerFailed:
+            self._process.kill()  # now: what hangs or eats memory must not outlive its row
+            raise
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _ending(self):
+    def _send(self, request, arguments):
+        with contextlib.suppress(OSError):  # a child that has ended is seen by `_ask`
+            self._connection.send((request, arguments))
+
+    def _wait(self, request):
+        """Returns as soon as an answer is there; raises where the child takes too much."""
+        deadline = time.monotonic() + self._allowance.timeout_seconds
+        limit_mb = self._allowance.memory_limit_mb
+        while not self._connection.poll(_POLL_SECONDS):
+            self._check_memory(request, limit_mb)
+            if time.monotonic() > deadline:
+                raise WorkerFailed(
+                    f"no answer to {request!r} in {self._allowance.timeout_seconds:g} s"
+                )
+        self._check_memory(request, limit_mb)
+
+    def _check_memory(self, request, limit_mb):
+        used_mb = (machine.peak_resident_bytes(self._process.pid) or 0) / 1e6
+        if used_mb > limit_mb:
+            raise WorkerFailed(
+                f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
+            )
+
+    def _ending(self, request):
         """How the process ended, and the last that it wrote to standard error."""
         exitcode = self._process.exitcode
         how = f"process ended with status {exitcode}"
         if exitcode < 0:
             how = f"runtime crashed by {signal.Signals(-exitcode).name}"
         log = self._log.read().decode(errors="replace").split("\n")
-        last_words = [line.strip() for line in log if line.strip()][-1:]
-        return " ".join([how, *(f"({words[:200]})" for words in last_words)])
+        words = [line.strip() for line in log if line.strip() and not line.startswith("INFO")]
+        return " ".join([f"{how} in {request!r}", *(f"({last[:200]})" for last in words[-1:])])
 
 
-def _serve(connection, log):
-    """The child's loop: a request in, an answer or an exception out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.dup2(os.open(log, os.O_WRONLY), 2)  # runtimes log at start, whatever their level
-    state = {}
-    while True:
-        try:
-            request, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = _REQUESTS[request](state, *arguments)
-        except runtimes.RuntimeMissing as error:
-            answer = error
-        except Exception as error:  # whatever a runtime raises is the row's cause
-            answer = WorkerFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        connection.send(answer)
-
-
-def _open(state, path, threads):
-    state["opened"] = opened = runtimes.open_artifact(path, threads)
-    return opened.runtime, opened.batch
-
-
-def _predict(state, images):
-    opened = state["opened"]
-    state["inputs"] = inputs = opened.encode(images)
-    batch = opened.batch or 500
-    outputs = [opened.call(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
-    return opened.decode(np.concatenate(outputs))
-
-
-def _time_calls(state, count):
-    started = state.setdefault("timed", 0)
-    state["timed"] += count
-    return latency.time_calls(state["opened"].call, state["inputs"], started, count)
-
-
-_REQUESTS = {"open": _open, "predict": _predict, "time_calls": _time_calls}
+def chunks(count):
+    """How many requests `predict` makes for so many images."""
+    return -(-count // _CHUNK)

@@ -1,15 +1,18 @@
 """A small bundle, trained, exported and judged once for all tests."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pytest
 
-from benchmarks.judge import BenchmarkSettings, judge
+from benchmarks import runtimes
+from benchmarks.judge import judge
+from benchmarks.settings import BenchmarkSettings
 from export.exporter import export
 from export.settings import ExportSettings
-from mnist_edge import backend, data
+from mnist_edge import backend, bundle, data
 from mnist_edge.settings import TrainSettings
 from mnist_edge.train import train
 
@@ -57,5 +60,25 @@ def small(small_data, tmp_path_factory):
         )
     )
     manifest = export(ExportSettings(source=folder, calibration_count=50))
-    result = judge(BenchmarkSettings(bundle=folder, **QUICK))
+    result = judge(BenchmarkSettings(bundles=(folder,), progress=False, **QUICK))
     return Small(small_data, folder, trained, manifest, result)
+
+
+@pytest.fixture
+def without_keras(monkeypatch):
+    """The benchmarks as on a device without Keras: quicker by Keras's start."""
+    is_installed = runtimes.is_installed
+    monkeypatch.setattr(
+        runtimes, "is_installed", lambda path: path.suffix != ".keras" and is_installed(path)
+    )
+
+
+@pytest.fixture
+def bundle_of_three(small, tmp_path):
+    """A copy of the small bundle that a test may damage, with three artefacts listed."""
+    folder = small.copy(tmp_path / "bundle")
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    kept = ("tflite-float32", "tflite-int8", "onnx-float32")
+    manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept]
+    bundle.write_json(folder / bundle.MANIFEST, manifest)
+    return folder

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.judge import BenchmarkSettings, judge
+from benchmarks.judge import judge
+from benchmarks.settings import BenchmarkSettings
 from export import __main__ as command
 from export.variants import VARIANTS
 from mnist_edge import bundle, data
@@ -119,7 +120,7 @@ def test_a_foreign_model_passes_the_gate_in_every_variant(trained, tmp_path, nam
     assert len(manifest["artifacts"]) == len(VARIANTS) or manifest["rescues"]
     assert manifest["data"]["input_range"] == FOREIGN[name][2]
     assert manifest["model"]["softmax_added"] == (name == "dense")
-    result = judge(BenchmarkSettings(bundle=tmp_path / "bundle", **QUICK))
+    result = judge(BenchmarkSettings(bundles=(tmp_path / "bundle",), progress=False, **QUICK))
     assert result["breaches"] == []
 
 

@@ -15,6 +15,15 @@ REPORTERS = {"matplotlib", "sklearn"}
 READERS = ("csv_files", "data", "file_sets", "idx", "known", "sources")
 LEAN = ("__init__", "bundle", "cli", *READERS)
 REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")
+# What a module of the benchmarks may import besides, in functions alone: a device need
+# not have it.
+OPTIONAL = {
+    "runtimes": RUNTIMES,
+    "peers": {"ai_edge_litert", "onnxruntime"},
+    "pictures": {"matplotlib"},
+    "progress": {"tqdm"},
+    "robustness": {"scipy"},
+}
 
 # (what the row is about, which modules, what they may import)
 TABLE = [
@@ -40,13 +49,16 @@ TABLE = [
     ),
     (
         "benchmarks",
-        lambda folder, stem: folder == "benchmarks" and stem != "runtimes",
+        lambda folder, stem: folder == "benchmarks" and stem not in OPTIONAL,
         {"numpy", "mnist_edge", "benchmarks"},
     ),
-    (
-        "benchmarks/runtimes.py",
-        lambda folder, stem: (folder, stem) == ("benchmarks", "runtimes"),
-        {"numpy", "mnist_edge", "benchmarks"} | RUNTIMES,
+    *(
+        (
+            f"benchmarks/{stem}.py",
+            lambda folder, given, stem=stem: (folder, given) == ("benchmarks", stem),
+            {"numpy", "mnist_edge", "benchmarks"} | packages,
+        )
+        for stem, packages in OPTIONAL.items()
     ),
 ]
 
@@ -69,6 +81,7 @@ def imported(tree):
 def violations(root):
     found = []
     for folder in ("mnist_edge", "export", "benchmarks"):
+        optional = set().union(*OPTIONAL.values()) if folder == "benchmarks" else set()
         for path in sorted((root / folder).glob("*.py")):
             where = f"{folder}/{path.name}"
             (allowed,) = [may for _, covers, may in TABLE if covers(folder, path.stem)]
@@ -80,7 +93,7 @@ def violations(root):
                     found.append(f"{where} imports {package}")
                 if folder == "benchmarks" and package in RUNTIMES:
                     opened.setdefault(function, set()).add(package)
-                if package in EXPORTERS | REPORTERS and function is None:
+                if function is None and package in EXPORTERS | REPORTERS | optional:
                     found.append(f"{where} imports {package} outside a function")
             found += [
                 f"{where} imports {len(packages)} runtimes in one function"
@@ -106,6 +119,12 @@ def test_every_module_imports_what_the_design_allows():
         ("mnist_edge/train.py", "import keras", "imports keras outside a function"),
         ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
         ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
+        ("benchmarks/pictures.py", "import scipy", "imports scipy"),
+        (
+            "benchmarks/pictures.py",
+            "import matplotlib",
+            "imports matplotlib outside a function",
+        ),
         ("benchmarks/judge.py", "from export.variants import VARIANTS", "imports export"),
         (
             "benchmarks/runtimes.py",

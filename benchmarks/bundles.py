@@ -1,0 +1,140 @@
+"""Read bundles: manifest, test set, stored reference, and whether each file is the one meant."""
+
+import dataclasses
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from mnist_edge import bundle, data
+from mnist_edge.cli import InputError
+
+KERAS_ROW = "keras"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A bundle, read.
+
+    Attributes:
+        label: What tells it from the run's other bundles.
+        folder: Where it is.
+        manifest: What `python -m export` wrote.
+        images: float32 `[n, ...]`, test images as the model takes them.
+        labels: uint8 `[n]`.
+        reference: float32 `[n, classes]`, the Keras model's probabilities.
+    """
+
+    label: str
+    folder: Path
+    manifest: dict
+    images: np.ndarray
+    labels: np.ndarray
+    reference: np.ndarray
+
+    @property
+    def entries(self):
+        """The manifest's entry a row: the Keras model, then the artefacts."""
+        keras = {"variant": KERAS_ROW, "format": "keras", "precision": "float32"}
+        return [self.manifest["model"] | keras, *self.manifest["artifacts"]]
+
+    @property
+    def float_siblings(self):
+        """Variant of the same format in float32, by every other variant."""
+        return {
+            entry["variant"]: f"{entry['format']}-float32"
+            for entry in self.manifest["artifacts"]
+            if entry["precision"] != "float32"
+        }
+
+    def record(self):
+        """What the result tells of it, a dict."""
+        return {
+            "bundle": self.label,
+            "model": self.manifest["model"]["name"],
+            "model_sha256": self.manifest["model"]["sha256"],
+            "test_source": Path(self.manifest["data"]["source"]).name,
+            "test_count": len(self.images),
+            "test_sha256": self.manifest["data"]["sha256"]["x_test"],
+            "classes": self.reference.shape[1],
+            "reference_accuracy": float(np.mean(self.reference.argmax(1) == self.labels)),
+        }
+
+
+def load_all(folders):
+    """Reads bundles.
+
+    Args:
+        folders: Their folders.
+
+    Returns:
+        list of `Bundle`.
+
+    Raises:
+        InputError: One is missing, damaged, or named twice.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"each bundle must be named once. Got: {' '.join(map(str, folders))}.")
+    names = [folder.resolve().name for folder in folders]
+    labels = names if len(set(names)) == len(names) else list(map(str, folders))
+    return [_load(folder, label) for folder, label in zip(folders, labels, strict=True)]
+
+
+def _load(folder, label):
+    remedy = f"Run: python -m export {folder}"
+    keys = ("model", "data", "reference", "artifacts")
+    manifest = bundle.read_json(folder / bundle.MANIFEST, keys, remedy)
+    if "input_shape" not in manifest["model"]:
+        raise InputError(f"{folder / bundle.MANIFEST} is of an older version. {remedy}")
+    images, labels = _load_test_set(manifest)
+    reference = _load_reference(folder, manifest, remedy)
+    if len(reference) != len(images):
+        raise InputError(
+            f"{folder / bundle.REFERENCE} must hold {len(images)} predictions. "
+            f"Got: {len(reference)}. {remedy}"
+        )
+    return Bundle(label, folder, manifest, images, labels, reference)
+
+
+def _load_test_set(manifest):
+    """Test images as the model takes them, and their labels."""
+    dataset = data.load(manifest["data"]["source"])
+    for name in ("x_test", "y_test"):
+        got = bundle.sha256_array(getattr(dataset, name))
+        if got != manifest["data"]["sha256"][name]:
+            raise InputError(
+                f"{dataset.source}: {name} is not the one that the bundle was exported with "
+                f"(SHA-256 {got[:12]}…). Restore it, or train and export again."
+            )
+    shape = manifest["model"]["input_shape"]
+    return data.as_inputs(dataset.x_test, shape), dataset.y_test
+
+
+def _load_reference(folder, manifest, remedy):
+    path = folder / manifest["reference"]["file"]
+    cause = damage(path, manifest["reference"])
+    if cause:
+        raise InputError(f"{path}: {cause}. {remedy}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive["probabilities"]
+    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} must hold probabilities. Got: {error}. {remedy}") from error
+
+
+def damage(path, entry):
+    """Why a file is not the one that the manifest describes; None where it is.
+
+    Args:
+        path: The file.
+        entry: Its entry in the manifest.
+    """
+    if not path.is_file():
+        return "is missing"
+    if bundle.sha256_file(path) == entry["sha256"]:
+        return None
+    size, expected = path.stat().st_size, entry.get("size_bytes")
+    if expected and size < expected:
+        return f"truncated or replaced: {size} bytes, {expected} in the manifest"
+    return "replaced or damaged: its SHA-256 is not the manifest's"

@@ -1,0 +1,183 @@
+"""Name what got worse between two runs, beyond noise.
+
+    python -m benchmarks.compare OLD.json NEW.json
+
+compares two `benchmark.json` row by row: status, accuracy and agreement image by image,
+size, and latency relative to each run's own yardstick, so that a machine that is busier
+or slower throughout is no regression. Prints both machines and exits with 1 on a
+regression.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from benchmarks import stats
+from benchmarks.contender import NOT_INSTALLED, PASSED
+from benchmarks.judge import SCHEMA
+from mnist_edge import bundle, cli
+from mnist_edge.cli import InputError, setting
+
+_KEYS = ("schema", "rows", "bundles", "machine", "timing")
+_REMEDY = "Run: python -m benchmarks"
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """What counts as a regression, and every default of the command line."""
+
+    old: Path = setting(None, "benchmark.json of the run to compare with", nargs=None)
+    new: Path = setting(None, "benchmark.json of the run to judge", nargs=None)
+    max_p: float = setting(
+        0.01, "largest p, of McNemar's test, at which accuracy or agreement that fell is no noise"
+    )
+    max_growth: float = setting(0.01, "most that a file may grow, as a share")
+    # Eight variants of two models, four runs on two shared cores: at most 0.036 apart.
+    max_slowdown: float = setting(
+        0.1, "most that a median may rise, in yardsticks, as a share; intervals apart as well"
+    )
+
+
+def compare(old, new, settings):
+    """Compares two results.
+
+    Args:
+        old: What `judge` returned once.
+        new: What it returned now.
+        settings: A `CompareSettings`.
+
+    Returns:
+        `(regressions, notes)`: lists of str, a line each; a note is what could not be
+        compared.
+
+    Raises:
+        InputError: A bundle was judged on other test images in each.
+    """
+    tests = {one["bundle"]: one["test_sha256"] for one in old["bundles"]}
+    for one in new["bundles"]:
+        if tests.get(one["bundle"], one["test_sha256"]) != one["test_sha256"]:
+            raise InputError(
+                f"both runs must judge {one['bundle']} on the same test images. Got: SHA-256 "
+                f"{tests[one['bundle']][:12]}… and {one['test_sha256'][:12]}…. {_REMEDY} again."
+            )
+    latest = {(row["bundle"], row["variant"]): row for row in new["rows"]}
+    regressions, notes = [], []
+    for row in old["rows"]:
+        key = (row["bundle"], row["variant"])
+        name = "/".join(key)
+        after = latest.pop(key, None)
+        if after is None:
+            regressions.append(f"{name}: is gone")
+        elif row["status"] == NOT_INSTALLED or after["status"] == NOT_INSTALLED:
+            notes.append(f"{name}: not compared, its runtime was missing from a run")
+        else:
+            found = _status(row, after) or [
+                *_answers(row, after, settings),
+                *_size(row, after, settings),
+                *_latency(row, after, old, new, settings),
+            ]
+            regressions += [f"{name}: {cause}" for cause in found]
+    notes += [f"{'/'.join(key)}: new" for key in latest]
+    return regressions, notes
+
+
+def _status(before, after):
+    """A row that passed and does not; nothing else is compared then."""
+    if before["status"] == PASSED != after["status"]:
+        return [f"{after['status']}, was {before['status']}: {'; '.join(after['breaches'])}"]
+    return []
+
+
+def _answers(before, after, settings):
+    """Accuracy and agreement: of the images that changed sides, did more turn bad?"""
+    if "accuracy" not in before or "accuracy" not in after:
+        return []
+    found = []
+    for name, bad in (
+        ("accuracy", lambda row: set(row["wrong_indices"])),
+        ("agreement", lambda row: set(row["disagreements"]["indices"])),
+    ):
+        lost, won = len(bad(after) - bad(before)), len(bad(before) - bad(after))
+        p = stats.mcnemar_p(lost, won)
+        if lost > won and p <= settings.max_p:
+            found.append(
+                f"{name} {before[name]:.2%} -> {after[name]:.2%}: {lost} images lost, {won} won, "
+                f"p {p:.2g}"
+            )
+    return found
+
+
+def _size(before, after, settings):
+    growth = after["size_bytes"] / before["size_bytes"] - 1
+    if growth <= settings.max_growth:
+        return []
+    return [f"size {before['size_bytes']:,} -> {after['size_bytes']:,} bytes, {growth:+.1%}"]
+
+
+def _latency(before, after, old, new, settings):
+    """Medians in yardsticks, for each number of threads that both runs timed."""
+    found = []
+    blocks = {block["threads"]: block for block in after["latency"]}
+    for block in before["latency"]:
+        later = blocks.get(block["threads"])
+        if later is None:
+            continue
+        then, now = _in_yardsticks(block, old), _in_yardsticks(later, new)
+        rise = now["median"] / then["median"] - 1
+        if rise > settings.max_slowdown and now["low"] > then["high"]:
+            found.append(
+                f"latency at threads {block['threads']}: {then['median']:.2f} -> "
+                f"{now['median']:.2f} yardsticks, {rise:+.0%} ({block['p50_us']:.1f} -> "
+                f"{later['p50_us']:.1f} µs)"
+            )
+    return found
+
+
+def _in_yardsticks(block, result):
+    """A median and its interval as multiples of what the run's own yardstick took."""
+    (run,) = [r for r in result["timing"]["blocks"] if r["threads"] == block["threads"]]
+    low_us, high_us = block["p50_interval_us"]
+    shortest_us, longest_us = run["yardstick_p50_interval_us"]
+    return {
+        "median": block["p50_us"] / run["yardstick_p50_us"],
+        "low": low_us / longest_us,
+        "high": high_us / shortest_us,
+    }
+
+
+def fingerprints(old, new):
+    """Both machines, a line each, and one where they differ."""
+    lines = []
+    for name, result in (("old", old), ("new", new)):
+        shown = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
+        cores = [str(block["pinned_cores"]) for block in result["timing"]["blocks"]]
+        yardstick = result["timing"]["blocks"][0]["yardstick_p50_us"]
+        lines.append(f"{name}: {shown}, pinned to {'; '.join(cores)}, yardstick {yardstick} µs")
+    if old["machine"] != new["machine"]:
+        lines.append("the machines differ: a latency that does may be theirs")
+    return lines
+
+
+def _read(path):
+    result = bundle.read_json(path, _KEYS, _REMEDY)
+    if result["schema"] != SCHEMA:
+        raise InputError(f"{path} must be of schema {SCHEMA}. Got: {result['schema']}. {_REMEDY}")
+    return result
+
+
+@cli.command
+def main(argv=None):
+    """Parses `argv`, compares, prints; returns the exit status."""
+    settings = cli.parse_settings(CompareSettings, __doc__, argv, positional=["old", "new"])
+    old, new = _read(settings.old), _read(settings.new)
+    regressions, notes = compare(old, new, settings)
+    for line in [*fingerprints(old, new), *notes]:
+        print(line)
+    for line in regressions:
+        print(f"REGRESSION {line}")
+    print(f"{len(regressions) or 'no'} regression{'s' * (len(regressions) != 1)}")
+    return cli.GATE_BREACHED if regressions else cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

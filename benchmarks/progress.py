@@ -1,0 +1,27 @@
+"""Progress bars on standard error, where tqdm is installed."""
+
+import contextlib
+
+
+@contextlib.contextmanager
+def bar(total, title, shown):
+    """Shows a bar.
+
+    Args:
+        total: How many steps there are.
+        title: What is being done.
+        shown: Whether to show it.
+
+    Yields:
+        A function to be called as each step is done; it does nothing where the bar is
+        not shown or tqdm is not installed.
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        shown = False
+    if not shown:
+        yield lambda: None
+        return
+    with tqdm(total=total, desc=title, leave=False) as shown_bar:
+        yield shown_bar.update

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from benchmarks import latency, rounds
+from benchmarks.worker import WorkerFailed
+
+
+def test_each_call_takes_the_next_image_and_is_timed():
+    seen = []
+    samples = latency.time_calls(lambda x: seen.append(x.item()), np.arange(3)[:, None], 2, 4)
+    assert seen == [2, 0, 1, 2]
+    assert samples.shape == (4,)
+    assert (samples > 0).all()
+
+
+def test_a_batch_takes_the_next_images_round_and_round():
+    seen = []
+    latency.time_calls(lambda x: seen.append(x.tolist()), np.arange(3), 1, 2, batch=4)
+    assert seen == [[1, 2, 0, 1], [2, 0, 1, 2]]
+
+
+class Fake:
+    """A worker that says it took so long, until its `last` turn."""
+
+    def __init__(self, name, turns, batch=1, last=None):
+        self.name, self.turns, self.opened, self.last = name, turns, {"batch": batch}, last
+
+    def time_calls(self, count, batch):
+        if self.last == 0:
+            raise WorkerFailed("runtime crashed by SIGSEGV")
+        if self.last:
+            self.last -= 1
+        self.turns.append((self.name, count, batch))
+        return np.full(count, 5.0)
+
+
+def in_rounds(workers, failed=None):
+    return rounds.in_rounds(workers, rounds=2, calls=3, warmup=7, failed=failed)
+
+
+def test_rounds_take_artefacts_in_turn_and_do_not_count_the_warmup():
+    turns = []
+    samples = in_rounds({"a": Fake("a", turns), "b": Fake("b", turns)})
+    assert turns == [("a", 7, 1), ("b", 7, 1), *[("a", 3, 1), ("b", 3, 1)] * 2]
+    assert {row: taken[1].shape for row, taken in samples.items()} == {"a": (2, 3), "b": (2, 3)}
+
+
+def test_a_free_batch_is_timed_at_every_size_and_a_fixed_one_at_its_own():
+    assert list(in_rounds({"free": Fake("free", [], batch=None)})["free"]) == [1, 32, 256]
+    assert list(in_rounds({"fixed": Fake("fixed", [], batch=8)})["fixed"]) == [8]
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_crash_in_any_round_costs_its_row_and_the_rest_goes_on(last):
+    failures = {}
+    workers = {"a": Fake("a", [], last=last), "b": Fake("b", [])}
+    samples = in_rounds(workers, failed=lambda row, error: failures.update({row: str(error)}))
+    assert list(samples) == ["b"]
+    assert failures == {"a": "runtime crashed by SIGSEGV"}
+
+
+def test_summary_counts_every_call_and_clips_none():
+    calls_us = np.arange(101.0).reshape(1, 101)
+    calls_us[0, 100] = 1e6
+    block = latency.summary({1: calls_us, 32: np.full((1, 1), 64.0)})
+    assert (block["p50_us"], block["p90_us"], block["p99_us"]) == (50, 90, 99)
+    assert block["max_us"] == 1e6
+    assert block["calls"] == 101
+    assert block["images_per_second"]["32"] == 500_000
+    assert block["images_per_second"]["256"] is None
+
+
+def block(p50_us, spread=0.1):
+    return {"p50_us": p50_us, "p50_interval_us": [p50_us - spread, p50_us + spread]}
+
+
+def test_ratios_are_to_keras_and_to_tflite_float32_of_the_same_run():
+    blocks = {"keras": block(300), "tflite-float32": block(10), "tflite-int8": block(5)}
+    rounds.add_ratios(blocks, {"tflite-int8": "tflite-float32"})
+    assert blocks["tflite-int8"]["speed_over_keras"] == 60
+    assert blocks["tflite-int8"]["speed_over_tflite_float32"] == 2
+    assert blocks["tflite-int8"]["slower_than_float"] is False
+
+
+def test_a_ratio_to_a_row_that_is_not_there_is_left_out():
+    blocks = {"onnx-int8": block(5)}
+    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
+    assert blocks["onnx-int8"] == block(5)
+
+
+@pytest.mark.parametrize(("p50_us", "slower"), [(9, False), (10.1, False), (11, True)])
+def test_quantised_is_slower_than_its_float_only_beyond_noise(p50_us, slower):
+    blocks = {"onnx-float32": block(10), "onnx-int8": block(p50_us)}
+    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
+    assert blocks["onnx-int8"]["slower_than_float"] is slower

@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import parity
+
+LABELS = np.array([0, 1, 2, 2], np.uint8)
+REFERENCE = np.eye(4, dtype=np.float32)[[0, 1, 1, 2]]  # wrong on the third image
+ANSWERS = np.eye(4, dtype=np.float32)[[3, 1, 2, 2]]  # wrong on the first alone
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return parity.measure(ANSWERS, REFERENCE, LABELS)
+
+
+def test_shares_of_a_known_case(figures):
+    assert figures["accuracy"] == figures["reference_accuracy"] == 0.75
+    assert figures["agreement"] == 0.5
+    low, high = figures["accuracy_interval"]
+    assert low < 0.75 < high
+
+
+def test_images_that_became_wrong_and_right_are_counted_apart(figures):
+    assert figures["newly_wrong_count"] == figures["newly_right_count"] == 1
+    assert figures["mcnemar_p"] == 1
+    worse = parity.measure(np.roll(REFERENCE, 1, axis=1), REFERENCE, LABELS)
+    assert (worse["newly_wrong_count"], worse["newly_right_count"]) == (3, 1)
+
+
+def test_probability_differences(figures):
+    assert figures["max_probability_difference"] == 1
+    assert figures["mean_probability_difference"] == 4 / 16
+
+
+def test_recall_is_by_class_and_null_for_a_class_without_images(figures):
+    assert figures["recall_per_class"] == [0, 1, 1, None]
+
+
+def test_disagreements_are_listed_with_both_answers(figures):
+    assert figures["wrong_indices"] == [0]
+    assert figures["disagreements"] == {
+        "indices": [0, 2],
+        "labels": [0, 2],
+        "reference_choices": [0, 1],
+        "choices": [3, 2],
+    }
+
+
+def test_figures_are_json(figures):
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures

@@ -7,8 +7,6 @@ import os
 import signal
 import time
 
-import numpy as np
-
 from benchmarks import latency, machine, runtimes
 
 
@@ -71,15 +69,7 @@ def _first_call(state, images):
 
 
 def _predict(state, images):
-    opened = state["opened"]
-    inputs = opened.encode(images)
-    batch = opened.batch or len(inputs)
-    # A fixed batch that does not divide the images is filled up with the first ones.
-    outputs = [
-        opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
-        for i in range(0, len(inputs), batch)
-    ]
-    return opened.decode(np.concatenate(outputs)[: len(inputs)])
+    return runtimes.predict(state["opened"], images)
 
 
 def _keep(state, images):

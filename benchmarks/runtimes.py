@@ -82,6 +82,26 @@ def open_artifact(path, threads):
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
 
 
+def predict(opened, images):
+    """Probabilities of images.
+
+    Args:
+        opened: An `Opened`.
+        images: float32 `[n, ...]`, as the model takes them.
+
+    Returns:
+        float32 `[n, classes]`.
+    """
+    inputs = opened.encode(images)
+    batch = opened.batch or len(inputs)
+    # A fixed batch that does not divide the images is filled up with the first ones.
+    outputs = [
+        opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+        for i in range(0, len(inputs), batch)
+    ]
+    return opened.decode(np.concatenate(outputs)[: len(inputs)])
+
+
 def _as_float32(values):
     return values
 

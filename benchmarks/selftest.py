@@ -44,7 +44,7 @@ def check(folder, entry, images, expected):
         return False, "not the file that the manifest describes; copy or export it again"
     try:
         opened = runtimes.open_artifact(path, threads=1)
-        computed = _predict(opened, images)
+        computed = runtimes.predict(opened, images)
     except runtimes.RuntimeMissing as error:
         return None, str(error)
     except Exception as error:  # whatever a runtime raises is the answer
@@ -57,17 +57,6 @@ def check(folder, entry, images, expected):
         f"largest difference {difference:.1e}, at most {tolerance:g} allowed, "
         f"{'same' if same else 'OTHER'} classes, {opened.runtime}",
     )
-
-
-def _predict(opened, images):
-    """Probabilities; the last batch of a fixed size is filled up with its last image."""
-    batch = opened.batch or len(images)
-    outputs = []
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        filled = np.concatenate([part, part[-1:].repeat(batch - len(part), axis=0)])
-        outputs.append(opened.decode(opened.call(opened.encode(filled)))[: len(part)])
-    return np.concatenate(outputs)
 
 
 def _load_golden(folder, manifest, remedy):

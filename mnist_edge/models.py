@@ -86,16 +86,18 @@ def _conv_conv(layers):
     ]
 
 
-def _conv_pool_conv_pool(layers):
+def _pooled_twice(layers):
     return [
         layers.Conv2D(32, 3, activation="relu"),
         layers.MaxPooling2D(),
         layers.Conv2D(64, 3, activation="relu"),
         layers.MaxPooling2D(),
         layers.Flatten(),
-        layers.Dense(128, activation="relu"),
-        layers.Dropout(0.5),
     ]
+
+
+def _conv_pool_conv_pool(layers):
+    return [*_pooled_twice(layers), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
 
 
 def _conv_conv_pool(layers):
@@ -123,14 +125,7 @@ def _conv_pool_thrice(layers):
 
 
 def _classic(layers):
-    return [
-        layers.Conv2D(32, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Conv2D(64, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dense(64, activation="relu"),
-    ]
+    return [*_pooled_twice(layers), layers.Dense(64, activation="relu")]
 
 
 def _conv_bn(layers, filters, size, strides=1, padding="same"):

@@ -1,22 +1,17 @@
 """A picture of any kind becomes 28 x 28 pixels, as MNIST's makers made them.
 
-    picture = images.open_picture("photo.jpg")
-    images.prepare(picture)[0].pixels  # uint8 [28, 28], 0 (paper) to 255 (ink)
+    (digit,) = images.prepare(pictures.open_picture("photo.jpg"))
+    digit.pixels  # uint8 [28, 28], 0 (paper) to 255 (ink)
 
 NumPy, and Pillow inside the functions that need it: a device without Keras uses this too.
 """
 
 import dataclasses
-import warnings
-from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import ink, pieces
+from mnist_edge import ink, pictures, pieces
 from mnist_edge.cli import InputError
-
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that runs a program
-_LONGEST = 1600  # pixels: a larger picture is reduced to this before ink is looked for
 
 # Of MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels within a field of 28,
 # its centre of mass at the field's centre.
@@ -27,106 +22,51 @@ _THINNEST, _THICKEST = 1.7, 3.2
 # The digit's outline is drawn at this many pixels before it is reduced to 20. Where an edge
 # lies, and how sharp it is, was chosen on the first 900 pictures of scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS = 100, 0.4, 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture as it was opened.
-
-    Attributes:
-        name: Of its file.
-        grey: float32 `[height, width]`, luminance, 0 (black) to 1.
-        scale: How many of the file's pixels one of `grey` is wide.
-    """
-
-    name: str
-    grey: np.ndarray
-    scale: float = 1.0
+_SHOWN = 160  # longest side of what is shown of the original, pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Digit:
-    """What a model is to see.
+    """What a model is to see, and where it is from.
 
     Attributes:
+        name: Of its file; of a CSV with the row's number, 1 being the first image.
         pixels: uint8 `[28, 28]`, 0 (paper) to 255 (ink).
-        box: Where in the file's picture it was found: left, top, right, bottom, in pixels.
+        original: uint8 `[height, width]`, luminance of the picture, or of the digit and what
+            is around it where a picture holds several; at most 160 pixels a side.
+        line: Number of the line that it stands in, 1 being the topmost; None in a CSV.
+        box: Where in the file's picture it is: left, top, right, bottom, in pixels; None in
+            a CSV, whose pixels are what the model sees.
     """
 
+    name: str
     pixels: np.ndarray
-    box: tuple[int, int, int, int]
+    original: np.ndarray
+    line: int | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
-def open_picture(path):
-    """Opens a picture, PNG and JPEG among others, of any size and mode.
+def load(paths, many=False):
+    """Opens and prepares whatever the command line names.
 
     Args:
-        path: Of its file.
+        paths: Of pictures, folders of pictures, and CSV files in the layout of Kaggle's.
+        many: Whether to look for several digits in a picture.
 
     Returns:
-        A `Picture`. Where the file has an alpha channel, it is laid on paper: of the
-        picture's own colour where it has some, else of the ink's opposite.
+        A list of `Digit`, in the order of the paths.
 
     Raises:
-        InputError: The file is missing, no picture, damaged or larger than Pillow takes.
+        InputError: A file is missing, damaged or shows no digit.
     """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise InputError(
-            f"Pillow is required to open pictures. Got: {error}. Install 'mnist-edge[images]'."
-        ) from error
-
-    if not Path(path).is_file():
-        raise InputError(f"{path} must be a picture's file and is not. Give a PNG or JPEG file.")
-    too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                upright = ImageOps.exif_transpose(image)
-                grey = _luminance(upright)
-    except too_large as error:
-        limit = Image.MAX_IMAGE_PIXELS / 1e6
-        raise InputError(
-            f"{path} must have at most {limit:.0f} million pixels. Got: {error} Make it smaller."
-        ) from error
-    except Exception as error:  # whatever a decoder raises for a damaged file is the cause
-        raise InputError(
-            f"{path} must be a whole picture, PNG or JPEG. Got: {error or type(error).__name__}. "
-            "Save it again."
-        ) from error
-    return Picture(str(path), grey, upright.width / grey.shape[1])
-
-
-def _luminance(image):
-    """float32 `[height, width]`, 0 to 1, at most 1,600 pixels a side."""
-    from PIL import Image
-
-    factor = min(1, _LONGEST / max(image.size))
-    size = tuple(max(1, round(length * factor)) for length in image.size)
-    if image.mode.startswith(("I", "F")):  # 16 or 32 bits, of which a scanner may use 12
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        values = (values - min(0, values.min())) / max(np.ptp(values), values.max(), 1e-9)
-        return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
-    transparent = image.has_transparency_data
-    if transparent:
-        image = image.convert("RGBA")  # a palette's transparency becomes a channel
-    image = image.convert("LA" if transparent else "L").resize(size, Image.Resampling.BOX)
-    values = np.asarray(image, np.float32) / 255
-    return _on_paper(values[..., 0], values[..., 1]) if transparent else values
-
-
-def _on_paper(luminance, alpha):
-    """Lays what is opaque on paper; `[height, width]` both, 0 to 1."""
-    opaque = luminance[alpha > 0.5]
-    if not opaque.size:
-        return np.ones_like(luminance)
-    darkest, lightest = np.percentile(opaque, [1, 99])
-    # A sheet, if it covers most or has ink and paper of its own; else ink alone.
-    is_sheet = opaque.size > 0.6 * alpha.size or lightest - darkest > 0.5
-    paper = np.median(opaque) if is_sheet else np.round(1 - opaque.mean())
-    return (luminance * alpha + paper * (1 - alpha)).astype(np.float32)
+    digits = []
+    for path in pictures.listed(paths):
+        if path.suffix.lower() == ".csv":
+            rows = pictures.read_csv(path)
+            digits += [Digit(f"{path}:{i}", row, row) for i, row in enumerate(rows, start=1)]
+        else:
+            digits += prepare(pictures.open_picture(path), many)
+    return digits
 
 
 def prepare(picture, many=False):
@@ -152,19 +92,37 @@ def prepare(picture, many=False):
             f"{picture.name} must show a digit and is empty: no ink stands out of the paper. "
             "Give a picture with more contrast."
         )
-    groups = pieces.digits(found) if many else [found]
-    return [_digit(contrast, labels, group, picture.scale) for group in groups]
+    lines = pieces.digits(found) if many else [[found]]
+    return [
+        Digit(
+            name=picture.name,
+            pixels=_as_mnist(_patch(contrast, labels, group)),
+            original=_original(picture.grey, pieces.box(group) if many else None),
+            line=number,
+            box=tuple(round(edge * picture.scale) for edge in pieces.box(group)),
+        )
+        for number, line in enumerate(lines, start=1)
+        for group in line
+    ]
 
 
-def _digit(contrast, labels, group, scale):
-    """The `Digit` that a group of pieces makes."""
-    box = pieces.box(group)
-    left, top, right, bottom = box
+def _patch(contrast, labels, group):
+    """The part of the picture that holds a group of pieces, without all others."""
+    left, top, right, bottom = pieces.box(group)
     # A pixel more on each side: the outline's edge lies between ink and paper.
     inside = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
     is_other = ~np.isin(labels[inside], [0, *(piece.label for piece in group)])
-    patch = np.where(is_other, 0, contrast[inside])
-    return Digit(_as_mnist(patch), tuple(round(edge * scale) for edge in box))
+    return np.where(is_other, 0, contrast[inside])
+
+
+def _original(grey, box):
+    """What is shown beside the pixels; around `box`, or all where it is None."""
+    if box:
+        left, top, right, bottom = box
+        margin = max(right - left, bottom - top) // 3
+        grey = grey[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+    small = _resized(grey, min(_SHOWN, max(grey.shape)))
+    return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
 def _as_mnist(patch):
@@ -206,7 +164,8 @@ def _even_stroke(outline):
     if not reach:
         return outline
     sign = np.sign(missing)
-    return sign * ink.widened(sign * np.pad(outline, 2 * reach), reach)
+    evened = sign * ink.widened(sign * np.pad(outline, 2 * reach), reach)
+    return evened if evened.max() >= 0.5 else outline  # what is only thin bridges would vanish
 
 
 def _start(profile):

@@ -110,7 +110,7 @@ def box(group):
 
 
 def digits(found):
-    """Groups pieces into digits, in reading order: line by line, from left to right.
+    """Groups pieces into lines of digits, from the top down and from left to right.
 
     Strokes that stand above one another, or nearly touch as a 5 and its bar do, are one
     digit. Digits that touch are one piece and can't be told apart.
@@ -119,20 +119,25 @@ def digits(found):
         found: `Piece`s.
 
     Returns:
-        A list of lists of `Piece`.
+        A list of lines, which are lists of digits, which are lists of `Piece`.
     """
     height = max(_length(piece.rows) for piece in found)
-    groups = []
+    grouped = []
     for line in _lines(found, height):
-        groups_of_line = []
+        groups = []
         for piece in sorted(line, key=lambda piece: piece.columns):
-            if groups_of_line and _same_digit(groups_of_line[-1], piece, height):
-                groups_of_line[-1].append(piece)
+            if groups and _same_digit(groups[-1], piece, height):
+                groups[-1].append(piece)
             else:
-                groups_of_line.append([piece])
-        groups += groups_of_line
-    # What is left alone and low is a dash or a full stop.
-    return [group for group in groups if box(group)[3] - box(group)[1] >= _LOW * height]
+                groups.append([piece])
+        # What is left alone and low is a dash or a full stop.
+        grouped.append([group for group in groups if _height(group) >= _LOW * height])
+    return grouped
+
+
+def _height(group):
+    _, top, _, bottom = box(group)
+    return bottom - top
 
 
 def _lines(found, height):

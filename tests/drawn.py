@@ -194,7 +194,6 @@ STYLES = {
 }
 
 
-
 def save(name, digit, folder):
     """Writes a picture of a digit in a style; returns its path."""
     style = STYLES[name]

@@ -7,6 +7,9 @@ _NEIGHBOURHOOD = 0.3  # paper is the middle value of a neighbourhood of this wid
 _EVEN = 0.05  # of the whole range, that an even border may vary by
 _FINE = 0.12  # most strokes are narrower than this, most gaps between strokes wider
 _STROKE = 0.4  # no stroke is as wide as this: the paper is what is left when strokes are filled
+_EDGE = 0.04  # of the border between ink and paper, in a picture out of focus
+_STEEP = 0.35  # least share of the contrast that such a border makes; shading makes less
+_DARK = 0.3  # no paper is as dark as this, as a share of the range from ink to paper
 _THUMBNAIL = 40  # pixels of the shorter side, enough to tell paper from strokes
 
 _FAINTEST = 0.06  # least contrast of ink; what JPEG leaves on a blank sheet is below 0.03
@@ -25,17 +28,28 @@ def contrast(grey):
         there is ink, whichever of the two is the darker. None where there is no ink.
     """
     if is_light_on_dark(grey):
-        grey = 1 - grey
+        grey = grey.min() + grey.max() - grey
     # Light falls on ink and paper alike, so what is even is their ratio.
-    ink = 1 - grey / np.maximum(_paper(grey), 0.05)
+    ink = 1 - grey / np.maximum(_paper(grey), 0.02)
     noise = _noise(ink)
-    smooth = min(ink.shape) // _FINEST  # half as wide as a thin stroke
-    darkest = _blurred(ink, smooth).max()
-    if darkest < max(_FAINTEST, _NOISES * noise / (2 * smooth + 1)):
+    smooth = min(ink.shape) // _FINEST
+    smoothed = _blurred(ink, smooth)
+    darkest = smoothed.max()
+    least = max(_FAINTEST, _NOISES * noise / (2 * smooth + 1))
+    if darkest < least or _steepest(smoothed) < _STEEP * darkest:
         return None
     if darkest < 2 * _NOISES * noise:
-        ink = _blurred(ink, smooth)
+        ink = smoothed
     return np.minimum(ink / darkest, 1)
+
+
+def _steepest(values):
+    """The largest difference within the width of an edge."""
+    reach = max(1, round(_EDGE * min(values.shape)))
+    return max(
+        np.abs(values[reach:] - values[:-reach]).max(initial=0),
+        np.abs(values[:, reach:] - values[:, :-reach]).max(initial=0),
+    )
 
 
 def is_light_on_dark(grey):
@@ -70,11 +84,14 @@ def _skewness(values):
 def _paper(grey):
     """What the picture would be without its dark strokes, `[height, width]`."""
     small, step = _thumbnail(grey)
+    closed = _filled(small, _STROKE)
+    # A bar along the border is no valley, for what lies beyond is unknown; it is dark, though.
+    closed = np.maximum(closed, small.min() + _DARK * np.ptp(small))
     rows, columns = (
         np.minimum(np.arange(length) // step, count - 1)
         for length, count in zip(grey.shape, small.shape, strict=True)
     )
-    return _blurred(_filled(small, _STROKE)[np.ix_(rows, columns)], step)
+    return _blurred(closed[np.ix_(rows, columns)], step)
 
 
 def _thumbnail(grey):

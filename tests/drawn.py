@@ -91,6 +91,10 @@ def photograph(strength, light, seed):
     return grey((1 - 0.75 * strength) * light * 0.9 + noise)
 
 
+def evenly(strength):
+    return np.ones_like(strength)
+
+
 def lamp(strength):
     y, x = axes(strength)
     return 1 - 0.35 * (x + 1) / 2 - 0.3 * (y + 1) / 2
@@ -110,6 +114,11 @@ def stroke(strength, reach):
     """Thicker by `reach` pixels on each side, thinner where it is negative."""
     change = ImageFilter.MaxFilter if reach > 0 else ImageFilter.MinFilter
     return np.asarray(grey(strength).filter(change(2 * abs(reach) + 1)), np.float32) / 255
+
+
+def pen(digit):
+    """A thin stroke of a digit that fills a third of the sheet."""
+    return placed(stroke(written(digit, 280), -4), 700, 700, 150, 250)
 
 
 def specked(luminance, seed):
@@ -185,6 +194,8 @@ STYLES = {
     "board under a lamp": Style(
         lambda d: grey((0.25 + 0.6 * written(d, 300)) * lamp(written(d, 300))), ".jpg"
     ),
+    "fine pen, vignette": Style(lambda d: photograph(pen(d), vignette(pen(d)), d), ".jpg"),
+    "fine pen under a lamp": Style(lambda d: photograph(pen(d), lamp(pen(d)), d), ".jpg"),
     "noise": Style(lambda d: grey(noisy(0.8 - 0.7 * written(d, 200), d))),
     "specks": Style(lambda d: grey(specked(1 - written(d, 200), d))),
     "font, 20 pixels": Style(lambda d: grey(1 - font(str(d), 20))),

@@ -173,8 +173,9 @@ STYLES = {
     "sheet with transparent corners": Style(lambda d: sheet(written(d, 150))),
     "palette": Style(lambda d: coloured(written(d, 90), (120, 0, 60), (220, 230, 255)).quantize(8)),
     "palette with transparency": Style(
-        lambda d: see_through(written(d, 90), (10, 10, 10)).quantize(16), ".gif"
+        lambda d: see_through(written(d, 90), (10, 10, 10)).quantize(16)
     ),
+    "GIF": Style(lambda d: grey(1 - written(d, 90)), ".gif"),
     "1 bit": Style(lambda d: grey(1 - written(d, 80)).convert("1", dither=Image.Dither.NONE)),
     "16 bits": Style(lambda d: sixteen_bits(1 - written(d, 100), 65535)),
     "12 of 16 bits, light on dark": Style(lambda d: sixteen_bits(written(d, 100), 4095)),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images, sheet
+from mnist_edge import backend, bundle, cli, images, sheet, trained
 from mnist_edge.cli import InputError, setting
 
 PRETRAINED = Path(__file__).with_name("pretrained") / "edge"
@@ -96,27 +96,15 @@ def open_bundle(folder):
     Raises:
         InputError: The bundle is missing or damaged, or its model takes other images.
     """
-    import keras
-
-    remedy = f"Run: python -m mnist_edge.train --output {folder}"
-    trained = bundle.read_json(folder / bundle.TRAIN, ("data", "model_sha256"), remedy)
-    path = folder / bundle.MODEL
-    if not path.is_file():
-        raise InputError(f"{path} is required and does not exist. {remedy}")
-    got = bundle.sha256_file(path)
-    if got != trained["model_sha256"]:
-        raise InputError(
-            f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
-            f"instead of {trained['model_sha256'][:12]}…. {remedy}"
-        )
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    opened = trained.open_bundle(folder)
+    model = opened.model
     if model.input_shape[1:] != (28, 28, 1):
         raise InputError(
-            f"{path} must take images [28, 28, 1]. Got: {list(model.input_shape[1:])}. "
+            f"{folder} must take images [28, 28, 1]. Got: {list(model.input_shape[1:])}. "
             "Give the bundle of another model."
         )
-    classes = model.output_shape[-1]
-    return model, trained["data"].get("labels") or [str(label) for label in range(classes)]
+    named = opened.record["data"].get("labels")
+    return model, named or [str(label) for label in range(model.output_shape[-1])]
 
 
 def answers(digits, probabilities, labels):

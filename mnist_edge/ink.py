@@ -12,7 +12,7 @@ _STEEP = 0.35  # least share of the contrast that such a border makes; shading m
 _DARK = 0.3  # no paper is as dark as this, as a share of the range from ink to paper
 _THUMBNAIL = 40  # pixels of the shorter side, enough to tell paper from strokes
 
-_FAINTEST = 0.06  # least contrast of ink; what JPEG leaves on a blank sheet is below 0.03
+_FAINTEST = 0.06  # least contrast of ink; a camera's noise on a blank sheet makes less than 0.03
 _FINEST = 100  # a picture's shorter side is this many times half of a thin stroke
 _NOISES = 6.0  # ink stands out of the noise by this many standard deviations
 

@@ -13,8 +13,10 @@ RUNTIMES = {"keras", "ai_edge_litert", "onnxruntime"}
 EXPORTERS = {"keras", "tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime", "ai_edge_litert"}
 REPORTERS = {"matplotlib", "sklearn"}
 READERS = ("csv_files", "data", "file_sets", "idx", "known", "sources")
-LEAN = ("__init__", "bundle", "cli", *READERS)
+LEAN = ("__init__", "bundle", "cli", "ink", "pieces", *READERS)
+PICTURES = ("images", "pictures", "sheet")
 REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")
+INSIDE = EXPORTERS | REPORTERS | {"PIL"}  # only inside a function
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.
 OPTIONAL = {
@@ -33,13 +35,18 @@ TABLE = [
         {"numpy", "mnist_edge"},
     ),
     (
+        "mnist_edge, pictures",
+        lambda folder, stem: folder == "mnist_edge" and stem in PICTURES,
+        {"numpy", "PIL", "mnist_edge"},
+    ),
+    (
         "mnist_edge, reporting",
         lambda folder, stem: folder == "mnist_edge" and stem in REPORTING,
         {"numpy", "keras", "mnist_edge"} | REPORTERS,
     ),
     (
         "mnist_edge, the rest",
-        lambda folder, stem: folder == "mnist_edge" and stem not in LEAN + REPORTING,
+        lambda folder, stem: folder == "mnist_edge" and stem not in LEAN + PICTURES + REPORTING,
         {"numpy", "keras", "mnist_edge"},
     ),
     (
@@ -93,7 +100,7 @@ def violations(root):
                     found.append(f"{where} imports {package}")
                 if folder == "benchmarks" and package in RUNTIMES:
                     opened.setdefault(function, set()).add(package)
-                if function is None and package in EXPORTERS | REPORTERS | optional:
+                if function is None and package in INSIDE | optional:
                     found.append(f"{where} imports {package} outside a function")
             found += [
                 f"{where} imports {len(packages)} runtimes in one function"
@@ -114,6 +121,9 @@ def test_every_module_imports_what_the_design_allows():
         ("mnist_edge/idx.py", "def f():\n import keras", "imports keras"),
         ("mnist_edge/train.py", "def f():\n import matplotlib", "imports matplotlib"),
         ("mnist_edge/plots.py", "import matplotlib", "imports matplotlib outside a function"),
+        ("mnist_edge/images.py", "def f():\n import keras", "imports keras"),
+        ("mnist_edge/images.py", "from PIL import Image", "imports PIL outside a function"),
+        ("mnist_edge/ink.py", "def f():\n import PIL", "imports PIL"),
         ("mnist_edge/train.py", "def f():\n import tensorflow.nn", "imports tensorflow"),
         ("mnist_edge/train.py", "from export import variants", "imports export"),
         ("mnist_edge/train.py", "import keras", "imports keras outside a function"),
@@ -142,9 +152,10 @@ def test_the_import_test_can_fail(tmp_path, where, code, message):
 
 def test_help_and_benchmarks_start_without_keras_or_any_runtime():
     program = (
-        "import sys, benchmarks.__main__, export.__main__, mnist_edge.evaluate, mnist_edge.train\n"
+        "import sys, benchmarks.__main__, benchmarks.predict, export.__main__\n"
+        "import mnist_edge.evaluate, mnist_edge.predict, mnist_edge.train\n"
         "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert', 'matplotlib', "
-        "'sklearn') if m in sys.modules])"
+        "'sklearn', 'PIL') if m in sys.modules])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

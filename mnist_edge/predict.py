@@ -1,0 +1,211 @@
+"""Read handwritten digits in pictures, with the packaged model or one of your own.
+
+    python -m mnist_edge.predict photo.jpg
+    python -m mnist_edge.predict scans/ --csv > answers.csv
+    python -m mnist_edge.predict page.png --many --show seen.png
+    python -m mnist_edge.predict test.csv --submission submission.csv
+
+A picture may be of any size and colours, dark on light or light on dark, drawn, scanned
+or photographed; it shows one digit, or several that don't touch (--many). The answer is
+the digit, the model's probability for it, and the runner-up. Where an answer surprises,
+--show draws what the model saw.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mnist_edge import backend, bundle, cli, images, sheet, trained
+from mnist_edge.cli import InputError, setting
+
+PRETRAINED = Path(__file__).with_name("pretrained") / "edge"
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictSettings:
+    """The settings of one prediction, and every default of the command line."""
+
+    images: tuple[Path, ...] = setting(
+        None,
+        "a picture (PNG, JPEG, ...), a folder of pictures, or Kaggle's test.csv; one or more",
+        nargs="+",
+        metavar="IMAGE",
+    )
+    bundle: Path | None = setting(
+        None, "folder that python -m mnist_edge.train wrote (default: the packaged model)"
+    )
+    many: bool = setting(False, "look for several digits in a picture, line by line")
+    json: bool = setting(False, "print JSON instead of the table")
+    csv: bool = setting(False, "print CSV instead of the table")
+    show: Path | None = setting(
+        None, "also draw what the model saw beside the original", metavar="FILE.png"
+    )
+    submission: Path | None = setting(
+        None, "write Kaggle's ImageId,Label instead of printing a table", metavar="FILE.csv"
+    )
+
+    def __post_init__(self):
+        chosen = [name for name in ("json", "csv", "submission") if getattr(self, name)]
+        if len(chosen) > 1:
+            raise InputError(
+                f"one form of answer is possible. Got: --{' and --'.join(chosen)}. Choose one."
+            )
+        if self.submission and self.many:
+            raise InputError("--submission takes one digit an image. Got: --many. Leave it out.")
+        if self.show and self.show.suffix.lower() != ".png":
+            raise InputError(f"--show must end in .png. Got: {self.show}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the model says of one digit; the columns of every form of answer.
+
+    Attributes:
+        picture: The file; of a CSV with the row's number.
+        line: Number of the line that the digit stands in; None in a CSV.
+        box: Where it is in the picture: left, top, right, bottom, in pixels; None in a CSV.
+        digit: Name of the likeliest class.
+        probability: Of it, 0 to 1.
+        runner_up: Name of the second likeliest class.
+        runner_up_probability: Of that.
+    """
+
+    picture: str
+    line: int | None
+    box: tuple[int, int, int, int] | None
+    digit: str
+    probability: float
+    runner_up: str
+    runner_up_probability: float
+
+
+def open_bundle(folder):
+    """Opens the Keras model of a bundle, once its hash is checked.
+
+    Args:
+        folder: The bundle; `model.keras` and `train.json` are enough.
+
+    Returns:
+        `(model, labels)`: the `keras.Model`, and the names of its classes.
+
+    Raises:
+        InputError: The bundle is missing or damaged, or its model takes other images.
+    """
+    opened = trained.open_bundle(folder)
+    model = opened.model
+    if model.input_shape[1:] != (28, 28, 1):
+        raise InputError(
+            f"{folder} must take images [28, 28, 1]. Got: {list(model.input_shape[1:])}. "
+            "Give the bundle of another model."
+        )
+    named = opened.record["data"].get("labels")
+    return model, named or [str(label) for label in range(model.output_shape[-1])]
+
+
+def answers(digits, probabilities, labels):
+    """What probabilities say, in words.
+
+    Args:
+        digits: `images.Digit`s, n of them.
+        probabilities: `[n, classes]`.
+        labels: Names of the classes.
+
+    Returns:
+        A list of `Answer`.
+    """
+    ranked = np.argsort(-probabilities, axis=1)[:, :2].tolist()
+    return [
+        Answer(
+            picture=digit.name,
+            line=digit.line,
+            box=digit.box,
+            digit=str(labels[first]),
+            probability=float(row[first]),
+            runner_up=str(labels[second]),
+            runner_up_probability=float(row[second]),
+        )
+        for digit, row, (first, second) in zip(digits, probabilities, ranked, strict=True)
+    ]
+
+
+def as_table(found):
+    """Answers as a table, a line a digit; ends with what each picture of several reads."""
+    lines = [("picture", "digit", "probability", "runner-up", "its probability")]
+    lines += [
+        (a.picture, a.digit, f"{a.probability:.2%}", a.runner_up, f"{a.runner_up_probability:.2%}")
+        for a in found
+    ]
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    table = ["  ".join([line[0].ljust(first), *map(str.rjust, line[1:], others)]) for line in lines]
+    return "\n".join(table + _readings(found))
+
+
+def _readings(found):
+    """A line each picture in which several digits were found: what it reads."""
+    rows = {}
+    for a in found:
+        rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.digit)
+    return [
+        f"{picture} reads {' / '.join(''.join(row) for row in lines.values())}"
+        for picture, lines in rows.items()
+        if sum(map(len, lines.values())) > 1
+    ]
+
+
+def as_json(found):
+    """Answers as a JSON array, an object a digit."""
+    return json.dumps([dataclasses.asdict(answer) for answer in found], indent=2)
+
+
+def as_csv(found):
+    """Answers as CSV with a header; a box is four numbers with spaces between."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Answer))
+    for answer in found:
+        row = dataclasses.asdict(answer)
+        writer.writerow((row | {"box": " ".join(map(str, answer.box or ()))}).values())
+    return text.getvalue().rstrip("\n")
+
+
+def write_submission(choices, path):
+    """Writes Kaggle's `ImageId,Label`, whole or not at all.
+
+    Args:
+        choices: Integers `[n]`, the class of each image in order.
+        path: Of the file.
+    """
+    rows = [f"{i},{choice}" for i, choice in enumerate(choices, start=1)]
+    with bundle.staged(path.parent) as stage:
+        (stage / path.name).write_text("\n".join(["ImageId,Label", *rows]) + "\n")
+
+
+@cli.command
+def main(argv=None):
+    """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
+    settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
+    digits = images.load(settings.images, settings.many)
+    backend.start_keras()
+    model, labels = open_bundle(settings.bundle or PRETRAINED)
+    pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
+    probabilities = model.predict(pixels, batch_size=500, verbose=0)
+    found = answers(digits, probabilities, labels)
+    if settings.submission:
+        write_submission(probabilities.argmax(1), settings.submission)
+        print(f"written: {settings.submission}, {len(found):,} images")
+    else:
+        form = as_json if settings.json else as_csv if settings.csv else as_table
+        print(form(found))
+    if settings.show:
+        sheet.draw(digits, found, settings.show)
+        print(f"written: {settings.show}", file=sys.stderr)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import predict as benchmarks_predict
+from benchmarks import runtimes
+from mnist_edge import bundle, data, predict
+from tests import drawn
+
+ROOT = Path(__file__).parent.parent
+LIGHT, DARK = "64 pixels, light on dark", "300 pixels, dark on light"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Path of a picture of a 4."""
+    return str(drawn.save(DARK, 4, tmp_path))
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Path of a picture that reads 271 and, below, 58."""
+    path = tmp_path / "page.png"
+    drawn.grey(1 - drawn.line_of_digits("271\n58", 3)).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """A copy of the packaged bundle that a test may damage."""
+    return Path(shutil.copytree(predict.PRETRAINED, tmp_path / "bundle"))
+
+
+def test_the_table_has_digit_probability_and_runner_up(picture, capsys):
+    assert predict.main([picture]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["picture", "digit", "probability", "runner-up", "its", "probability"]
+    digit, probability, runner_up, its_probability = row.removeprefix(picture).split()
+    assert digit == "4"
+    assert runner_up != "4"
+    assert 90 < float(probability[:-1]) <= 100
+    assert 0 <= float(its_probability[:-1]) < 10
+
+
+def test_a_page_ends_with_what_it_reads(page, capsys):
+    assert predict.main([page, "--many"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{page} reads 271 / 58"
+
+
+def test_json_and_csv_say_the_same(page, capsys):
+    assert predict.main([page, "--many", "--json"]) == 0
+    as_json = json.loads(capsys.readouterr().out)
+    assert predict.main([page, "--many", "--csv"]) == 0
+    as_csv = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["digit"] for row in as_json] == list("27158")
+    assert [row["line"] for row in as_json] == [1, 1, 1, 2, 2]
+    for one, other in zip(as_json, as_csv, strict=True):
+        assert other == {
+            name: " ".join(map(str, value)) if name == "box" else str(value)
+            for name, value in one.items()
+        }
+
+
+def test_a_folder_is_read_whole(tmp_path, capsys):
+    for digit in (2, 7):
+        drawn.save(LIGHT, digit, tmp_path)
+    assert predict.main([str(tmp_path), "--json"]) == 0
+    assert [row["digit"] for row in json.loads(capsys.readouterr().out)] == ["2", "7"]
+
+
+def test_a_submission_has_kaggles_form_and_the_right_labels(tmp_path, capsys):
+    mnist = data.load()
+    rows = mnist.x_test[:200].reshape(200, 784)
+    header = ",".join(f"pixel{i}" for i in range(784))
+    np.savetxt(tmp_path / "test.csv", rows, "%d", ",", header=header, comments="")
+    path = tmp_path / "new" / "submission.csv"
+    assert predict.main([str(tmp_path / "test.csv"), "--submission", str(path)]) == 0
+    assert capsys.readouterr().out == f"written: {path}, 200 images\n"
+    first, *lines = path.read_text().splitlines()
+    assert first == "ImageId,Label"
+    ids, labels = zip(*(map(int, line.split(",")) for line in lines), strict=True)
+    assert ids == tuple(range(1, 201))
+    assert np.mean(np.array(labels) == mnist.y_test[:200]) > 0.98
+
+
+def test_a_failed_submission_leaves_the_last_one(tmp_path, picture, monkeypatch):
+    path = tmp_path / "submission.csv"
+    path.write_text("the last one")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle.os, "fsync", full)
+    assert predict.main([picture, "--submission", str(path)]) == 2
+    assert path.read_text() == "the last one"
+
+
+def test_show_draws_original_and_pixels(tmp_path, page, capsys):
+    path = tmp_path / "seen.png"
+    assert predict.main([page, "--many", "--show", str(path)]) == 0
+    assert f"written: {path}" in capsys.readouterr().err
+    with Image.open(path) as sheet:
+        shown = np.asarray(sheet.convert("L"))
+    assert shown.shape[1] > 1000  # three pairs in a row
+    assert (shown < 40).mean() > 0.2  # the field around the ink that the model saw
+    assert (shown > 215).mean() > 0.2
+
+
+def test_names_of_classes_are_the_bundles(pretrained, picture, capsys):
+    record = json.loads((pretrained / bundle.TRAIN).read_text())
+    record["data"]["labels"] = [f"the {digit}" for digit in range(10)]
+    bundle.write_json(pretrained / bundle.TRAIN, record)
+    assert predict.main([picture, "--bundle", str(pretrained), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["digit"] == "the 4"
+
+
+def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, picture, capsys):
+    with open(pretrained / bundle.MODEL, "ab") as file:
+        file.write(b"!")
+    assert predict.main([picture, "--bundle", str(pretrained)]) == 2
+    assert "is not the model that train.json describes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--json", "--csv"], "one form of answer is possible. Got: --json and --csv"),
+        (["--many", "--submission", "a.csv"], "--submission takes one digit an image"),
+        (["--show", "seen.jpg"], "--show must end in .png. Got: seen.jpg"),
+        (["--bundle", "nowhere"], "nowhere/train.json is required and does not exist"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(picture, capsys, argv, message):
+    assert predict.main([picture, *argv]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert message in said
+
+
+def test_help_shows_how_to_begin(capsys):
+    with pytest.raises(SystemExit) as ended:
+        predict.main(["--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "python -m mnist_edge.predict photo.jpg" in shown
+    assert "(default: the packaged model)" in shown
+
+
+def blocks(printed):
+    """The rows below each picture's name: artefact, digit, probability, microseconds."""
+    return [
+        [line.split() for line in block.splitlines()[2:]]
+        for block in printed.split("\n\n")
+        if block.splitlines()[1:]
+    ]
+
+
+def test_every_artefact_is_asked_about_the_same_pictures(small, page, picture, capsys):
+    assert benchmarks_predict.main([picture, page, "--many", str(small.folder)]) == 0
+    printed = capsys.readouterr().out
+    variants = ["keras", *(entry["variant"] for entry in small.manifest["artifacts"])]
+    found = blocks(printed)
+    assert len(found) == 6
+    for rows in found:
+        assert [row[0] for row in rows] == variants
+        assert all(float(row[3]) > 0 for row in rows)
+    assert f"all {len(variants)} artefacts agree on" in printed
+
+
+def test_artefacts_are_asked_without_keras(small, picture):
+    program = (
+        "import sys\n"
+        "for name in ('keras', 'tensorflow', 'onnx', 'export', 'h5py', 'tqdm'):\n"
+        "    sys.modules[name] = None\n"
+        "from benchmarks import predict\n"
+        "sys.exit(predict.main(sys.argv[1:]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, picture, small.folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stderr.startswith("keras left out: keras with a backend is not installed")
+    (rows,) = blocks(ran.stdout)
+    assert [row[0] for row in rows] == [e["variant"] for e in small.manifest["artifacts"]]
+
+
+def test_a_replaced_artefact_is_left_out_and_named(small, tmp_path, picture, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    (folder / "onnx-int8.onnx").write_bytes((folder / "onnx-float32.onnx").read_bytes())
+    assert benchmarks_predict.main([picture, str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "onnx-int8 left out: not the file that the manifest describes" in said.err
+    assert "onnx-int8" not in said.out
+
+
+def test_with_no_runtime_nothing_is_answered(small, picture, monkeypatch, capsys):
+    def missing(path, threads):
+        raise runtimes.RuntimeMissing("no runtime")
+
+    monkeypatch.setattr(runtimes, "open_artifact", missing)
+    assert benchmarks_predict.main([picture, str(small.folder)]) == 2
+    assert "Install ai-edge-litert or onnxruntime" in capsys.readouterr().err
+
+
+def test_the_bundle_comes_last(picture, capsys):
+    assert benchmarks_predict.main([picture, picture]) == 2
+    assert "Give the bundle last" in capsys.readouterr().err

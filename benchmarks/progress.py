@@ -1,4 +1,4 @@
-"""Progress bars on standard error, where tqdm is installed."""
+"""Progress bars on standard error, where it is a terminal and tqdm is installed."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ def bar(total, title, shown):
     Args:
         total: How many steps there are.
         title: What is being done.
-        shown: Whether to show it.
+        shown: Whether to show it where standard error is a terminal.
 
     Yields:
         A function to be called as each step is done; it does nothing where the bar is
@@ -23,5 +23,5 @@ def bar(total, title, shown):
     if not shown:
         yield lambda: None
         return
-    with tqdm(total=total, desc=title, leave=False) as shown_bar:
+    with tqdm(total=total, desc=title, leave=False, disable=None) as shown_bar:
         yield shown_bar.update

@@ -20,7 +20,8 @@ def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, *
         model: A `keras.Model`, pixels in, probabilities out.
         recipe: A `models.Recipe`.
         seed: int.
-        train: `(x, y)`, float32 `[n, height, width, 1]` and integers `[n]`.
+        train: `(x, y)`, uint8 or float32 `[n, height, width, 1]`, 0 to 255, and integers
+            `[n]`.
         validation: As `train`.
         checkpoint: A `checkpoint.Checkpoint` that keeps each finished epoch, or None.
         resume: Whether to go on from the checkpoint.

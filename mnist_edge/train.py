@@ -50,8 +50,10 @@ def train(settings):
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
     shape = model.input.shape[1:]
+    # Bytes, not floats: Keras casts a batch at a time to the same values, and an epoch
+    # copies a quarter of the memory.
     examples = [
-        (data.as_inputs(dataset.x_train[indices], shape), dataset.y_train[indices])
+        (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
         for indices in splits
     ]
     if dataset.remark and not settings.quiet:

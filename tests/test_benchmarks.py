@@ -1,6 +1,7 @@
 """The command: what it prints, writes and exits with."""
 
 import json
+import sys
 
 import pytest
 
@@ -21,7 +22,16 @@ def test_command_prints_and_writes_the_report(bundle_of_three, without_keras, ca
     assert (bundle_of_three / bundle.BENCHMARK_MARKDOWN).read_text() == report.markdown(result)
     assert (bundle_of_three / bundle.BENCHMARK_PICTURE).exists()
     assert "gate passed" in printed.out
-    assert "timing:" in printed.err
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize(("flags", "is_shown"), [([], True), (["--no-progress"], False)])
+def test_a_terminal_sees_progress_unless_told_not_to(
+    bundle_of_three, without_keras, capsys, monkeypatch, flags, is_shown
+):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert command.main([str(bundle_of_three), *QUICK_FLAGS, *flags]) == 0
+    assert ("timing:" in capsys.readouterr().err) == is_shown
 
 
 def test_an_accuracy_that_is_not_reached_exits_1(bundle_of_three, without_keras, capsys):

@@ -151,11 +151,30 @@ def read_onnx(content):
         for value in (*graph.input, *graph.value_info, *graph.output)
         if value.name not in known
     }
-    source = {n.output[0]: n for n in graph.node if n.op_type == "DequantizeLinear"}
+    operators = _onnx_operators(graph.node, known, flowing)
+    counts = collections.Counter(c.dtype for c in known.values()) + collections.Counter(
+        flowing.values()
+    )
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    dimension = graph.input[0].type.tensor_type.shape.dim[0]
+    batch = dimension.dim_value or dimension.dim_param or "free"
+    io = (flowing[graph.input[0].name], flowing[graph.output[0].name])
+    return Graph("onnx", opset, batch, io, operators, list(known.values()), dict(counts))
+
+
+def _onnx_operators(nodes, known, flowing):
+    """`Operator`s of ONNX nodes.
+
+    Args:
+        nodes: `onnx.NodeProto`s.
+        known: `Constant` by name.
+        flowing: Element type of what is not constant, by name.
+    """
+    source = {n.output[0]: n for n in nodes if n.op_type == "DequantizeLinear"}
     stored = known | {
         output: known[n.input[0]] for output, n in source.items() if n.input[0] in known
     }
-    operators = [
+    return [
         Operator(
             name=node.name or node.output[0],
             kind=node.op_type,
@@ -170,16 +189,8 @@ def read_onnx(content):
             weights=tuple(stored[n] for n in node.input if n in stored),
             dequantised=len(node.input) > 1 and all(n in source for n in node.input[:2]),
         )
-        for node in graph.node
+        for node in nodes
     ]
-    counts = collections.Counter(c.dtype for c in known.values()) + collections.Counter(
-        flowing.values()
-    )
-    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    dimension = graph.input[0].type.tensor_type.shape.dim[0]
-    batch = dimension.dim_value or dimension.dim_param or "free"
-    io = (flowing[graph.input[0].name], flowing[graph.output[0].name])
-    return Graph("onnx", opset, batch, io, operators, list(known.values()), dict(counts))
 
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}

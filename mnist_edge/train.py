@@ -40,12 +40,7 @@ def train(settings):
     import keras
 
     recipe = settings.recipe
-    dataset = data.load(settings.data, settings.labels)
-    if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
-        raise InputError(
-            f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
-            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}."
-        )
+    dataset = _load(settings)
     splits = data.split_indices(len(dataset.x_train), settings.split_seed)
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
@@ -56,10 +51,9 @@ def train(settings):
         (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
         for indices in splits
     ]
-    if dataset.remark and not settings.quiet:
-        print(f"data: {dataset.remark}")
-    identity = _identity(settings, recipe, dataset)
-    checkpoint = Checkpoint(settings.folder / bundle.CHECKPOINT, identity)
+    checkpoint = Checkpoint(
+        settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, dataset)
+    )
     trained, run = fitting.fit(
         model,
         recipe,
@@ -70,23 +64,15 @@ def train(settings):
         callbacks=_callbacks(settings),
         verbose=0 if settings.quiet else 1 if sys.stdout.isatty() else 2,
     )
+    record = {
+        "schema": 2,
+        **_figures(model, recipe, run, trained, dataset),
+        "recipe": dataclasses.asdict(recipe),
+        "seed": settings.seed,
+        "data": _data_record(settings, dataset, splits),
+        **_environment(),
+    }
     with bundle.staged(settings.folder) as stage:
-        record = {
-            "schema": 2,
-            **_figures(model, recipe, run, trained, dataset, shape),
-            "recipe": dataclasses.asdict(recipe),
-            "data": {
-                "source": dataset.source,
-                "classes": dataset.classes,
-                "labels": list(dataset.labels),
-                "split_seed": settings.split_seed,
-                "train_count": len(splits[0]),
-                "validation_count": len(splits[1]),
-                "test_count": len(dataset.x_test),
-                "sha256": dataset.sha256(),
-            },
-            **_environment(),
-        }
         _write(stage, settings, model, run, record)
         if settings.plots and drawing.available():
             plots.write_training_plots(
@@ -94,6 +80,32 @@ def train(settings):
             )
     checkpoint.remove()
     return record
+
+
+def _load(settings):
+    """The data set, of grey pictures."""
+    dataset = data.load(settings.data, settings.labels)
+    if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
+        raise InputError(
+            f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
+            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}."
+        )
+    if dataset.remark and not settings.quiet:
+        print(f"data: {dataset.remark}")
+    return dataset
+
+
+def _data_record(settings, dataset, splits):
+    return {
+        "source": dataset.source,
+        "classes": dataset.classes,
+        "labels": list(dataset.labels),
+        "split_seed": settings.split_seed,
+        "train_count": len(splits[0]),
+        "validation_count": len(splits[1]),
+        "test_count": len(dataset.x_test),
+        "sha256": dataset.sha256(),
+    }
 
 
 def _identity(settings, recipe, dataset):
@@ -125,11 +137,11 @@ def _callbacks(settings):
     return [keras.callbacks.TensorBoard(settings.tensorboard)]
 
 
-def _figures(model, recipe, run, trained, dataset, shape):
+def _figures(model, recipe, run, trained, dataset):
     """What was trained and how well it does, the test set read once, a dict."""
     kept = run.best_epoch if recipe.keep == "best" else run.epochs - 1
     test = trained.evaluate(
-        data.as_inputs(dataset.x_test, shape),
+        data.as_inputs(dataset.x_test, model.input.shape[1:]),
         fitting.targets(dataset.y_test, recipe, dataset.classes),
         batch_size=500,
         verbose=0,
@@ -179,7 +191,7 @@ def _write(stage, settings, model, run, record):
         writer.writerow(["epoch", *run.history])
         for epoch, row in enumerate(zip(*run.history.values(), strict=True), start=1):
             writer.writerow([epoch, *row])
-    record |= {"seed": settings.seed, "model_sha256": bundle.sha256_file(stage / bundle.MODEL)}
+    record["model_sha256"] = bundle.sha256_file(stage / bundle.MODEL)
     bundle.write_json(stage / bundle.TRAIN, record)
 
 

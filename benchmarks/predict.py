@@ -9,7 +9,6 @@ are prepared as by `python -m mnist_edge.predict`. Needs Pillow and a runtime; a
 whose runtime is not installed, Keras among them, is left out and named.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -116,9 +115,7 @@ def _agreement(digits, answers):
 @cli.command
 def main(argv=None):
     """Parses `argv`, asks, prints the table; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument(
         "images",
         type=Path,

@@ -7,7 +7,6 @@ it gave where it was exported. Needs NumPy and a runtime, `ai-edge-litert` or
 `onnxruntime`; no Keras, no TensorFlow, no test set. Exits with 1 where a device differs.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -70,9 +69,7 @@ def _load_golden(folder, manifest, remedy):
 @cli.command
 def main(argv=None):
     """Tests the bundle in `argv`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument("bundle", type=Path, help="folder that python -m export wrote")
     folder = parser.parse_args(argv).bundle
     remedy = f"Copy the whole bundle, or run: python -m export {folder}"

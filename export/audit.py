@@ -7,7 +7,6 @@ else its name, says. `python -m export` runs the same audit on every file before
 gets its name.
 """
 
-import argparse
 import collections
 import json
 import sys
@@ -185,9 +184,7 @@ def describe(path, read):
 @cli.command
 def main(argv=None):
     """Audits the files in `argv`; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument("files", nargs="+", type=Path, help=".tflite and .onnx files")
     status = cli.OK
     for path in parser.parse_args(argv).files:

@@ -6,7 +6,6 @@ times both in ONNX Runtime, in turn, in one run: a call at batch 1 on one thread
 array in, NumPy array out.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -62,9 +61,7 @@ def measure(folder):
 @cli.command
 def main(argv=None):
     """Prints both medians and their ratio; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument(
         "bundle", nargs="?", type=Path, default=bundle.ARTIFACTS / models.DEFAULT, help="a bundle"
     )

@@ -33,6 +33,19 @@ def setting(default, help, **argparse_options):
     return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
 
 
+def parser(description):
+    """An `argparse.ArgumentParser` that shows a module's docstring and how it is started.
+
+    Args:
+        description: The command's description, shown as it stands.
+    """
+    spec = sys.modules["__main__"].__spec__
+    name = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+    return argparse.ArgumentParser(
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def settings_parser(settings_class, description, positional=(), without=()):
     """Builds a parser from a settings dataclass, the one place that holds the defaults.
 
@@ -45,9 +58,7 @@ def settings_parser(settings_class, description, positional=(), without=()):
     Returns:
         An `argparse.ArgumentParser` whose namespace has one attribute a field.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = parser(description)
     for field in dataclasses.fields(settings_class):
         if field.name in without:
             continue
@@ -55,7 +66,7 @@ def settings_parser(settings_class, description, positional=(), without=()):
         if field.default is not None and field.default is not False:
             shown = field.default
             if isinstance(shown, tuple):
-                shown = " ".join(map(str, shown))
+                shown = " ".join(map(str, shown)) or "none"
             options["help"] += f" (default: {shown})"
         if field.default is False:
             options["action"] = "store_true"
@@ -65,11 +76,11 @@ def settings_parser(settings_class, description, positional=(), without=()):
             options.setdefault("type", _scalar_type(field.type))
         if field.name in positional:
             options.setdefault("nargs", "?")
-            parser.add_argument(field.name, default=field.default, **options)
+            result.add_argument(field.name, default=field.default, **options)
         else:
             flag = "--" + field.name.replace("_", "-")
-            parser.add_argument(flag, default=field.default, **options)
-    return parser
+            result.add_argument(flag, default=field.default, **options)
+    return result
 
 
 def parse_settings(settings_class, description, argv, positional=()):

@@ -7,7 +7,6 @@ trains every network of the zoo by its own recipe, once a seed, writes each run 
 table. `--table` prints the table from the record alone.
 """
 
-import argparse
 import dataclasses
 import sys
 import tempfile
@@ -101,9 +100,7 @@ def run(names, seeds):
 @cli.command
 def main(argv=None):
     """Trains and records, prints the table; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default: 0 1 2)")
     parser.add_argument(
         "--models",

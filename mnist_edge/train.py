@@ -3,7 +3,7 @@
     python -m mnist_edge.train --model edge --seed 0
     python -m mnist_edge.train --list
 
-writes `model.keras`, `train.json` and `history.csv` to `artifacts/edge/`, all three or
+writes `model.keras`, `train.json`, `history.csv` and `plots/` to `artifacts/edge/`, all or
 none. Epochs and weights are chosen on 5,000 validation images; the test set is read
 once, at the end, to report. A run that was interrupted goes on by `--resume`.
 """

@@ -1,5 +1,7 @@
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,13 @@ def test_a_switch_has_its_no_form_where_its_default_is_not_false():
     assert parse("--deep") == Settings(deep=True)
     with pytest.raises(SystemExit):
         parse("--no-loud")
+
+
+def test_help_says_how_the_command_is_started():
+    ran = subprocess.run(
+        [sys.executable, "-m", "mnist_edge.train", "--help"], capture_output=True, text=True
+    )
+    assert ran.stdout.startswith("usage: python -m mnist_edge.train [-h]")
 
 
 def test_help_shows_every_default(capsys):

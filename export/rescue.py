@@ -61,8 +61,12 @@ def attempts(variant, prepared, calibration, choose, error):
         )
     else:
         yield Attempt("more calibration", remark="does not apply: the variant takes none")
-    yield Attempt("per-channel weights", remark="does not apply: they are per channel already")
     int8, mixed = KNOWN[f"{variant.format}-int8"], KNOWN[f"{variant.format}-int8-mixed"]
+    if variant.format == "onnx" and not variant.calibrated:
+        # ConvInteger takes one scale a tensor; static QDQ takes one a channel.
+        yield Attempt("per-channel weights", int8, lambda: convert(prepared, int8, larger), larger)
+    else:
+        yield Attempt("per-channel weights", remark="does not apply: they are per channel already")
     splitter = _split_tflite if variant.format == "tflite" else _split_onnx
     layers, make_mixed = splitter(prepared, int8, larger)
     ranked = _worst_first(layers, make_mixed, functools.partial(error, mixed))

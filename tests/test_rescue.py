@@ -4,10 +4,12 @@ import json
 
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from export import __main__ as command
-from export import audit, graph
+from export import audit, graph, rescue
+from export.calibration import Calibration
 from export.variants import KNOWN
 from mnist_edge import bundle
 
@@ -77,3 +79,48 @@ def test_the_mixed_file_is_one_and_is_called_so(rescued, format):
 def test_a_float_variant_needs_no_rescue(rescued):
     manifest = json.loads((rescued / bundle.MANIFEST).read_text())
     assert "onnx-float32" not in [told["variant"] for told in manifest["rescues"]]
+
+
+@pytest.mark.parametrize("name", ["tflite-dynamic-int8", "tflite-int8", "tflite-int16x8"])
+def test_tflite_weights_are_per_channel_as_the_rescue_says(small, name):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(small.folder / KNOWN[name].file))
+    interpreter.allocate_tensors()
+    scales = [
+        (details["shape"][0], len(details["quantization_parameters"]["scales"]))
+        for details in interpreter.get_tensor_details()
+        if details["dtype"] == np.int8 and len(details["shape"]) == 4 and details["shape"][0] > 1
+    ]
+    assert len(scales) >= 5
+    assert all(channels == count for channels, count in scales)
+
+
+def scale_shapes(path):
+    """Shapes of the scales of an ONNX file's convolutions' weights."""
+    graph = onnx.load(path).graph
+    shapes = {t.name: tuple(t.dims) for t in graph.initializer}
+    return [
+        shape
+        for name, shape in shapes.items()
+        if name.startswith("Conv_") and "_constant_1" in name and name.endswith("_scale")
+    ]
+
+
+def test_onnx_weights_are_per_channel_in_the_static_file_alone(small):
+    static, dynamic = (
+        scale_shapes(small.folder / KNOWN[name].file) for name in ("onnx-int8", "onnx-dynamic-int8")
+    )
+    assert len(static) == len(dynamic) == 6
+    assert all(len(shape) == 1 and shape[0] > 1 for shape in static)
+    assert dynamic == [()] * 6
+
+
+def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
+    calibration = Calibration(np.zeros((8, 1)), 0, np.arange(8), available=100, refused=0)
+    attempts = rescue.attempts(
+        KNOWN["onnx-dynamic-int8"], None, calibration, lambda count: calibration, None
+    )
+    assert next(attempts).variant is None
+    second = next(attempts)
+    assert (second.step, second.variant) == ("per-channel weights", KNOWN["onnx-int8"])

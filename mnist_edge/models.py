@@ -71,11 +71,19 @@ class Network:
         hidden_layers: Takes `keras.layers`; returns the layers between scaling and
             classifier.
         recipe: Its default training recipe.
+        longer: The recipe of the figures on record where it takes longer than the default
+            one, or None.
     """
 
     summary: str
     hidden_layers: Callable
     recipe: Recipe
+    longer: Recipe | None = None
+
+    @property
+    def full_recipe(self):
+        """The recipe of the figures on record."""
+        return self.longer or self.recipe
 
 
 def _conv_conv(layers):

@@ -49,6 +49,11 @@ class TrainSettings:
         "stop after so many epochs without a higher validation accuracy, and keep the best "
         "(default: train all epochs)",
     )
+    full: bool = setting(
+        False,
+        "train by the longer recipe of the figures on record, where the network has one "
+        f"({', '.join(n for n, row in models.ZOO.items() if row.longer) or 'none has'})",
+    )
     resume: bool = setting(False, "go on from the last finished epoch of an interrupted run")
     tensorboard: Path | None = setting(None, "folder for TensorBoard's logs (default: none)")
     save_h5: bool = setting(False, "also write model.h5, Keras's old format")
@@ -73,7 +78,8 @@ class TrainSettings:
     @property
     def recipe(self):
         """The network's recipe with what the command line overrides."""
-        recipe = models.ZOO[self.model].recipe
+        network = models.ZOO[self.model]
+        recipe = network.full_recipe if self.full else network.recipe
         given = {"epochs": self.epochs, "batch_size": self.batch_size, "patience": self.patience}
         if self.patience:
             given["keep"] = "best"

@@ -68,13 +68,16 @@ def _drop_buffers(model):
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Writes equal vectors and strings once, and bytes (a buffer's data) aligned."""
+    """Writes equal vectors and strings once, and bytes (a buffer's data) aligned.
+
+    Overrides what the schema's objects call to write themselves.
+    """
 
     def __init__(self, size):
         super().__init__(size)
         self._written = {}
 
-    def CreateNumpyVector(self, x):  # noqa: N802, the library's name
+    def CreateNumpyVector(self, x):
         key = (x.dtype.str, x.tobytes())
         if key not in self._written:
             if x.dtype == np.uint8:
@@ -82,7 +85,7 @@ class _SharingBuilder(flatbuffers.Builder):
             self._written[key] = super().CreateNumpyVector(x)
         return self._written[key]
 
-    def CreateString(self, s, *args):  # noqa: N802
+    def CreateString(self, s, *args):
         if s not in self._written:
             self._written[s] = super().CreateString(s, *args)
         return self._written[s]

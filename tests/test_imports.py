@@ -52,7 +52,7 @@ TABLE = [
     (
         "export",
         lambda folder, stem: folder == "export",
-        EXPORTERS | {"numpy", "tqdm", "mnist_edge", "export"},
+        EXPORTERS | {"flatbuffers", "numpy", "tqdm", "mnist_edge", "export"},
     ),
     (
         "benchmarks",

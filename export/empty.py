@@ -16,7 +16,7 @@ import numpy as np
 from mnist_edge import bundle, cli
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
-_TAKEN, _GIVEN = (1, 28, 28, 1), (1, 10)
+TAKEN, GIVEN = (1, 28, 28, 1), (1, 10)
 
 
 def tflite():
@@ -32,13 +32,13 @@ def tflite():
     bounds = {"begin": (0, 0, 0, 0), "end": (1, 1, 10, 1), "strides": (1, 1, 1, 1)}
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
-    graph.tensors = [tensor("image", _TAKEN, schema.TensorType.FLOAT32)]
+    graph.tensors = [tensor("image", TAKEN, schema.TensorType.FLOAT32)]
     for number, (name, values) in enumerate(bounds.items(), 1):
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
         model.buffers.append(buffer)
         graph.tensors.append(tensor(name, (4,), schema.TensorType.INT32, number))
-    graph.tensors.append(tensor("probabilities", _GIVEN, schema.TensorType.FLOAT32))
+    graph.tensors.append(tensor("probabilities", GIVEN, schema.TensorType.FLOAT32))
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([4], np.int32)
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.STRIDED_SLICE
@@ -61,8 +61,8 @@ def onnx():
     graph = helper.make_graph(
         [helper.make_node("GatherND", ["image", "places"], ["probabilities"])],
         "empty",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, _TAKEN)],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, _GIVEN)],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, TAKEN)],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, GIVEN)],
         [numpy_helper.from_array(places, "places")],
     )
     # Old versions, so that every ONNX Runtime in use reads it.

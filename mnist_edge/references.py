@@ -75,9 +75,7 @@ def run(names, seeds):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 trained = train.train(
-                    TrainSettings(
-                        model=name, seed=seed, full=True, output=Path(folder), quiet=True
-                    )
+                    TrainSettings(model=name, seed=seed, full=True, output=Path(folder), quiet=True)
                 )
             records.add_run(name, trained)
             print(f"{name} seed {seed}: {trained['metrics']['test_accuracy']:.2%}", flush=True)

@@ -44,7 +44,10 @@ def test_a_run_replaces_its_seeds_older_one_and_leaves_the_others(file):
     variants = {"tflite-int8": {"test_accuracy": 0.9941}}
     records.add_run("edge", TRAINED, variants, file=file)
     runs = records.load(file)["runs"]
-    assert [(run["seed"], run.get("variants")) for run in runs["edge"]] == [(0, variants), (1, None)]
+    assert [(run["seed"], run.get("variants")) for run in runs["edge"]] == [
+        (0, variants),
+        (1, None),
+    ]
     assert runs["classic"][0]["test_accuracy"] == 0.9942
 
 
@@ -98,5 +101,5 @@ def test_the_record_is_of_the_full_recipe(monkeypatch):
 @pytest.mark.parametrize("content", ["{", json.dumps({"edge": []})])
 def test_a_damaged_record_is_refused_in_one_line(file, content):
     file.write_text(content)
-    with pytest.raises(InputError, match="must (be JSON|hold runs, latency)"):
+    with pytest.raises(InputError, match=r"must (be JSON|hold runs, latency)"):
         records.load(file)

@@ -106,7 +106,8 @@ def measure(names, folders, work, timing, report):
         "machine": machine.fingerprint(),
         "runtimes": sorted(runtimes),
         "unit": UNIT,
-        "timing": dataclasses.asdict(timing) | {"threads": 1, "pinned_cores": cores},
+        "timing": {name: getattr(timing, name) for name in ("rounds", "calls", "warmup")}
+        | {"threads": 1, "pinned_cores": cores},
         **{kind: _table(samples, kind, set(builders)) for kind in (ZOO, PUBLISHED)},
     }
 

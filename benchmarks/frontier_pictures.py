@@ -56,7 +56,12 @@ _KINDS = {
     "float32": ("s", drawing.BLUE, True, "ours, the float32 TFLite file, joined to its int8 one"),
     "size": ("D", drawing.VERMILLION, True, "published, with its size"),
     "least": ("D", drawing.VERMILLION, False, "published, at best: one byte a parameter, no file"),
-    "timed": ("D", drawing.VERMILLION, True, "accuracy as published, its layers timed here"),
+    "timed": (
+        "D",
+        drawing.VERMILLION,
+        True,
+        "accuracy as published, the same layers timed here in float32",
+    ),
     "if int8": ("D", drawing.VERMILLION, False, "the same in int8, at best: were nothing lost"),
 }
 
@@ -125,7 +130,7 @@ def _published_name(one):
 
 def _draw(points, title, x_label, path, unit=None):
     """One picture; `unit` is a name and its µs, for a second axis."""
-    figure = drawing.blank(11, 7.5)
+    figure = drawing.blank(11, 8.5)
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_yscale("log")

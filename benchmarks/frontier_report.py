@@ -6,6 +6,11 @@ from benchmarks import frontier_latency, tables
 from mnist_edge import models, records
 
 FLOAT, INT8 = "tflite-float32", "tflite-int8"
+_LATENCIES = {
+    "LiteRT float32": FLOAT,
+    "LiteRT int8": INT8,
+    "ONNX Runtime float32": "onnx-float32",
+}
 
 
 def measured(record):
@@ -50,13 +55,6 @@ def table(record):
     headings += [(heading, True) for heading in _LATENCIES]
     names = sorted(found, key=lambda name: found[name][-1]["parameters"])
     return tables.layout(headings, [_cells(record, name, found[name]) for name in names])
-
-
-_LATENCIES = {
-    "LiteRT float32": FLOAT,
-    "LiteRT int8": INT8,
-    "ONNX Runtime float32": "onnx-float32",
-}
 
 
 def _cells(record, name, runs):

@@ -20,6 +20,10 @@ INSIDE = EXPORTERS | REPORTERS | {"PIL"}  # only inside a function
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.
 OPTIONAL = {
+    "frontier": {"joblib", "distributed", "ray"},
+    "frontier_latency": {"keras"},
+    "frontier_pictures": {"matplotlib"},
+    "published": {"keras"},
     "runtimes": RUNTIMES,
     "peers": {"ai_edge_litert", "onnxruntime"},
     "pictures": {"matplotlib"},
@@ -130,6 +134,7 @@ def test_every_module_imports_what_the_design_allows():
         ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
         ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
         ("benchmarks/pictures.py", "import scipy", "imports scipy"),
+        ("benchmarks/frontier.py", "import joblib", "imports joblib outside a function"),
         (
             "benchmarks/pictures.py",
             "import matplotlib",
@@ -152,7 +157,8 @@ def test_the_import_test_can_fail(tmp_path, where, code, message):
 
 def test_help_and_benchmarks_start_without_keras_or_any_runtime():
     program = (
-        "import sys, benchmarks.__main__, benchmarks.predict, export.__main__\n"
+        "import sys, benchmarks.__main__, benchmarks.frontier, benchmarks.predict\n"
+        "import export.__main__\n"
         "import mnist_edge.evaluate, mnist_edge.predict, mnist_edge.train\n"
         "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert', 'matplotlib', "
         "'sklearn', 'PIL') if m in sys.modules])"

@@ -170,7 +170,7 @@ def test_names_on_the_points_do_not_overlap(result, read, tmp_path):
     axes.scatter(x, y)
     axes.set_xscale("log")
     axes.margins(0.15)
-    pictures._label_points(
+    pictures.label_points(
         axes, x, y, [30] * 7, [f"classic/tflite-dynamic-int8-{i}" for i in range(7)]
     )
     boxes = [Text.get_window_extent(text) for text in axes.texts]

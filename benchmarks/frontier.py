@@ -73,6 +73,9 @@ class FrontierSettings:
     models: tuple[str, ...] = setting(
         tuple(models.ZOO), "networks", nargs="+", choices=tuple(models.ZOO), metavar="MODEL"
     )
+    variants: tuple[str, ...] = setting(
+        (), "exports to make and measure (default: all)", nargs="+", metavar="VARIANT"
+    )
     jobs: int = setting(1, "jobs at a time, on this machine")
     backend: str = setting("loky", "joblib's: who does the jobs", choices=tuple(BACKENDS))
     scheduler: str | None = setting(
@@ -110,7 +113,7 @@ def wanted(settings):
         for run in runs
     }
     return [
-        Job(name, seed, settings.work / f"{name}-{seed}", settings.data)
+        Job(name, seed, settings.work / f"{name}-{seed}", settings.data, settings.variants)
         for seed in range(settings.seeds)
         for name in settings.models
         if (name, seed) not in done

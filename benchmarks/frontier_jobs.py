@@ -28,12 +28,14 @@ class Job:
         seed: int.
         folder: The bundle; of a cluster's machines, all must see it under this path.
         data: What `mnist_edge.data.load` takes.
+        variants: Names of the exports to measure; none are all.
     """
 
     model: str
     seed: int
     folder: Path
     data: str = data.MNIST
+    variants: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +82,9 @@ def run(job):
     """
     try:
         record = _train(job)
-        if not is_exported(job.folder):
-            run_stage("export", job.folder)
+        if not is_exported(job.folder, job.variants):
+            chosen = ("--variants", *job.variants) if job.variants else ()
+            run_stage("export", job.folder, *chosen)
         measured = json.loads(run_stage("benchmarks.frontier_accuracy", job.folder))
     except Exception as error:  # a job that fails is a line and must not stop the others
         cause = " ".join(str(error).split())
@@ -122,8 +125,13 @@ def _trained(job):
     return record if is_same else None
 
 
-def is_exported(folder):
-    """Whether a folder holds undamaged exports of the very model that it holds."""
+def is_exported(folder, variants=()):
+    """Whether a folder holds undamaged exports of the very model that it holds.
+
+    Args:
+        folder: `pathlib.Path` of a bundle.
+        variants: Names of those that must be among them.
+    """
     try:
         manifest = bundle.read_json(
             folder / bundle.MANIFEST, ("model", "artifacts", "reference"), ""
@@ -132,6 +140,8 @@ def is_exported(folder):
     except (InputError, OSError):
         return False
     files = [*manifest["artifacts"], manifest["reference"]]
+    if not set(variants) <= {entry["variant"] for entry in manifest["artifacts"]}:
+        return False
     return manifest["model"]["sha256"] == model and not any(
         bundles.damage(folder / entry["file"], entry) for entry in files
     )

@@ -82,6 +82,15 @@ def test_what_is_stale_or_damaged_is_done_again(job, stages, monkeypatch, change
     assert [module for module, *_ in stages] == [*repeated, "benchmarks.frontier_accuracy"]
 
 
+def test_an_export_that_lacks_a_wanted_variant_is_made_again(job, stages):
+    held = ("tflite-float32", "tflite-int8")
+    assert frontier_jobs.run(dataclasses.replace(job, variants=held)).error is None
+    assert [module for module, *_ in stages] == ["benchmarks.frontier_accuracy"]
+    stages.clear()
+    frontier_jobs.run(dataclasses.replace(job, variants=(*held, "tflite-float16")))
+    assert stages[0] == ["export", str(job.folder), "--variants", *held, "tflite-float16"]
+
+
 def test_another_seeds_bundle_is_not_the_jobs(job, stages):
     frontier_jobs.run(dataclasses.replace(job, seed=1))
     assert stages[0][:5] == ["mnist_edge.train", "--model", "edge", "--seed", "1"]

@@ -9,15 +9,18 @@ from mnist_edge.cli import InputError
 
 PLAIN = "plain"
 _SEED = 0
-_NOISE = 40  # standard deviation in grey levels of 255: plainly seen, and still legible
+NOISE = 40  # standard deviation in grey levels of 255: plainly seen, and still legible
 
 
-def _shift(pixels):
+_SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
+_CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+
+
+def _shift(pixels, directions=_SIDES):
     def distort(images, rng):
         from scipy import ndimage
 
-        sides = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]]) * pixels
-        moves = sides[rng.integers(0, 4, len(images))]
+        moves = pixels * np.array(directions)[rng.integers(0, 4, len(images))]
         return np.stack(
             [
                 ndimage.shift(image, (*move, 0), order=0, mode="nearest")
@@ -44,7 +47,7 @@ def _rotate(degrees):
 
 
 def _add_noise(images, rng):
-    return (images + rng.normal(0, _NOISE, images.shape)).clip(0, 255)
+    return (images + rng.normal(0, NOISE, images.shape)).clip(0, 255)
 
 
 def _blur(images, rng):
@@ -69,6 +72,7 @@ def _thicken(images, rng):
 DISTORTIONS = {
     PLAIN: lambda images, rng: images,
     **{f"shift {pixels} px": _shift(pixels) for pixels in (1, 2, 3, 4)},
+    "shift 2 px diagonally": _shift(2, _CORNERS),
     **{f"rotate {degrees}°": _rotate(degrees) for degrees in (10, 20, 30)},
     "noise": _add_noise,
     "blur": _blur,
@@ -154,7 +158,7 @@ def measure(settings, contenders, workers):
                     "accuracy": accuracy,
                 }
             )
-    return {"noise_grey_levels": _NOISE, "rows": rows}
+    return {"noise_grey_levels": NOISE, "rows": rows}
 
 
 def spaced(count, wanted):

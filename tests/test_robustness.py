@@ -44,6 +44,13 @@ def test_a_shift_moves_every_image_by_so_many_pixels(images, pixels):
     assert len({tuple(np.round(move / pixels)) for move in moves}) == 4
 
 
+def test_a_diagonal_shift_moves_every_image_in_both_directions(images):
+    shifted = robustness.distort(images, "shift 2 px diagonally")
+    moves = [centre(a[:, :, 0]) - centre(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
+    assert np.abs(moves) == pytest.approx(2, abs=0.35)
+    assert len({tuple(np.sign(move)) for move in moves}) == 4
+
+
 def test_strokes_become_thinner_and_thicker(images):
     thin, thick = (robustness.distort(images, name) for name in ("thinner", "thicker"))
     assert thin.sum() < 0.8 * images.sum()

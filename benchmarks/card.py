@@ -1,0 +1,115 @@
+"""Write a bundle's card: what the model is, how it was made, how far it can be trusted.
+
+    python -m benchmarks.card mnist_edge/pretrained/edge
+
+measures the bundle's model on the test images, clean and distorted, and writes `CARD.md`
+beside it, from `train.json`, from the record of all seeds and from what it measured.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import robustness, runtimes
+from mnist_edge import bundle, cli, data, records, trained
+
+CARD = "CARD.md"
+# What no figure on MNIST tells.
+_LIMITS = (
+    "MNIST's digits are centred, upright, light on dark, one to an image: bring a picture into "
+    "that form first (`python -m mnist_edge.predict` does).",
+    "It answers with a digit whatever it is shown; there is no class for anything else, and a "
+    "high probability is no proof that a digit was there.",
+    "Inverted images (dark on light) are not understood.",
+    "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so figures above "
+    "99.85 % would say nothing.",
+)
+
+
+def measure(folder, dataset):
+    """Measures a bundle's model on distorted test images.
+
+    Args:
+        folder: `pathlib.Path` of the bundle.
+        dataset: A `data.Dataset`.
+
+    Returns:
+        dict, distortion's name to accuracy, a share, on all its test images.
+    """
+    model = runtimes.open_artifact(folder / bundle.MODEL, threads=1)
+    images = dataset.x_test[..., None].astype(np.float32)
+    accuracy = {}
+    for name in robustness.DISTORTIONS:
+        # In parts, so that activations stay within some hundred megabytes.
+        parts = np.array_split(robustness.distort(images, name), max(1, len(images) // 500))
+        answers = np.concatenate([runtimes.predict(model, part).argmax(1) for part in parts])
+        accuracy[name] = float(np.mean(answers == dataset.y_test))
+    return accuracy
+
+
+def card(record, runs, accuracy):
+    """The card's text.
+
+    Args:
+        record: What the bundle's `train.json` holds.
+        runs: The model's runs on record, as `records.runs_of` has them.
+        accuracy: As `measure` returns it.
+
+    Returns:
+        str, Markdown.
+    """
+    given = record["data"]
+    rows = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
+    limits = "\n".join(f"- {limit}" for limit in _LIMITS)
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return f"""# {record["model"]}
+
+A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} parameters, \
+{record["multiply_accumulates"]:,} multiply-accumulates an image. Raw pixels in (`image`, float32 \
+`[batch, 28, 28, 1]`, 0 to 255), probabilities out.
+
+**Data.** {given["source"]}: {given["train_count"]:,} training images, \
+{given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
+recipe was chosen on 5,000 validation images split off by seed {given["split_seed"]}\
+{"; this model was then trained on all 60,000" if not given["validation_count"] else ""}. Their \
+hashes are in `train.json`.
+
+**Recipe.** {records.recipe_words(record["recipe"])}; seed {record["seed"]}, \
+{record["training_seconds"]:.0f} s of training on {record["machine"]["cpu_count"]} cores. Again: \
+`python -m mnist_edge.train --model {record["model"]} --full --seed {record["seed"]}`.
+
+**All seeds.** {records.accuracy_words(runs)} on the test images.
+
+| test images | accuracy of this model |
+| --- | --: |
+{rows}
+
+Shifts go to a random side, or corner where it says diagonally, rotations to either; noise is \
+Gaussian with {robustness.NOISE} grey levels of 255.
+
+**Limits.**
+{limits}
+
+Made with {versions}. `model.keras` has SHA-256 `{record["model_sha256"]}`.
+"""
+
+
+@cli.command
+def main(argv=None):
+    """Measures, writes the card; returns the exit status."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle with train.json")
+    folder = parser.parse_args(argv).bundle
+    _, record, _ = trained.check(folder)
+    dataset = data.load(record["data"]["source"])
+    runs = records.runs_of(records.load(), record["model"])
+    text = card(record, runs, measure(folder, dataset))
+    with bundle.staged(folder) as stage:
+        (stage / CARD).write_text(text)
+    print(f"written: {folder / CARD}")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,14 +6,13 @@ images does not depend on what the process did before.
 
 import time
 
-from mnist_edge.augment import random_affine
 from mnist_edge.checkpoint import Run
 
 # Coprime to 2**32, so that no two epochs of nearby seeds share a stream.
 _EPOCH_STRIDE = 1_000_003
 
 
-def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, **options):
+def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=False, **options):
     """Fits `model` in place and leaves it with the weights that the recipe keeps.
 
     Args:
@@ -22,45 +21,42 @@ def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, *
         seed: int.
         train: `(x, y)`, uint8 or float32 `[n, height, width, 1]`, 0 to 255, and integers
             `[n]`.
-        validation: As `train`.
+        validation: As `train`, or None: then the recipe keeps the last weights.
         checkpoint: A `checkpoint.Checkpoint` that keeps each finished epoch, or None.
         resume: Whether to go on from the checkpoint.
-        **options: `callbacks` and `verbose` for `keras.Model.fit`.
+        **options: `callbacks` and `verbose` for `keras.Model.fit`, and `teacher`, a
+            `keras.Model` as `model`, for a recipe that has one.
 
     Returns:
-        `(trained, run)`: the compiled wrapper that was fitted, and its `Run`.
+        `(learner, run)`: the compiled `learner.Learner` that was fitted, and its `Run`.
 
     Raises:
         InputError: The checkpoint is damaged, or another run's.
     """
-    trained = _compiled(model, recipe, seed, len(train[0]))
-    variables = [*trained.variables, *trained.optimizer.variables]
-    run = checkpoint.restore(variables) if checkpoint and resume else Run()
+    learner = _compiled(model, recipe, seed, len(train[0]), options.pop("teacher", None))
+    run = checkpoint.restore(learner.state()) if checkpoint and resume else Run()
     classes = model.output.shape[-1]
     data = {
-        "train": (train[0], targets(train[1], recipe, classes)),
-        "validation": (validation[0], targets(validation[1], recipe, classes)),
+        name: (split[0], targets(split[1], recipe, classes)) if split else None
+        for name, split in (("train", train), ("validation", validation))
     }
     while not run.is_over(recipe):
-        _fit_epoch(trained, recipe, seed, data, run, options)
-        if run.best_epoch == run.epochs - 1:
-            run.best_weights = model.get_weights()
+        _fit_epoch(learner, recipe, seed, data, run, options)
+        if recipe.keep == "best" and run.best_epoch == run.epochs - 1:
+            run.best_weights = learner.good_weights()
         if checkpoint:
-            checkpoint.save(variables, run)
-    if recipe.keep == "best":
-        model.set_weights(run.best_weights)
-    return trained, run
+            checkpoint.save(learner.state(), run)
+    model.set_weights(run.best_weights if recipe.keep == "best" else learner.good_weights())
+    return learner, run
 
 
-def _compiled(model, recipe, seed, count):
-    """A wrapper, so that the saved model holds neither a layer of ours nor an optimizer."""
-    import keras
+def _compiled(model, recipe, seed, count, teacher):
+    from mnist_edge.learner import Learner
 
-    augmentation = [random_affine(recipe.augment, seed)] if recipe.augment else []
-    trained = keras.Sequential([keras.Input(model.input.shape[1:]), *augmentation, model])
-    trained.compile(optimizer=_optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
-    trained.optimizer.build(trained.trainable_variables)
-    return trained
+    learner = Learner(model, recipe, seed, teacher)
+    learner.compile(optimizer=_optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
+    learner.optimizer.build(learner.trainable_variables)
+    return learner
 
 
 def _optimizer(recipe, count):
@@ -98,9 +94,11 @@ def targets(labels, recipe, classes):
     return labels
 
 
-def _fit_epoch(trained, recipe, seed, data, run, options):
+def _fit_epoch(learner, recipe, seed, data, run, options):
     """Fits one more epoch and adds it to `run`."""
     import keras
+
+    from mnist_edge.learner import GoodWeights
 
     class StopAfterEpoch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -110,7 +108,12 @@ def _fit_epoch(trained, recipe, seed, data, run, options):
     keras.utils.set_random_seed((seed + epoch * _EPOCH_STRIDE) % 2**32)
     started = time.perf_counter()
     callbacks = [*options.get("callbacks", ()), StopAfterEpoch()]
-    logs = trained.fit(
+    if recipe.average:
+        callbacks.append(GoodWeights())
+    if learner.distortion:
+        gentle = epoch >= recipe.epochs - recipe.gentle_epochs
+        learner.distortion.strength.assign(recipe.gentle_strength if gentle else 1.0)
+    logs = learner.fit(
         *data["train"],
         batch_size=recipe.batch_size_of(epoch),
         initial_epoch=epoch,

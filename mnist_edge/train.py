@@ -26,6 +26,7 @@ from mnist_edge import (
     data,
     drawing,
     fitting,
+    folding,
     models,
     plots,
     records,
@@ -78,6 +79,8 @@ def train(settings):
         callbacks=_callbacks(settings),
         verbose=0 if settings.quiet else 1 if sys.stdout.isatty() else 2,
     )
+    if models.ZOO[settings.model].folded:
+        model = folding.fold(model)
     record = {
         "schema": 2,
         **_figures(model, recipe, run, learner, dataset),

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mnist_edge.augment import distortion
+from mnist_edge.distortion import Distortion
 
 _SPARSE = "sparse_categorical_crossentropy"
 
@@ -31,7 +31,7 @@ class Learner(keras.Model):
         """
         super().__init__(name=f"{network.name}_learner")
         self.network = network
-        self.distortion = distortion(recipe.augment, seed) if recipe.augment else None
+        self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
         self._recipe, self._teacher = recipe, teacher
         self._share = recipe.teacher_share if teacher else 0.0
         if teacher:
@@ -46,6 +46,7 @@ class Learner(keras.Model):
         """Probabilities; in training, of distorted images, with the teacher's loss added."""
         if not training:
             return self.network(images, training=False)
+        images = ops.cast(images, self.compute_dtype)  # they come as bytes
         if self._recipe.average:
             self._follow()
         if self.distortion:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from mnist_edge.distortion import Distortion
+from mnist_edge.normalisation import quickened
 
 _SPARSE = "sparse_categorical_crossentropy"
 
@@ -16,7 +17,7 @@ class Learner(keras.Model):
     """Wraps a network while it is fitted; outside training it is the network.
 
     Attributes:
-        network: The `keras.Model` that learns.
+        network: A copy of the `keras.Model` given, the one that learns.
         distortion: The layer that distorts its images, or None.
     """
 
@@ -30,7 +31,7 @@ class Learner(keras.Model):
             teacher: A trained `keras.Model` as `network`, or None.
         """
         super().__init__(name=f"{network.name}_learner")
-        self.network = network
+        self.network = quickened(network)
         self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
         self._recipe, self._teacher = recipe, teacher
         self._share = recipe.teacher_share if teacher else 0.0

@@ -19,7 +19,9 @@ REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")
 INSIDE = EXPORTERS | REPORTERS | {"PIL"}  # only inside a function
 # Classes of Keras's kind, which need it at once: these modules are themselves imported
 # inside functions, which the last test holds them to.
-KERAS_CLASSES = ("mnist_edge/distortion.py", "mnist_edge/learner.py")
+KERAS_CLASSES = tuple(
+    f"mnist_edge/{stem}.py" for stem in ("distortion", "learner", "normalisation")
+)
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.
 OPTIONAL = {

@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights(small, tmp_path):
 
 def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):
     argv = ["--data", small.data, "--output", str(tmp_path / "b"), "--epochs", "2"]
-    fit_epoch = fitting._fit_epoch
+    fit_epoch = fitting.fit_epoch
 
     def interrupted(trained, recipe, seed, data, run, options):
         if run.epochs == 1:
@@ -74,14 +74,14 @@ def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys
         fit_epoch(trained, recipe, seed, data, run, options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_fit_epoch", interrupted)
+        patch.setattr(fitting, "fit_epoch", interrupted)
         assert main(argv) == 130
     assert "--resume" in capsys.readouterr().out
     assert not (tmp_path / "b" / bundle.TRAIN).exists()
 
     fitted = []
     monkeypatch.setattr(
-        fitting, "_fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
+        fitting, "fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
     )
     assert main([*argv, "--resume", "--seed", "1"]) == 2
     assert "is the checkpoint of another run: seed was 0, now it is 1" in capsys.readouterr().err

@@ -1,15 +1,14 @@
-"""Fit a model epoch by epoch, each with a seed of its own.
+"""Fit a model epoch by epoch, each with its own order of the images.
 
-So a run that was interrupted goes on to the very same end: the order of an epoch's
-images does not depend on what the process did before.
+The order is a function of seed and epoch, and every random state is a variable that the
+checkpoint holds: a run that was interrupted goes on to the very same end.
 """
 
 import time
 
-from mnist_edge.checkpoint import Run
+import numpy as np
 
-# Coprime to 2**32, so that no two epochs of nearby seeds share a stream.
-_EPOCH_STRIDE = 1_000_003
+from mnist_edge.checkpoint import Run
 
 
 def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=False, **options):
@@ -33,7 +32,7 @@ def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=Fal
     Raises:
         InputError: The checkpoint is damaged, or another run's.
     """
-    learner = _compiled(model, recipe, seed, len(train[0]), options.pop("teacher", None))
+    learner = compiled(model, recipe, seed, len(train[0]), options.pop("teacher", None))
     run = checkpoint.restore(learner.state()) if checkpoint and resume else Run()
     classes = model.output.shape[-1]
     data = {
@@ -41,26 +40,29 @@ def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=Fal
         for name, split in (("train", train), ("validation", validation))
     }
     while not run.is_over(recipe):
-        _fit_epoch(learner, recipe, seed, data, run, options)
+        fit_epoch(learner, recipe, seed, data, run, options)
         if recipe.keep == "best" and run.best_epoch == run.epochs - 1:
             run.best_weights = learner.good_weights()
         if checkpoint:
             checkpoint.save(learner.state(), run)
-    model.set_weights(run.best_weights if recipe.keep == "best" else learner.good_weights())
+    weights = run.best_weights if recipe.keep == "best" else learner.good_weights()
+    for network in (model, learner.network):
+        network.set_weights(weights)
     return learner, run
 
 
-def _compiled(model, recipe, seed, count, teacher):
+def compiled(model, recipe, seed, count, teacher=None):
+    """A `learner.Learner` of `model`, ready to be fitted to `count` images; see `fit`."""
     from mnist_edge.learner import Learner
 
     learner = Learner(model, recipe, seed, teacher)
-    learner.compile(optimizer=_optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
+    learner.compile(optimizer=optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
     learner.optimizer.build(learner.trainable_variables)
     return learner
 
 
-def _optimizer(recipe, count):
-    """AdamW by the recipe, for `count` training images."""
+def optimizer(recipe, count):
+    """Keras's AdamW by the recipe, for `count` training images."""
     import keras
 
     rate = recipe.learning_rate
@@ -94,8 +96,17 @@ def targets(labels, recipe, classes):
     return labels
 
 
-def _fit_epoch(learner, recipe, seed, data, run, options):
-    """Fits one more epoch and adds it to `run`."""
+def fit_epoch(learner, recipe, seed, data, run, options):
+    """Fits one more epoch and adds it to `run`.
+
+    Args:
+        learner: As `compiled` makes it.
+        recipe: A `models.Recipe`.
+        seed: int.
+        data: "train" and "validation" to `(x, y)` as the loss takes them, or None.
+        run: The `Run` so far.
+        options: `callbacks` and `verbose` for `keras.Model.fit`.
+    """
     import keras
 
     from mnist_edge.learner import GoodWeights
@@ -105,8 +116,10 @@ def _fit_epoch(learner, recipe, seed, data, run, options):
             self.model.stop_training = True
 
     epoch = run.epochs
-    keras.utils.set_random_seed((seed + epoch * _EPOCH_STRIDE) % 2**32)
     started = time.perf_counter()
+    # Put in order here and not by `fit`: its shuffling follows the global seed, and setting
+    # that makes TensorFlow forget its compiled steps, half a second an epoch.
+    order = np.random.default_rng((seed, epoch)).permutation(len(data["train"][0]))
     callbacks = [*options.get("callbacks", ()), StopAfterEpoch()]
     if recipe.average:
         callbacks.append(GoodWeights())
@@ -114,7 +127,8 @@ def _fit_epoch(learner, recipe, seed, data, run, options):
         gentle = epoch >= recipe.epochs - recipe.gentle_epochs
         learner.distortion.strength.assign(recipe.gentle_strength if gentle else 1.0)
     logs = learner.fit(
-        *data["train"],
+        *(array[order] for array in data["train"]),
+        shuffle=False,
         batch_size=recipe.batch_size_of(epoch),
         initial_epoch=epoch,
         epochs=recipe.epochs,  # one is fitted; the progress bar tells of all

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from mnist_edge.augment import distortion
+from mnist_edge.distortion import Distortion
+from mnist_edge.normalisation import quickened
 
 _SPARSE = "sparse_categorical_crossentropy"
 
@@ -16,7 +17,7 @@ class Learner(keras.Model):
     """Wraps a network while it is fitted; outside training it is the network.
 
     Attributes:
-        network: The `keras.Model` that learns.
+        network: A copy of the `keras.Model` given, the one that learns.
         distortion: The layer that distorts its images, or None.
     """
 
@@ -30,8 +31,8 @@ class Learner(keras.Model):
             teacher: A trained `keras.Model` as `network`, or None.
         """
         super().__init__(name=f"{network.name}_learner")
-        self.network = network
-        self.distortion = distortion(recipe.augment, seed) if recipe.augment else None
+        self.network = quickened(network)
+        self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
         self._recipe, self._teacher = recipe, teacher
         self._share = recipe.teacher_share if teacher else 0.0
         if teacher:
@@ -46,6 +47,7 @@ class Learner(keras.Model):
         """Probabilities; in training, of distorted images, with the teacher's loss added."""
         if not training:
             return self.network(images, training=False)
+        images = ops.cast(images, self.compute_dtype)  # they come as bytes
         if self._recipe.average:
             self._follow()
         if self.distortion:

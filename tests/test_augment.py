@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mnist_edge.augment import Affine, bilinear, distortion
+from mnist_edge.augment import Affine
+from mnist_edge.distortion import Distortion, bilinear
 
 
 def dots(count=64):
@@ -21,11 +22,11 @@ def centres(images):
 
 
 def distort(seed=0, **ranges):
-    return distortion(Affine(**ranges), seed)(dots(), training=True)
+    return Distortion(Affine(**ranges), seed)(dots(), training=True)
 
 
 def test_images_are_left_alone_outside_training():
-    layer = distortion(Affine(rotation=45, shift=5, zoom=0.5, shear=20), seed=0)
+    layer = Distortion(Affine(rotation=45, shift=5, zoom=0.5, shear=20), seed=0)
     assert np.array_equal(layer(dots(), training=False), dots())
 
 
@@ -82,7 +83,7 @@ def test_what_lies_outside_is_0():
 
 
 def test_noise_has_a_strength_of_its_own_an_image_and_stays_within_bytes():
-    layer = distortion(Affine(noise=40), 0)
+    layer = Distortion(Affine(noise=40), 0)
     grey = np.full((256, 28, 28, 1), 128, np.float32)
     deviations = (np.asarray(layer(grey, training=True)) - 128).std(axis=(1, 2, 3))
     assert deviations.min() < 4
@@ -94,7 +95,7 @@ def test_noise_has_a_strength_of_its_own_an_image_and_stays_within_bytes():
 
 def test_erase_leaves_a_square_out_anywhere():
     white = np.full((256, 28, 28, 1), 255, np.float32)
-    gone = np.asarray(distortion(Affine(erase=6), 0)(white, training=True))[..., 0] == 0
+    gone = np.asarray(Distortion(Affine(erase=6), 0)(white, training=True))[..., 0] == 0
     assert (gone.sum(axis=(1, 2)) == 36).all()
     rows = gone.any(axis=2)
     assert (rows.sum(axis=1) == 6).all()
@@ -105,7 +106,7 @@ def test_erase_leaves_a_square_out_anywhere():
     "ranges", [{"rotation": 30}, {"shift": 4}, {"elastic": 2}, {"noise": 50}, {"erase": 9}]
 )
 def test_a_strength_of_0_leaves_the_images_alone(ranges):
-    layer = distortion(Affine(**ranges), 0)
+    layer = Distortion(Affine(**ranges), 0)
     assert not np.allclose(layer(dots(), training=True), dots(), atol=1e-3)
     layer.strength.assign(0.0)
     assert np.allclose(layer(dots(), training=True), dots(), atol=1e-3)

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_edge import augment, data, fitting, learner, models
+from mnist_edge import data, fitting, learner, models
 from mnist_edge.augment import Affine
 from mnist_edge.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
+from mnist_edge.distortion import Distortion
 
 SHAPE = (28, 28, 1)
 
@@ -46,16 +47,13 @@ def test_augmentation_reaches_training_and_is_weaker_in_the_gentle_epochs(few, m
 
     def spied(*given):
         made.append(given)
-        layer = augment.distortion(*given)
-        call = layer.call
-        layer.call = lambda images, training: call(images, training=training)
-        return layer
+        return Distortion(*given)
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             strengths.append(float(self.model.distortion.strength))
 
-    monkeypatch.setattr(learner, "distortion", spied)
+    monkeypatch.setattr(learner, "Distortion", spied)
     recipe = models.Recipe(
         epochs=3, batch_size=(256,), augment=Affine(rotation=10), gentle_epochs=1
     )
@@ -129,6 +127,16 @@ def test_a_teachers_probabilities_are_learnt_from_by_their_share(few):
     assert trained == pytest.approx(-np.mean(np.sum(mixed * np.log(p), axis=1)), rel=1e-4)
     plain = -np.mean(np.log(q[np.arange(512), few[1][1]]))
     assert validated == pytest.approx(plain, rel=1e-4)
+
+
+def test_bytes_are_distorted_as_floats_are(few):
+    (x, y), validation = few
+    recipe = models.Recipe(1, (256,), augment=Affine(rotation=10), learning_rate=0.01)
+    runs = [
+        fit_weights("classic", recipe, ((x.astype(kind), y), validation))[1]
+        for kind in (np.uint8, np.float32)
+    ]
+    assert runs[0].history == runs[1].history
 
 
 def test_a_teacher_sees_the_distorted_images_and_stays_as_it_is(few):

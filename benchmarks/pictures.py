@@ -67,12 +67,20 @@ def _scatter(result, points, path):
         f"largest {largest / 1000:,.0f} kB"
     )
     axes.grid(alpha=0.3)
-    _label_points(axes, x, y, areas, [name(row, several) for row in points])
+    label_points(axes, x, y, areas, [name(row, several) for row in points])
     figure.savefig(path, dpi=_DPI)
 
 
-def _label_points(axes, x, y, areas, names):
-    """Puts each name as near its point as leaves names and discs apart, with a line to it."""
+def label_points(axes, x, y, areas, names):
+    """Puts each name as near its point as leaves names and discs apart, with a line to it.
+
+    Args:
+        axes: What the points are drawn on.
+        x: The points' places, in data units.
+        y: As `x`.
+        areas: The discs' areas, points squared.
+        names: The points' names; an empty one is only kept clear of the others.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
@@ -87,6 +95,8 @@ def _label_points(axes, x, y, areas, names):
         for centre, reach in zip(centres, reaches, strict=True)
     ]
     for index in np.argsort(x):
+        if not names[index]:
+            continue
         for dx, dy in _OFFSETS:
             label = axes.annotate(
                 names[index],

@@ -72,3 +72,14 @@ def add_ratios(blocks, float_siblings):
             # Beyond noise: the intervals of the medians don't touch.
             slowest_float = blocks[sibling]["p50_interval_us"][1]
             blocks[row]["slower_than_float"] = blocks[row]["p50_interval_us"][0] > slowest_float
+
+
+def add_floor(block, empty_us):
+    """Adds how many times the empty graph of its runtime a call takes, in place.
+
+    Args:
+        block: A row's summary.
+        empty_us: Median of that empty graph in the same rounds; None where it was not timed.
+    """
+    if empty_us:
+        block["times_empty_graph"] = round(block["p50_us"] / empty_us, 3)

@@ -203,6 +203,11 @@ class _Runtime:
     open: Callable
 
 
+# By format, a graph of one operator with the artefacts' input and output, made by
+# `python -m export.empty`: what a call of the runtime costs that computes nothing.
+EMPTY_GRAPHS = {
+    format: Path(__file__).with_name(f"empty.{format}") for format in ("tflite", "onnx")
+}
 # Pseudo-artefacts: no file, only a name; timed in the same rounds as the artefacts.
 EMPTY, YARDSTICK = "harness.empty", "harness.yardstick"
 _RUNTIMES = {

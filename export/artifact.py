@@ -7,10 +7,23 @@ from pathlib import Path
 import numpy as np
 
 import mnist_edge
-from export import audit, blame, calibration, contract, graph, reopen, rescue, to_onnx, to_tflite
+from export import (
+    audit,
+    blame,
+    calibration,
+    contract,
+    graph,
+    lean,
+    reopen,
+    rescue,
+    sizes,
+    to_onnx,
+    to_tflite,
+)
 from mnist_edge import bundle, cli
 
 _FORMATS = {"tflite": to_tflite, "onnx": to_onnx}
+_LEAN = {"tflite": lean.rewrite, "onnx": bytes}
 # The benchmarks' gate, here on validation images.
 _MIN_AGREEMENT = 0.98
 _MAX_ACCURACY_DROP = 0.005
@@ -119,19 +132,23 @@ class Maker:
         started = time.perf_counter()
         model, prepare = self._source.model, _FORMATS[variant.format].prepare
         with cli.native_logs_held(), blame.refusing(model, variant.format, prepare):
-            content = self._with_contract(variant, convert())
+            converted = convert()
+        slim = _LEAN[variant.format](converted)
+        content = self._with_contract(variant, slim)
         path = Path(self._folder) / f"judged-{variant.file}"
         path.write_bytes(content)
         read = graph.read(path)
         with cli.native_logs_held():
             computed, inputs, outputs = reopen.run(path, self._images)
             golden, _, _ = reopen.run(path, self._golden_images)
+            before = computed if slim is converted else self._run(variant, converted)
         entry = {
             "variant": variant.name,
             "format": variant.format,
             "precision": variant.precision,
             "file": variant.file,
             "size_bytes": len(content),
+            "size_shares": sizes.shares(content, variant.format),
             "sha256": bundle.sha256_file(path),
             "inputs": [dataclasses.asdict(inputs)],
             "outputs": [dataclasses.asdict(outputs)],
@@ -146,7 +163,9 @@ class Maker:
             entry=entry,
             golden=golden,
             agreement=agreement,
-            breaches=audit.findings(read, variant) + self._compare(computed, agreement),
+            breaches=audit.findings(read, variant)
+            + changes(before, computed)
+            + self._compare(computed, agreement),
             seconds=time.perf_counter() - started,
         )
 
@@ -190,7 +209,31 @@ class Maker:
 
     def _error(self, variant, content):
         """Mean absolute difference from the model's probabilities."""
-        path = Path(self._folder) / f"error-{variant.file}"
-        path.write_bytes(content)
-        computed, _, _ = reopen.run(path, self._images[:200])
+        computed = self._run(variant, content, 200)
         return rescue.mean_difference(computed, self._expected[:200])
+
+    def _run(self, variant, content, count=None):
+        """What bytes without a contract compute on the first `count` check images."""
+        path = Path(self._folder) / f"raw-{variant.file}"
+        path.write_bytes(content)
+        computed, _, _ = reopen.run(path, self._images[:count])
+        return computed
+
+
+def changes(before, after):
+    """What writing a file again must not do: change a bit of what it computes.
+
+    Args:
+        before: float32 `[n, classes]`, by the file as it was converted.
+        after: The same, by the file as it is to be written.
+
+    Returns:
+        list of str, empty where all bits are the same.
+    """
+    differing = np.any(before.view(np.uint32) != after.view(np.uint32), axis=1)
+    if not differing.any():
+        return []
+    return [
+        f"computes otherwise than the converter's own file on {differing.sum()} of "
+        f"{len(differing)} validation images"
+    ]

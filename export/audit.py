@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from export import contract, graph
+from export import contract, graph, sizes
 from export.variants import KNOWN
 from mnist_edge import cli
 
@@ -176,6 +176,8 @@ def describe(path, read):
         lines.append(f"  {total} {what}: {', '.join(parts)}")
     outside = [o.kind for o in read.operators if not o.builtin]
     lines.append(f"  operators outside the builtin set: {', '.join(outside) or 'none'}")
+    spent = sizes.shares(path.read_bytes(), read.format)
+    lines.append("  bytes: " + ", ".join(f"{n:,} {what}" for what, n in spent.items()))
     carried = contract.read(path)
     lines.append(f"  contract: {json.dumps(carried) if carried else 'none'}")
     return "\n".join(lines)

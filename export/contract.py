@@ -30,7 +30,8 @@ def _embed_tflite(content, contract):
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
         # ZipInfo's default date is a constant: the same model gives the same bytes.
-        archive.writestr(zipfile.ZipInfo(_MEMBER), json.dumps(contract))
+        text = json.dumps(contract, separators=(",", ":"))
+        archive.writestr(zipfile.ZipInfo(_MEMBER), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 

@@ -2,8 +2,8 @@
 
     python -m export.gain artifacts/edge
 
-times both in ONNX Runtime, in turn, in one run: a call at batch 1 on one thread, NumPy
-array in, NumPy array out.
+times both in ONNX Runtime, in turn, in one run, beside an empty graph: a call at batch 1
+on one thread, NumPy array in, NumPy array out.
 """
 
 import sys
@@ -13,54 +13,66 @@ from pathlib import Path
 
 import numpy as np
 
-from export import source, to_onnx
+from export import empty, source, to_onnx
 from mnist_edge import backend, bundle, cli, models
 
 _ROUNDS, _CALLS = 30, 200
 
 
 def measure(folder):
-    """Times the raw and the clean ONNX file of a bundle's model.
+    """Times an empty graph and the raw and the clean ONNX file of a bundle's model.
 
     Args:
         folder: The bundle.
 
     Returns:
-        dict: "raw" and "clean" to `(nodes, median_us)`.
+        dict: "empty", "raw" and "clean" to `(nodes, median_us)`.
     """
     import onnx
-    import onnxruntime
 
     opened = source.open_bundle(folder)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    image, _ = opened.check_set()
-    image = image[:1]
-    sessions, nodes = {}, {}
+    images, _ = opened.check_set()
+    contents = {"empty": empty.onnx(), **_exports(opened.model)}
+    nodes = {name: len(onnx.load_from_string(made).graph.node) for name, made in contents.items()}
+    inputs = dict.fromkeys(contents, images[:1]) | {"empty": np.zeros(empty.TAKEN, np.float32)}
+    medians = _time_in_turn(contents, inputs)
+    return {name: (nodes[name], medians[name]) for name in contents}
+
+
+def _exports(model):
+    """Keras's own ONNX file and ours, bytes, by name."""
     with tempfile.TemporaryDirectory() as raw, tempfile.TemporaryDirectory() as clean:
         with cli.native_logs_held():
             paths = {
-                "raw": to_onnx.export_raw(opened.model, None, raw),
-                "clean": to_onnx.prepare(opened.model, None, to_onnx.OLDEST_OPSET, clean),
+                "raw": to_onnx.export_raw(model, None, raw),
+                "clean": to_onnx.prepare(model, None, to_onnx.OLDEST_OPSET, clean),
             }
-        for name, path in paths.items():
-            nodes[name] = len(onnx.load(path).graph.node)
-            sessions[name] = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+        return {name: path.read_bytes() for name, path in paths.items()}
+
+
+def _time_in_turn(contents, inputs):
+    """Median of a call in µs, by name."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    sessions = {
+        name: onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        for name, content in contents.items()
+    }
     samples = {name: [] for name in sessions}
     for _ in range(_ROUNDS):
         for name, session in sessions.items():
             for _ in range(_CALLS):
                 before = time.perf_counter_ns()
-                session.run(["probabilities"], {"image": image})
+                session.run(["probabilities"], {"image": inputs[name]})
                 samples[name].append(time.perf_counter_ns() - before)
-    return {name: (nodes[name], float(np.median(samples[name])) / 1000) for name in sessions}
+    return {name: float(np.median(taken)) / 1000 for name, taken in samples.items()}
 
 
 @cli.command
 def main(argv=None):
-    """Prints both medians and their ratio; returns the exit status."""
+    """Prints the medians and their ratios; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument(
         "bundle", nargs="?", type=Path, default=bundle.ARTIFACTS / models.DEFAULT, help="a bundle"
@@ -69,7 +81,8 @@ def main(argv=None):
     backend.start_keras()
     figures = measure(folder)
     for name, (nodes, median_us) in figures.items():
-        print(f"{name:<6} {nodes:3d} nodes  {median_us:6.1f} us a call")
+        times = median_us / figures["empty"][1]
+        print(f"{name:<6} {nodes:3d} nodes  {median_us:6.1f} us a call, {times:5.2f} times empty")
     print(f"{figures['raw'][1] / figures['clean'][1]:.2f} times faster than Keras's own export")
     return cli.OK
 

@@ -96,6 +96,10 @@ def read_tflite(content):
     types = {code: name.lower() for name, code in vars(schema.TensorType).items()}
     kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
     operators, constants, counts = [], [], collections.Counter()
+
+    def name(tensor, i):
+        return tensor.name.decode() if tensor.name else f"tensor {i}"  # `export.lean` drops names
+
     for graph in model.subgraphs:
         known = {}
         for i, tensor in enumerate(graph.tensors):
@@ -103,8 +107,7 @@ def read_tflite(content):
             dtype = types[tensor.type]
             counts[dtype] += 1
             if model.buffers[tensor.buffer].data is not None:
-                name = (tensor.name or b"").decode()
-                known[i] = Constant(name, dtype, math.prod(shape), len(shape))
+                known[i] = Constant(name(tensor, i), dtype, math.prod(shape), len(shape))
         constants += known.values()
         for node in graph.operators:
             code = model.operatorCodes[node.opcodeIndex]
@@ -114,7 +117,7 @@ def read_tflite(content):
             flowing = [types[graph.tensors[i].type] for i in used if i not in known]
             operators.append(
                 Operator(
-                    name=(graph.tensors[node.outputs[0]].name or b"").decode(),
+                    name=name(graph.tensors[node.outputs[0]], node.outputs[0]),
                     kind=custom or kinds[number],
                     builtin=not custom,
                     activations=tuple(dict.fromkeys(flowing)),

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mnist_edge import backend, bundle, cli, models, records, train
+from mnist_edge import backend, cli, models, records, train
 from mnist_edge.settings import TrainSettings
 
 
@@ -46,7 +46,7 @@ REFERENCES = (
 
 def reference_table():
     """The README's table of references, Markdown."""
-    known = records.load()
+    record = records.load()
     lines = [
         "| reference | its network | published | here, by its own recipe | command |",
         "| --- | --- | --: | --: | --- |",
@@ -55,7 +55,7 @@ def reference_table():
         published = f"{100 * reference.published:g} %" if reference.published else "none given"
         lines.append(
             f"| {reference.letter} | {reference.network} | {published} | "
-            f"{records.accuracy_words(records.runs_of(known, reference.model))} | "
+            f"{records.accuracy_words(records.runs_of(record, reference.model))} | "
             f"`python -m mnist_edge.train --model {reference.model}` |"
         )
     return "\n".join(lines)
@@ -70,30 +70,14 @@ def run(names, seeds):
     """
     for name in names:
         for seed in seeds:
-            known = records.load()
-            runs = records.runs_of(known, name)
+            runs = records.runs_of(records.load(), name)
             if seed in [done["seed"] for done in runs]:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 trained = train.train(
-                    TrainSettings(model=name, seed=seed, output=Path(folder), quiet=True)
+                    TrainSettings(model=name, seed=seed, full=True, output=Path(folder), quiet=True)
                 )
-            known[name] = sorted(
-                [
-                    *runs,
-                    {
-                        "seed": seed,
-                        "test_accuracy": round(trained["metrics"]["test_accuracy"], 4),
-                        "validation_accuracy": round(trained["metrics"]["validation_accuracy"], 4),
-                        "seconds": trained["training_seconds"],
-                        "recipe": records.recipe_record(name),
-                        "versions": trained["versions"],
-                    },
-                ],
-                key=lambda done: done["seed"],
-            )
-            with bundle.staged(records.FILE.parent) as stage:
-                bundle.write_json(stage / records.FILE.name, known)
+            records.add_run(name, trained)
             print(f"{name} seed {seed}: {trained['metrics']['test_accuracy']:.2%}", flush=True)
 
 

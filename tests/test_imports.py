@@ -25,6 +25,10 @@ KERAS_CLASSES = tuple(
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.
 OPTIONAL = {
+    "frontier": {"joblib", "distributed", "ray"},
+    "frontier_latency": {"keras"},
+    "frontier_pictures": {"matplotlib"},
+    "published": {"keras"},
     "runtimes": RUNTIMES,
     "peers": {"ai_edge_litert", "onnxruntime"},
     "pictures": {"matplotlib"},
@@ -57,7 +61,7 @@ TABLE = [
     (
         "export",
         lambda folder, stem: folder == "export",
-        EXPORTERS | {"numpy", "tqdm", "mnist_edge", "export"},
+        EXPORTERS | {"flatbuffers", "numpy", "tqdm", "mnist_edge", "export"},
     ),
     (
         "benchmarks",
@@ -137,6 +141,7 @@ def test_every_module_imports_what_the_design_allows():
         ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
         ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
         ("benchmarks/pictures.py", "import scipy", "imports scipy"),
+        ("benchmarks/frontier.py", "import joblib", "imports joblib outside a function"),
         (
             "benchmarks/pictures.py",
             "import matplotlib",
@@ -159,7 +164,8 @@ def test_the_import_test_can_fail(tmp_path, where, code, message):
 
 def test_help_and_benchmarks_start_without_keras_or_any_runtime():
     program = (
-        "import sys, benchmarks.__main__, benchmarks.predict, export.__main__\n"
+        "import sys, benchmarks.__main__, benchmarks.frontier, benchmarks.predict\n"
+        "import export.__main__\n"
         "import mnist_edge.evaluate, mnist_edge.predict, mnist_edge.train\n"
         "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert', 'matplotlib', "
         "'sklearn', 'PIL') if m in sys.modules])"

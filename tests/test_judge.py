@@ -61,6 +61,42 @@ def test_the_harness_and_the_yardstick_are_timed_in_the_same_rounds(small):
     assert 0 < block["empty_call_p50_us"] < block["yardstick_p50_us"]
 
 
+def test_each_artefact_is_held_against_its_runtimes_empty_graph(small):
+    (timed,) = small.result["timing"]["blocks"]
+    empty_us = {graph["runtime"]: graph["p50_us"] for graph in timed["empty_graphs"]}
+    assert [runtime.rpartition(" ")[0] for runtime in empty_us] == ["LiteRT", "ONNX Runtime"]
+    keras_row, *rows = small.result["rows"]
+    assert "times_empty_graph" not in keras_row["latency"][0]
+    for row in rows:
+        (block,) = row["latency"]
+        times = block["p50_us"] / empty_us[row["runtime"]]
+        assert block["times_empty_graph"] == pytest.approx(times, abs=1e-3)
+        assert times > 1
+
+
+def test_a_runtime_that_no_artefact_needs_is_not_opened_for_its_empty_graph(
+    bundle_of_three, without_keras
+):
+    manifest = json.loads((bundle_of_three / bundle.MANIFEST).read_text())
+    manifest["artifacts"] = [e for e in manifest["artifacts"] if e["format"] == "tflite"]
+    bundle.write_json(bundle_of_three / bundle.MANIFEST, manifest)
+    (timed,) = run(bundle_of_three)["timing"]["blocks"]
+    (graph,) = timed["empty_graphs"]
+    assert graph["runtime"].startswith("LiteRT ")
+
+
+def test_an_empty_graph_that_fails_costs_its_figure_and_no_row(
+    bundle_of_three, without_keras, monkeypatch, tmp_path
+):
+    broken = tmp_path / "empty.tflite"
+    broken.write_bytes(b"no flatbuffer")
+    monkeypatch.setitem(runtimes.EMPTY_GRAPHS, "tflite", broken)
+    result = run(bundle_of_three)
+    assert result["passed"]
+    told = {row["variant"]: "times_empty_graph" in row["latency"][0] for row in result["rows"][1:]}
+    assert told == {"tflite-float32": False, "tflite-int8": False, "onnx-float32": True}
+
+
 def test_what_was_pinned_is_said(small):
     (block,) = small.result["timing"]["blocks"]
     assert list(block["pinned_cores"]) == [max(os.sched_getaffinity(0))]
@@ -136,6 +172,8 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
         "onnx-float32.onnx",
         runtimes.EMPTY,
         runtimes.YARDSTICK,
+        "empty.tflite",
+        "empty.onnx",
     ]
 
 

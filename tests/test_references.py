@@ -15,6 +15,10 @@ def on_record(name, *accuracies, recipe=None):
     ]
 
 
+def record(**runs):
+    return json.dumps({"runs": runs, "latency": None})
+
+
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """An empty record in place of the project's."""
@@ -42,7 +46,7 @@ def test_accuracy_is_told_as_mean_spread_and_seeds():
 
 
 def test_runs_by_another_recipe_do_not_count(scratch):
-    scratch.write_text(json.dumps({"edge": on_record("edge", 0.5, recipe={"epochs": 1})}))
+    scratch.write_text(record(edge=on_record("edge", 0.5, recipe={"epochs": 1})))
     assert records.runs_of(records.load(), "edge") == []
 
 
@@ -52,17 +56,24 @@ def test_recording_goes_on_where_it_stopped(scratch, monkeypatch):
     def fake(settings):
         trained.append((settings.model, settings.seed))
         metrics = {"test_accuracy": 0.99, "validation_accuracy": 0.98}
-        return {"metrics": metrics, "training_seconds": 1.0, "versions": {}}
+        return {
+            "seed": settings.seed,
+            "metrics": metrics,
+            "training_seconds": 1.0,
+            "parameters": 1,
+            "multiply_accumulates": 1,
+            "versions": {},
+        }
 
     monkeypatch.setattr(references.train, "train", fake)
     references.run(["edge"], [0])
     references.run(["edge", "classic"], [0, 1])
     assert trained == [("edge", 0), ("edge", 1), ("classic", 0), ("classic", 1)]
-    assert [run["seed"] for run in records.load()["edge"]] == [0, 1]
+    assert [run["seed"] for run in records.load()["runs"]["edge"]] == [0, 1]
 
 
 def test_the_table_is_the_readmes(scratch, capsys):
-    scratch.write_text(json.dumps({"classic": on_record("classic", 0.99, 0.99)}))
+    scratch.write_text(record(classic=on_record("classic", 0.99, 0.99)))
     assert references.main(["--table"]) == 0
     printed = capsys.readouterr().out
     assert "| D | 121,930 parameters" in printed

@@ -34,7 +34,7 @@ def test_a_figure_that_is_not_there_is_a_dash(result):
         key: result["rows"][2][key] for key in ("bundle", "variant", "file", "size_bytes")
     } | {"status": "not installed", "latency": []}
     line = tables.main_table(result).split("\n")[4]
-    assert line.count(f" {tables.MISSING} ") == 8
+    assert line.count(f" {tables.MISSING} ") == 9
     assert "| not installed " in line
 
 
@@ -71,6 +71,16 @@ def test_pinning_and_the_harness_cost_are_stated(result):
     assert f"1 thread, pinned to core {core}; the harness itself (an empty" in report.text(result)
     block["pinned_cores"] = None
     assert "1 thread, not pinned; " in report.text(result)
+
+
+def test_the_empty_graphs_and_each_rows_share_of_them_are_stated(result):
+    (timed,) = result["timing"]["blocks"]
+    timed["empty_graphs"] = [{"runtime": "LiteRT 2.3.0", "p50_us": 1.25}]
+    result["rows"][1]["latency"][0]["times_empty_graph"] = 4.321
+    text = report.text(result)
+    assert ", an empty graph in LiteRT 2.3.0 1.25 µs, the yardstick" in text
+    assert "times its empty graph" in text.split("\n")[0]
+    assert " 4.32 " in text.split("\n")[3]
 
 
 def test_markdown_holds_parity_recall_and_latency_in_full(result):
@@ -160,7 +170,7 @@ def test_names_on_the_points_do_not_overlap(result, read, tmp_path):
     axes.scatter(x, y)
     axes.set_xscale("log")
     axes.margins(0.15)
-    pictures._label_points(
+    pictures.label_points(
         axes, x, y, [30] * 7, [f"classic/tflite-dynamic-int8-{i}" for i in range(7)]
     )
     boxes = [Text.get_window_extent(text) for text in axes.texts]

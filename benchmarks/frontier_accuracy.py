@@ -1,0 +1,87 @@
+"""What each export of a bundle reaches on the validation images and on the test images.
+
+    python -m benchmarks.frontier_accuracy artifacts/edge
+
+prints one line of JSON: `variants`, a dict by variant of `validation_accuracy` (null where
+training used those images), `test_accuracy`, `agreement` with Keras on the test images and
+`size_bytes`; and `breaches` of the gate on the test images, a list of lines.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import bundles, gate, parity, runtimes
+from benchmarks.worker import Worker, WorkerFailed
+from mnist_edge import bundle, cli, data, models, records
+from mnist_edge.cli import InputError
+
+
+def measure(folder):
+    """Measures a bundle's exports, each in a process of its own.
+
+    Args:
+        folder: The bundle, trained here and exported.
+
+    Returns:
+        dict, as this module's docstring describes it.
+
+    Raises:
+        InputError: The bundle is missing or damaged, or an export can't be run.
+    """
+    (read,) = bundles.load_all([folder])
+    validation = _validation(read)
+    variants, breaches = {}, []
+    for entry in read.manifest["artifacts"]:
+        name, path = entry["variant"], folder / entry["file"]
+        cause = bundles.damage(path, entry)
+        if cause:
+            raise InputError(f"{path}: {cause}. Run: python -m export {folder}")
+        try:
+            with Worker(path, 1) as one:
+                test = one.predict(read.images)
+                chosen = one.predict(validation[0]) if validation else None
+        except (WorkerFailed, runtimes.RuntimeMissing) as error:
+            raise InputError(f"{path} can't be run: {error}") from error
+        found = gate.breaches(
+            test, read.reference, read.labels, gate.Limits(), entry["precision"] == "float32"
+        )
+        breaches += [f"{name}: {breach}" for breach in found]
+        shares = parity.shares(test, read.reference, read.labels)
+        variants[name] = {
+            "validation_accuracy": _accuracy(chosen, validation[1]) if validation else None,
+            "test_accuracy": records.rounded(shares["accuracy"]),
+            "agreement": records.rounded(shares["agreement"]),
+            "size_bytes": entry["size_bytes"],
+        }
+    return {"variants": variants, "breaches": breaches}
+
+
+def _validation(read):
+    """`(images, labels)` of the validation split; None where training used them."""
+    trained = bundle.read_json(read.folder / bundle.TRAIN, ("data",), "")["data"]
+    if not trained["validation_count"]:
+        return None
+    dataset = data.load(trained["source"])
+    _, chosen = data.split_indices(len(dataset.x_train), trained["split_seed"])
+    shape = read.manifest["model"]["input_shape"]
+    return data.as_inputs(dataset.x_train[chosen], shape), dataset.y_train[chosen]
+
+
+def _accuracy(probabilities, labels):
+    return records.rounded(float((probabilities.argmax(1) == labels).mean()))
+
+
+@cli.command
+def main(argv=None):
+    """Parses `argv`, measures, prints one line of JSON; returns the exit status."""
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=bundle.ARTIFACTS / models.DEFAULT, metavar="BUNDLE"
+    )
+    print(json.dumps(measure(parser.parse_args(argv).bundle)))
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

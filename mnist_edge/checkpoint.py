@@ -33,7 +33,7 @@ class Run:
     @property
     def epochs(self):
         """How many epochs are finished."""
-        return len(self.history.get("val_accuracy", ()))
+        return len(self.history.get("loss", ()))
 
     @property
     def best_epoch(self):

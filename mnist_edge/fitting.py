@@ -1,19 +1,17 @@
-"""Fit a model epoch by epoch, each with a seed of its own.
+"""Fit a model epoch by epoch, each with its own order of the images.
 
-So a run that was interrupted goes on to the very same end: the order of an epoch's
-images does not depend on what the process did before.
+The order is a function of seed and epoch, and every random state is a variable that the
+checkpoint holds: a run that was interrupted goes on to the very same end.
 """
 
 import time
 
-from mnist_edge.augment import random_affine
+import numpy as np
+
 from mnist_edge.checkpoint import Run
 
-# Coprime to 2**32, so that no two epochs of nearby seeds share a stream.
-_EPOCH_STRIDE = 1_000_003
 
-
-def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, **options):
+def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=False, **options):
     """Fits `model` in place and leaves it with the weights that the recipe keeps.
 
     Args:
@@ -22,49 +20,49 @@ def fit(model, recipe, seed, train, validation, checkpoint=None, resume=False, *
         seed: int.
         train: `(x, y)`, uint8 or float32 `[n, height, width, 1]`, 0 to 255, and integers
             `[n]`.
-        validation: As `train`.
+        validation: As `train`, or None: then the recipe keeps the last weights.
         checkpoint: A `checkpoint.Checkpoint` that keeps each finished epoch, or None.
         resume: Whether to go on from the checkpoint.
-        **options: `callbacks` and `verbose` for `keras.Model.fit`.
+        **options: `callbacks` and `verbose` for `keras.Model.fit`, and `teacher`, a
+            `keras.Model` as `model`, for a recipe that has one.
 
     Returns:
-        `(trained, run)`: the compiled wrapper that was fitted, and its `Run`.
+        `(learner, run)`: the compiled `learner.Learner` that was fitted, and its `Run`.
 
     Raises:
         InputError: The checkpoint is damaged, or another run's.
     """
-    trained = _compiled(model, recipe, seed, len(train[0]))
-    variables = [*trained.variables, *trained.optimizer.variables]
-    run = checkpoint.restore(variables) if checkpoint and resume else Run()
+    learner = compiled(model, recipe, seed, len(train[0]), options.pop("teacher", None))
+    run = checkpoint.restore(learner.state()) if checkpoint and resume else Run()
     classes = model.output.shape[-1]
     data = {
-        "train": (train[0], targets(train[1], recipe, classes)),
-        "validation": (validation[0], targets(validation[1], recipe, classes)),
+        name: (split[0], targets(split[1], recipe, classes)) if split else None
+        for name, split in (("train", train), ("validation", validation))
     }
     while not run.is_over(recipe):
-        _fit_epoch(trained, recipe, seed, data, run, options)
-        if run.best_epoch == run.epochs - 1:
-            run.best_weights = model.get_weights()
+        fit_epoch(learner, recipe, seed, data, run, options)
+        if recipe.keep == "best" and run.best_epoch == run.epochs - 1:
+            run.best_weights = learner.good_weights()
         if checkpoint:
-            checkpoint.save(variables, run)
-    if recipe.keep == "best":
-        model.set_weights(run.best_weights)
-    return trained, run
+            checkpoint.save(learner.state(), run)
+    weights = run.best_weights if recipe.keep == "best" else learner.good_weights()
+    for network in (model, learner.network):
+        network.set_weights(weights)
+    return learner, run
 
 
-def _compiled(model, recipe, seed, count):
-    """A wrapper, so that the saved model holds neither a layer of ours nor an optimizer."""
-    import keras
+def compiled(model, recipe, seed, count, teacher=None):
+    """A `learner.Learner` of `model`, ready to be fitted to `count` images; see `fit`."""
+    from mnist_edge.learner import Learner
 
-    augmentation = [random_affine(recipe.augment, seed)] if recipe.augment else []
-    trained = keras.Sequential([keras.Input(model.input.shape[1:]), *augmentation, model])
-    trained.compile(optimizer=_optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
-    trained.optimizer.build(trained.trainable_variables)
-    return trained
+    learner = Learner(model, recipe, seed, teacher)
+    learner.compile(optimizer=optimizer(recipe, count), loss=recipe.loss, metrics=["accuracy"])
+    learner.optimizer.build(learner.trainable_variables)
+    return learner
 
 
-def _optimizer(recipe, count):
-    """AdamW by the recipe, for `count` training images."""
+def optimizer(recipe, count):
+    """Keras's AdamW by the recipe, for `count` training images."""
     import keras
 
     rate = recipe.learning_rate
@@ -98,20 +96,39 @@ def targets(labels, recipe, classes):
     return labels
 
 
-def _fit_epoch(trained, recipe, seed, data, run, options):
-    """Fits one more epoch and adds it to `run`."""
+def fit_epoch(learner, recipe, seed, data, run, options):
+    """Fits one more epoch and adds it to `run`.
+
+    Args:
+        learner: As `compiled` makes it.
+        recipe: A `models.Recipe`.
+        seed: int.
+        data: "train" and "validation" to `(x, y)` as the loss takes them, or None.
+        run: The `Run` so far.
+        options: `callbacks` and `verbose` for `keras.Model.fit`.
+    """
     import keras
+
+    from mnist_edge.learner import GoodWeights
 
     class StopAfterEpoch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = True
 
     epoch = run.epochs
-    keras.utils.set_random_seed((seed + epoch * _EPOCH_STRIDE) % 2**32)
     started = time.perf_counter()
+    # Put in order here and not by `fit`: its shuffling follows the global seed, and setting
+    # that makes TensorFlow forget its compiled steps, half a second an epoch.
+    order = np.random.default_rng((seed, epoch)).permutation(len(data["train"][0]))
     callbacks = [*options.get("callbacks", ()), StopAfterEpoch()]
-    logs = trained.fit(
-        *data["train"],
+    if recipe.average:
+        callbacks.append(GoodWeights())
+    if learner.distortion:
+        gentle = epoch >= recipe.epochs - recipe.gentle_epochs
+        learner.distortion.strength.assign(recipe.gentle_strength if gentle else 1.0)
+    logs = learner.fit(
+        *(array[order] for array in data["train"]),
+        shuffle=False,
         batch_size=recipe.batch_size_of(epoch),
         initial_epoch=epoch,
         epochs=recipe.epochs,  # one is fitted; the progress bar tells of all

@@ -15,7 +15,8 @@ def write_training_plots(folder, history, dataset, model, seed=0, kept_epoch=Non
     Args:
         folder: Where to write `plots/samples.png`, `curves.png`, `predictions.png`; the
             staging folder of a bundle.
-        history: Keras's: `loss`, `accuracy`, `val_loss`, `val_accuracy`, a list each.
+        history: Keras's: `loss`, `accuracy`, and `val_loss`, `val_accuracy` where there was
+            validation, a list each.
         dataset: `data.Dataset` of images.
         model: The trained `keras.Model`.
         seed: Of the choice of images.
@@ -62,7 +63,7 @@ def samples(images, y, labels):
 
 
 def curves(history, kept_epoch=None):
-    """Draws loss and accuracy by epoch, of training and of validation.
+    """Draws loss and accuracy by epoch, of training and, where there was any, validation.
 
     Args:
         history: As `write_training_plots` takes it.
@@ -79,6 +80,8 @@ def curves(history, kept_epoch=None):
     )
     for axis, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for prefix, name, style in styles:
+            if prefix + metric not in history:
+                continue
             axis.plot(
                 epochs,
                 history[prefix + metric],

@@ -49,6 +49,17 @@ class TrainSettings:
         "stop after so many epochs without a higher validation accuracy, and keep the best "
         "(default: train all epochs)",
     )
+    all_images: bool | None = setting(
+        None,
+        "train on the validation images too, and keep the last weights (default: as the "
+        "recipe does)",
+    )
+    teacher: str | None = setting(
+        None,
+        "learn from a trained network's probabilities as well: a bundle, a packaged model's "
+        "name, or 'none' (default: the recipe's, for the data that it was trained on)",
+        metavar="BUNDLE",
+    )
     full: bool = setting(
         False,
         "train by the longer recipe of the figures on record, where the network has one "
@@ -80,14 +91,20 @@ class TrainSettings:
         """The network's recipe with what the command line overrides."""
         network = models.ZOO[self.model]
         recipe = network.full_recipe if self.full else network.recipe
-        given = {"epochs": self.epochs, "batch_size": self.batch_size, "patience": self.patience}
-        if self.patience:
-            given["keep"] = "best"
-        recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if v is not None})
-        if self.augment is None:
-            return recipe
-        ranges = (recipe.augment or models.GENTLE) if self.augment else None
-        return dataclasses.replace(recipe, augment=ranges)
+        given = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "patience": self.patience,
+            "all_images": self.all_images,
+            "teacher": self.teacher,
+            "keep": "best" if self.patience else "last" if self.all_images else None,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.teacher == "none":
+            given["teacher"] = None
+        if self.augment is not None:
+            given["augment"] = (recipe.augment or models.GENTLE) if self.augment else None
+        return dataclasses.replace(recipe, **given)
 
     @property
     def folder(self):

@@ -19,7 +19,19 @@ import sys
 import numpy as np
 
 import mnist_edge
-from mnist_edge import backend, bundle, cli, data, drawing, fitting, models, plots, records
+from mnist_edge import (
+    backend,
+    bundle,
+    cli,
+    data,
+    drawing,
+    fitting,
+    folding,
+    models,
+    plots,
+    records,
+    trained,
+)
 from mnist_edge.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
@@ -41,33 +53,39 @@ def train(settings):
 
     recipe = settings.recipe
     dataset = _load(settings)
-    splits = data.split_indices(len(dataset.x_train), settings.split_seed)
+    splits = _splits(settings, recipe, dataset)
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
+    recipe, teacher = _teacher(settings, recipe, dataset, model)
     shape = model.input.shape[1:]
     # Bytes, not floats: Keras casts a batch at a time to the same values, and an epoch
     # copies a quarter of the memory.
     examples = [
         (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
         for indices in splits
+        if len(indices)
     ]
     checkpoint = Checkpoint(
-        settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, dataset)
+        settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, teacher, dataset)
     )
-    trained, run = fitting.fit(
+    learner, run = fitting.fit(
         model,
         recipe,
         settings.seed,
         *examples,
         checkpoint=checkpoint,
         resume=settings.resume,
+        teacher=teacher and teacher.model,
         callbacks=_callbacks(settings),
         verbose=0 if settings.quiet else 1 if sys.stdout.isatty() else 2,
     )
+    if models.ZOO[settings.model].folded:
+        model = folding.fold(model)
     record = {
         "schema": 2,
-        **_figures(model, recipe, run, trained, dataset),
+        **_figures(model, recipe, run, learner, dataset),
         "recipe": dataclasses.asdict(recipe),
+        "teacher": _teacher_record(teacher),
         "seed": settings.seed,
         "data": _data_record(settings, dataset, splits),
         **_environment(),
@@ -95,6 +113,34 @@ def _load(settings):
     return dataset
 
 
+def _splits(settings, recipe, dataset):
+    """Indices of the training and the validation images; of none where all are trained on."""
+    splits = data.split_indices(len(dataset.x_train), settings.split_seed)
+    return (np.sort(np.concatenate(splits)), splits[1][:0]) if recipe.all_images else splits
+
+
+def _teacher(settings, recipe, dataset, model):
+    """The recipe and its teacher, a `trained.Trained` or None.
+
+    A teacher that the recipe names, and not the user, is left out where it was trained on
+    other data: its answers would be about something else.
+    """
+    if recipe.teacher is None:
+        return recipe, None
+    teacher = trained.open_teacher(recipe.teacher)
+    taught, given = teacher.record["data"]["sha256"], dataset.sha256()
+    if settings.teacher is None and any(taught[n] != given[n] for n in ("x_train", "y_train")):
+        if not settings.quiet:
+            print(f"teacher: {recipe.teacher} was trained on other data and is left out")
+        return dataclasses.replace(recipe, teacher=None), None
+    trained.check_teacher(teacher, model)
+    return recipe, teacher
+
+
+def _teacher_record(teacher):
+    return teacher and {name: teacher.record[name] for name in ("model", "model_sha256")}
+
+
 def _data_record(settings, dataset, splits):
     return {
         "source": dataset.source,
@@ -108,13 +154,14 @@ def _data_record(settings, dataset, splits):
     }
 
 
-def _identity(settings, recipe, dataset):
+def _identity(settings, recipe, teacher, dataset):
     """What makes a run what it is: none of it may change between its sittings."""
     import keras
 
     identity = {
         "model": settings.model,
         "recipe": dataclasses.asdict(recipe),
+        "teacher": _teacher_record(teacher),
         "seed": settings.seed,
         "split_seed": settings.split_seed,
         "data": dataset.sha256(),
@@ -137,10 +184,10 @@ def _callbacks(settings):
     return [keras.callbacks.TensorBoard(settings.tensorboard)]
 
 
-def _figures(model, recipe, run, trained, dataset):
+def _figures(model, recipe, run, learner, dataset):
     """What was trained and how well it does, the test set read once, a dict."""
     kept = run.best_epoch if recipe.keep == "best" else run.epochs - 1
-    test = trained.evaluate(
+    test = learner.evaluate(
         data.as_inputs(dataset.x_test, model.input.shape[1:]),
         fitting.targets(dataset.y_test, recipe, dataset.classes),
         batch_size=500,
@@ -152,8 +199,12 @@ def _figures(model, recipe, run, trained, dataset):
         "parameters": model.count_params(),
         "multiply_accumulates": models.multiply_accumulates(model),
         "metrics": {
-            "validation_accuracy": run.history["val_accuracy"][kept],
-            "validation_loss": run.history["val_loss"][kept],
+            **{
+                f"validation_{name}": None
+                if recipe.all_images
+                else run.history[f"val_{name}"][kept]
+                for name in ("accuracy", "loss")
+            },
             "test_accuracy": test["accuracy"],
             "test_loss": test["loss"],
         },
@@ -198,13 +249,15 @@ def _write(stage, settings, model, run, record):
 def _report(record, folder):
     """What a person reads at the end, in three lines."""
     metrics = record["metrics"]
+    accuracy = metrics["validation_accuracy"]
+    validation = "no validation" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     return (
         f"{record['model']}: {record['parameters']:,} parameters, "
         f"{record['multiply_accumulates']:,} multiply-accumulates, "
         f"epoch {record['kept_epoch']} of {record['epochs']} kept, "
         f"{record['training_seconds']} s\n"
-        f"validation accuracy {metrics['validation_accuracy']:.2%}, "
-        f"test accuracy {metrics['test_accuracy']:.2%}, test loss {metrics['test_loss']:.4f}\n"
+        f"{validation}, test accuracy {metrics['test_accuracy']:.2%}, "
+        f"test loss {metrics['test_loss']:.4f}\n"
         f"written: {folder}"
     )
 

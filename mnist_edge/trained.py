@@ -4,7 +4,7 @@ import dataclasses
 import zipfile
 from pathlib import Path
 
-from mnist_edge import bundle
+from mnist_edge import bundle, models
 from mnist_edge.cli import InputError
 
 
@@ -81,3 +81,32 @@ def open_bundle(folder):
     """
     path, record, remedy = check(folder)
     return Trained(load_model(path, remedy), record)
+
+
+def open_teacher(name):
+    """Opens the model that another learns from; errors as `check`'s.
+
+    Args:
+        name: A packaged bundle's name, or a bundle's folder.
+
+    Returns:
+        A `Trained`.
+    """
+    packaged = models.PRETRAINED / name
+    return open_bundle(packaged if packaged.is_dir() else name)
+
+
+def check_teacher(teacher, model):
+    """Raises `InputError` where a teacher's answers aren't about what `model` is to learn.
+
+    Args:
+        teacher: A `Trained`.
+        model: The `keras.Model` that learns from it.
+    """
+    required, got = ((m.input.shape[1:], m.output.shape[1:]) for m in (model, teacher.model))
+    if got != required:
+        raise InputError(
+            f"the teacher must take {list(required[0])} and tell {required[1][0]} classes apart, "
+            f"as the model does. Got: {teacher.record['model']}, {list(got[0])} and {got[1][0]}. "
+            "Give another by --teacher, or 'none'."
+        )

@@ -3,14 +3,15 @@ import numpy as np
 import pytest
 
 from mnist_edge import models
+from mnist_edge.cli import InputError
 
 
 def layer_shapes(model):
-    kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.Flatten)
+    plain = ("InputLayer", "Rescaling", "BatchNormalization", "ReLU", "Dropout")
     return [
         (type(layer).__name__, layer.output.shape[1:])
         for layer in model.layers
-        if isinstance(layer, (*kinds, keras.layers.Dense))
+        if type(layer).__name__ not in plain
     ]
 
 
@@ -89,6 +90,46 @@ ARCHITECTURES = {
         ],
         11_764,
     ),
+    "nano": (
+        [
+            ("Conv2D", (28, 28, 5)),
+            ("MaxPooling2D", (14, 14, 5)),
+            ("SeparableConv2D", (14, 14, 5)),
+            ("SeparableConv2D", (14, 14, 8)),
+            ("SeparableConv2D", (14, 14, 9)),
+            ("SeparableConv2D", (14, 14, 8)),
+            ("GlobalAveragePooling2D", (8,)),
+            ("Dense", (10,)),
+        ],
+        692,
+    ),
+    "accurate": (
+        [
+            ("Conv2D", (26, 26, 32)),
+            ("Conv2D", (24, 24, 48)),
+            ("Conv2D", (22, 22, 64)),
+            ("MaxPooling2D", (11, 11, 64)),
+            ("Conv2D", (9, 9, 64)),
+            ("Conv2D", (7, 7, 80)),
+            ("Conv2D", (5, 5, 96)),
+            ("GlobalAveragePooling2D", (96,)),
+            ("Dense", (10,)),
+        ],
+        196_330,
+    ),
+    "sprint": (
+        [
+            ("Conv2D", (14, 14, 24)),
+            ("Conv2D", (14, 14, 32)),
+            ("Conv2D", (14, 14, 48)),
+            ("MaxPooling2D", (7, 7, 48)),
+            ("Conv2D", (7, 7, 64)),
+            ("Conv2D", (5, 5, 64)),
+            ("GlobalMaxPooling2D", (64,)),
+            ("Dense", (10,)),
+        ],
+        87_426,
+    ),
 }
 
 
@@ -100,10 +141,12 @@ def test_each_architecture_is_what_it_was(name):
     assert model.count_params() == parameters
 
 
-def test_edge_keeps_its_budget():
-    model = models.build("edge")
-    assert model.count_params() <= 20_000
-    assert models.multiply_accumulates(model) <= 800_000
+def test_the_small_and_the_large_keep_their_budgets():
+    edge = models.build("edge")
+    assert edge.count_params() <= 20_000
+    assert models.multiply_accumulates(edge) <= 800_000
+    assert models.build("nano").count_params() <= 700
+    assert models.build("accurate").count_params() <= 350_000
 
 
 def test_batch_sizes_are_used_in_turn_for_equal_shares_of_the_epochs():
@@ -122,6 +165,55 @@ def test_multiply_accumulates_of_a_convolution_and_a_dense_layer():
     model = models.build("classic")
     by_hand = 26 * 26 * 9 * 32 + 11 * 11 * 9 * 32 * 64 + 1600 * 64 + 64 * 10
     assert models.multiply_accumulates(model) == by_hand
+
+
+def test_multiply_accumulates_of_depthwise_separable_and_grouped_convolutions():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(6, 3, strides=2, padding="same"),  # 14 x 14
+            layers.DepthwiseConv2D(5, padding="same", depth_multiplier=2),  # 14 x 14 x 12
+            layers.SeparableConv2D(8, 3, strides=2),  # 6 x 6
+            layers.Conv2D(4, 1, groups=4),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
+    by_hand = [
+        14 * 14 * 9 * 1 * 6,
+        14 * 14 * 25 * 6 * 2,
+        6 * 6 * 9 * 12 + 6 * 6 * 12 * 8,
+        6 * 6 * 2 * 4,
+        4 * 3,
+    ]
+    assert models.multiply_accumulates(model) == sum(by_hand)
+
+
+def test_multiply_accumulates_of_an_unknown_layer_are_not_left_out():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2DTranspose(2, 3)])
+    with pytest.raises(InputError, match="a Conv2DTranspose with weights"):
+        models.multiply_accumulates(model)
+
+
+def test_a_network_may_branch(monkeypatch):
+    def residual(layers):
+        inside = layers.Conv2D(4, 3, padding="same")
+        return [layers.Conv2D(4, 3), lambda x: layers.Add()([x, inside(x)]), layers.Flatten()]
+
+    row = models.Network("branches", residual, models.Recipe(1, (32,)))
+    monkeypatch.setitem(models.ZOO, "branching", row)
+    model = models.build("branching")
+    assert [type(layer).__name__ for layer in model.layers].count("Add") == 1
+    convolutions = 26 * 26 * 9 * 4 + 26 * 26 * 9 * 4 * 4
+    assert models.multiply_accumulates(model) == convolutions + 26 * 26 * 4 * 10
+
+
+def test_a_recipe_of_all_images_has_nothing_to_choose_by():
+    for changes in ({"keep": "best"}, {"patience": 3}):
+        with pytest.raises(InputError, match="no validation"):
+            models.Recipe(1, (32,), all_images=True, **changes)
 
 
 @pytest.mark.parametrize("name", models.ZOO)

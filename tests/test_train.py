@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from export.exporter import export
 from export.settings import ExportSettings
-from mnist_edge import bundle, data, fitting, models
+from mnist_edge import bundle, data, evaluate, fitting, models
 from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
 from mnist_edge.train import main, train
@@ -65,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights(small, tmp_path):
 
 def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):
     argv = ["--data", small.data, "--output", str(tmp_path / "b"), "--epochs", "2"]
-    fit_epoch = fitting._fit_epoch
+    fit_epoch = fitting.fit_epoch
 
     def interrupted(trained, recipe, seed, data, run, options):
         if run.epochs == 1:
@@ -73,14 +74,14 @@ def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys
         fit_epoch(trained, recipe, seed, data, run, options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_fit_epoch", interrupted)
+        patch.setattr(fitting, "fit_epoch", interrupted)
         assert main(argv) == 130
     assert "--resume" in capsys.readouterr().out
     assert not (tmp_path / "b" / bundle.TRAIN).exists()
 
     fitted = []
     monkeypatch.setattr(
-        fitting, "_fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
+        fitting, "fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
     )
     assert main([*argv, "--resume", "--seed", "1"]) == 2
     assert "is the checkpoint of another run: seed was 0, now it is 1" in capsys.readouterr().err
@@ -216,6 +217,69 @@ def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert quick(small, tmp_path / "b", "--tensorboard", str(tmp_path / "logs")) == 2
     assert "needs tensorflow and tensorboard. Install" in capsys.readouterr().err
+
+
+# Recipes that need more than the training images.
+
+
+def test_all_images_are_trained_on_and_nothing_is_validated(small, tmp_path, capsys):
+    folder = tmp_path / "b"
+    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1"]
+    assert main([*argv, "--model", "conv-conv-pool", "--all-images"]) == 0  # it keeps the best
+    shown = capsys.readouterr().out
+    assert "no validation, test accuracy" in shown
+    assert json.loads(shown.splitlines()[-1])["validation_accuracy"] is None
+    record = json.loads((folder / bundle.TRAIN).read_text())
+    assert record["metrics"]["validation_loss"] is None
+    assert (record["data"]["train_count"], record["data"]["validation_count"]) == (6000, 0)
+    assert record["recipe"]["keep"] == "last"
+    assert record["kept_epoch"] == 1
+    assert (folder / bundle.HISTORY).read_text().startswith("epoch,accuracy,loss\n")
+    assert (folder / bundle.PLOTS / "curves.png").exists()
+    evaluate.evaluate(evaluate.EvaluateSettings(bundle=folder, data=small.data))
+
+
+def test_patience_without_validation_is_refused(tmp_path, capsys):
+    argv = ["--all-images", "--patience", "2", "--output", str(tmp_path / "new")]
+    assert main(argv) == 2
+    assert "Leave out --all-images or --patience." in capsys.readouterr().err
+
+
+def test_a_teacher_is_recorded_by_its_hash(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--teacher", str(small.folder)) == 0
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["teacher"] == {"model": "edge", "model_sha256": small.trained["model_sha256"]}
+    assert quick(small, tmp_path / "c", "--quiet") == 0
+    plain = json.loads((tmp_path / "c" / bundle.TRAIN).read_text())
+    assert plain["teacher"] is None
+    assert plain["metrics"] != record["metrics"]
+
+
+def test_a_teacher_of_other_classes_is_refused_in_one_line(small, tmp_path, capsys):
+    with np.load(small.data) as arrays:
+        two = {name: arrays[name][arrays["y" + name[1:]] < 2] for name in arrays}
+    np.savez(tmp_path / "two.npz", **two)
+    argv = ["--data", str(tmp_path / "two.npz"), "--output", str(tmp_path / "b"), "--epochs", "1"]
+    assert main([*argv, "--teacher", str(small.folder)]) == 2
+    assert "tell 2 classes apart, as the model does. Got: edge" in capsys.readouterr().err
+    assert main([*argv, "--teacher", "nowhere"]) == 2
+    assert "nowhere/train.json is required and does not exist" in capsys.readouterr().err
+
+
+def test_a_recipes_own_teacher_is_asked_only_about_the_data_it_was_trained_on(
+    small, tmp_path, capsys, monkeypatch
+):
+    network = models.ZOO["classic"]
+    recipe = dataclasses.replace(network.recipe, teacher="edge")  # the packaged one knows all MNIST
+    monkeypatch.setitem(models.ZOO, "classic", dataclasses.replace(network, recipe=recipe))
+    assert quick(small, tmp_path / "b") == 0
+    assert "edge was trained on other data and is left out" in capsys.readouterr().out
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["teacher"] is None
+    assert record["recipe"]["teacher"] is None
+    assert quick(small, tmp_path / "c", "--teacher", "edge") == 0  # where the user asks for it
+    record = json.loads((tmp_path / "c" / bundle.TRAIN).read_text())
+    assert record["teacher"]["model"] == "edge"
 
 
 def test_list_shows_the_zoo(capsys):

@@ -1,0 +1,145 @@
+"""Measure how quick training is: seconds an epoch against plain `model.fit`.
+
+    python -m mnist_edge.speed
+    python -m mnist_edge.speed --model sprint --rounds 5
+
+times in turn, round after round in one process: an epoch of `python -m mnist_edge.train`
+(its order, distortion and average; no validation), an epoch of Keras's `model.fit` on the
+same network and optimizer with images ready as floats and nothing distorted, and as many
+steps on one batch that lies in memory, which is arithmetic alone. A machine that is busy is
+busy for all three: the ratios hold, the seconds may not.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+import statistics
+import sys
+import time
+
+from mnist_edge import backend, cli, data, fitting, models
+from mnist_edge.checkpoint import Run
+from mnist_edge.cli import InputError, setting
+
+OURS, PLAIN, STEPS = "this project's loop", "plain model.fit", "arithmetic alone"
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeedSettings:
+    """What to time, and how often."""
+
+    model: str = setting(models.DEFAULT, "network of the zoo", choices=tuple(models.ZOO))
+    rounds: int = setting(3, "epochs that are timed of each, after one that is not")
+    images: int = setting(55_000, "images an epoch, at most MNIST's 60,000")
+
+    def __post_init__(self):
+        for name, most in (("rounds", 1_000), ("images", 60_000)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"--{name} must be 1 to {most}. Got: {getattr(self, name)}.")
+
+
+def measure(settings):
+    """Times the three loops in turn.
+
+    Args:
+        settings: A `SpeedSettings`.
+
+    Returns:
+        A dict: the loop's name to `(seconds an epoch, processor seconds an epoch)`, medians.
+    """
+    mnist = data.load()
+    images = mnist.x_train[: settings.images, ..., None]
+    labels = mnist.y_train[: settings.images]
+    recipe = dataclasses.replace(
+        models.ZOO[settings.model].recipe, epochs=settings.rounds + 1, teacher=None
+    )
+    loops = {
+        OURS: _ours(settings.model, recipe, images, labels),
+        PLAIN: _plain(settings.model, recipe, images, labels),
+        STEPS: _steps(settings.model, recipe, images, labels),
+    }
+    times = {name: [] for name in loops}
+    for _ in range(settings.rounds + 1):
+        for name, epoch in loops.items():
+            before = time.perf_counter(), time.process_time()
+            epoch()
+            times[name].append((time.perf_counter() - before[0], time.process_time() - before[1]))
+    return {
+        name: tuple(statistics.median(column) for column in zip(*rows[1:], strict=True))
+        for name, rows in times.items()
+    }
+
+
+def _ours(name, recipe, images, labels):
+    model = models.build(name)
+    learner = fitting.compiled(model, recipe, 0, len(labels))
+    examples = {"train": (images, fitting.targets(labels, recipe, 10)), "validation": None}
+    run = Run()
+    return lambda: fitting.fit_epoch(learner, recipe, 0, examples, run, {})
+
+
+def _plain(name, recipe, images, labels):
+    model = models.build(name)
+    model.compile(fitting.optimizer(recipe, len(labels)), recipe.loss, metrics=["accuracy"])
+    y = fitting.targets(labels, recipe, 10)
+    floats = images.astype("float32")
+    return lambda: model.fit(floats, y, batch_size=recipe.batch_size[0], verbose=0)
+
+
+def _steps(name, recipe, images, labels):
+    import keras
+
+    bare = dataclasses.replace(recipe, augment=None, average=0.0)
+    learner = fitting.compiled(models.build(name), bare, 0, len(labels))
+    batch = recipe.batch_size[0]
+    x = keras.ops.convert_to_tensor(images[:batch].astype("float32"))
+    y = keras.ops.convert_to_tensor(fitting.targets(labels, recipe, 10)[:batch])
+
+    learner.make_train_function()
+    if keras.backend.backend() == "jax":  # whose function takes all variables as well
+        step = functools.partial(learner.train_on_batch, x, y)
+    else:
+        step = functools.partial(learner.train_function, itertools.repeat((x, y)))
+
+    def epoch():
+        for _ in range(-(-len(labels) // batch)):
+            step()
+
+    return epoch
+
+
+def table(times):
+    """The times as Markdown, and what they come to in a line.
+
+    Args:
+        times: As `measure` returns them.
+    """
+    lines = ["| loop | s an epoch | processor s | share |", "| --- | --: | --: | --: |"]
+    for name, (wall, processor) in times.items():
+        share = wall / times[OURS][0]
+        lines.append(f"| {name} | {wall:.2f} | {processor:.2f} | {share:.0%} |")
+    return "\n".join(lines)
+
+
+@cli.command
+def main(argv=None):
+    """Parses `argv`, measures, prints the table; returns the exit status."""
+    settings = cli.parse_settings(SpeedSettings, __doc__, argv)
+    keras = backend.start_keras()
+    times = measure(settings)
+    print(table(times))
+    result = {
+        "model": settings.model,
+        "backend": keras.backend.backend(),
+        "epoch_s": round(times[OURS][0], 3),
+        "plain_epoch_s": round(times[PLAIN][0], 3),
+        "ratio": round(times[OURS][0] / times[PLAIN][0], 3),
+        "arithmetic_share": round(times[STEPS][0] / times[OURS][0], 3),
+    }
+    print(json.dumps(result))
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

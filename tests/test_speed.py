@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+from mnist_edge import fitting, speed
+
+
+def test_the_three_loops_take_the_same_number_of_steps(monkeypatch):
+    learners = []
+    compiled = fitting.compiled
+    monkeypatch.setattr(
+        fitting, "compiled", lambda *given: learners.append(compiled(*given)) or learners[-1]
+    )
+    times = speed.measure(speed.SpeedSettings(model="sprint", rounds=1, images=1000))
+    assert list(times) == [speed.OURS, speed.PLAIN, speed.STEPS]
+    assert all(seconds > 0 for row in times.values() for seconds in row)
+    ours, bare = learners
+    assert int(ours.optimizer.iterations) == int(bare.optimizer.iterations) == 2 * 11
+
+
+def test_the_last_line_has_the_ratios(monkeypatch, capsys):
+    times = {speed.OURS: (2.0, 3.0), speed.PLAIN: (2.5, 4.0), speed.STEPS: (1.9, 2.8)}
+    monkeypatch.setattr(speed, "measure", lambda settings: times)
+    assert speed.main([]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["ratio"], result["arithmetic_share"]) == (0.8, 0.95)
+
+
+@pytest.mark.parametrize("flag", ["--rounds", "--images"])
+def test_nothing_to_time_is_refused(capsys, flag):
+    assert speed.main([flag, "0"]) == 2
+    assert f"error: {flag} must be 1 to" in capsys.readouterr().err

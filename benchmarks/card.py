@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import robustness, runtimes
-from mnist_edge import bundle, cli, data, records, trained
+from mnist_edge import bundle, cli, data, models, records, trained
 
 CARD = "CARD.md"
 # What no figure on MNIST tells.
@@ -75,7 +75,7 @@ recipe was chosen on 5,000 validation images split off by seed {given["split_see
 {"; this model was then trained on all 60,000" if not given["validation_count"] else ""}. Their \
 hashes are in `train.json`.
 
-**Recipe.** {records.recipe_words(record["recipe"])}; seed {record["seed"]}, \
+**Recipe.** {models.Recipe.from_record(record["recipe"]).words()}; seed {record["seed"]}, \
 {record["training_seconds"]:.0f} s of training on {record["machine"]["cpu_count"]} cores. Again: \
 `python -m mnist_edge.train --model {record["model"]} --full --seed {record["seed"]}`.
 

@@ -71,6 +71,15 @@ class Recipe:
                 "Leave out --all-images or --patience."
             )
 
+    @classmethod
+    def from_record(cls, record):
+        """The recipe that `train.json` holds, a dict; what it does not name has its default."""
+        augment = record.get("augment")
+        return cls(
+            **record
+            | {"batch_size": tuple(record["batch_size"]), "augment": augment and Affine(**augment)}
+        )
+
     def batch_size_of(self, epoch):
         """The batch size of an epoch, counted from 0."""
         return self.batch_size[epoch * len(self.batch_size) // self.epochs]
@@ -245,6 +254,17 @@ def _sprint(layers):
 # none of its own.
 GENTLE = Affine(rotation=10, shift=2, zoom=0.1, shear=5)
 
+_EDGE = Recipe(
+    epochs=30,
+    batch_size=(128,),
+    learning_rate=1e-2,
+    weight_decay=1e-2,
+    warmup_epochs=1,
+    cosine=True,
+    augment=GENTLE,
+    average=0.998,
+)
+
 ZOO = {
     "conv-conv": Network(
         "two 3x3 convolutions, nothing pooled",
@@ -274,15 +294,8 @@ ZOO = {
     "edge": Network(
         "five small convolutions with batch normalisation, the first two with stride 2",
         _edge,
-        Recipe(
-            epochs=20,
-            batch_size=(128,),
-            learning_rate=1e-2,
-            weight_decay=1e-2,
-            warmup_epochs=1,
-            cosine=True,
-            augment=GENTLE,
-        ),
+        _EDGE,
+        longer=dataclasses.replace(_EDGE, epochs=40, all_images=True),
     ),
     "nano": Network(
         "a convolution and three separable ones, no more than 700 parameters",
@@ -320,10 +333,12 @@ ZOO = {
         Recipe(
             epochs=1,
             batch_size=(96,),
-            learning_rate=8e-3,
+            learning_rate=1e-2,
             weight_decay=1e-2,
             warmup_epochs=0.2,
             cosine=True,
+            average=0.98,
+            all_images=True,
         ),
     ),
 }

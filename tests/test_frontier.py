@@ -3,9 +3,12 @@ import os
 import distributed
 import pytest
 
-from benchmarks import frontier, frontier_latency, frontier_pictures, frontier_report
-from benchmarks.frontier import FrontierSettings
-from benchmarks.frontier_jobs import Job, Outcome
+from benchmarks.frontier import __main__ as frontier
+from benchmarks.frontier import latency as frontier_latency
+from benchmarks.frontier import pictures as frontier_pictures
+from benchmarks.frontier import report as frontier_report
+from benchmarks.frontier.__main__ import FrontierSettings
+from benchmarks.frontier.jobs import Job, Outcome
 from mnist_edge import cli, records
 from mnist_edge.cli import InputError
 from tests.test_frontier_jobs import finished

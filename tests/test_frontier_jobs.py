@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from benchmarks import frontier_accuracy, frontier_jobs
-from benchmarks.frontier_jobs import Job, StageFailed
+from benchmarks.frontier import accuracy as frontier_accuracy
+from benchmarks.frontier import jobs as frontier_jobs
+from benchmarks.frontier.jobs import Job, StageFailed
 from export.settings import ExportSettings
 from mnist_edge import bundle, cli, records
 from mnist_edge.cli import InputError
@@ -45,7 +46,7 @@ def stages(monkeypatch):
 
 def test_a_finished_job_repeats_neither_training_nor_export(job, stages):
     assert frontier_jobs.run(job).error is None
-    assert [module for module, *_ in stages] == ["benchmarks.frontier_accuracy"]
+    assert [module for module, *_ in stages] == ["benchmarks.frontier.accuracy"]
 
 
 def damage(path):
@@ -79,13 +80,13 @@ def test_what_is_stale_or_damaged_is_done_again(job, stages, monkeypatch, change
 
     monkeypatch.setattr(frontier_jobs, "run_stage", run_stage)
     assert frontier_jobs.run(job).error is None
-    assert [module for module, *_ in stages] == [*repeated, "benchmarks.frontier_accuracy"]
+    assert [module for module, *_ in stages] == [*repeated, "benchmarks.frontier.accuracy"]
 
 
 def test_an_export_that_lacks_a_wanted_variant_is_made_again(job, stages):
     held = ("tflite-float32", "tflite-int8")
     assert frontier_jobs.run(dataclasses.replace(job, variants=held)).error is None
-    assert [module for module, *_ in stages] == ["benchmarks.frontier_accuracy"]
+    assert [module for module, *_ in stages] == ["benchmarks.frontier.accuracy"]
     stages.clear()
     frontier_jobs.run(dataclasses.replace(job, variants=(*held, "tflite-float16")))
     assert stages[0] == ["export", str(job.folder), "--variants", *held, "tflite-float16"]

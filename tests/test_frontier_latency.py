@@ -3,9 +3,11 @@ import functools
 import numpy as np
 import pytest
 
-from benchmarks import frontier_jobs, frontier_latency, published
-from benchmarks.frontier_jobs import StageFailed
-from benchmarks.published import PUBLISHED
+from benchmarks.frontier import jobs as frontier_jobs
+from benchmarks.frontier import latency as frontier_latency
+from benchmarks.frontier import published
+from benchmarks.frontier.jobs import StageFailed
+from benchmarks.frontier.published import PUBLISHED
 from mnist_edge import cli
 from tests.test_frontier_jobs import damage, finished
 

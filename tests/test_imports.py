@@ -25,10 +25,10 @@ KERAS_CLASSES = tuple(
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.
 OPTIONAL = {
-    "frontier": {"joblib", "distributed", "ray"},
-    "frontier_latency": {"keras"},
-    "frontier_pictures": {"matplotlib"},
-    "published": {"keras"},
+    "frontier/__main__": {"joblib", "distributed", "ray"},
+    "frontier/latency": {"keras"},
+    "frontier/pictures": {"matplotlib"},
+    "frontier/published": {"keras"},
     "runtimes": RUNTIMES,
     "peers": {"ai_edge_litert", "onnxruntime"},
     "pictures": {"matplotlib"},
@@ -98,10 +98,11 @@ def violations(root):
     found = []
     for folder in ("mnist_edge", "export", "benchmarks"):
         optional = set().union(*OPTIONAL.values()) if folder == "benchmarks" else set()
-        for path in sorted((root / folder).glob("*.py")):
-            where = f"{folder}/{path.name}"
+        for path in sorted((root / folder).rglob("*.py")):
+            stem = path.relative_to(root / folder).with_suffix("").as_posix()
+            where = f"{folder}/{stem}.py"
             at_once = {"keras"} if where in KERAS_CLASSES else set()
-            (allowed,) = [may for _, covers, may in TABLE if covers(folder, path.stem)]
+            (allowed,) = [may for _, covers, may in TABLE if covers(folder, stem)]
             opened = {}
             for package, function in imported(ast.parse(path.read_text())):
                 if package in STDLIB:
@@ -141,7 +142,7 @@ def test_every_module_imports_what_the_design_allows():
         ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
         ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
         ("benchmarks/pictures.py", "import scipy", "imports scipy"),
-        ("benchmarks/frontier.py", "import joblib", "imports joblib outside a function"),
+        ("benchmarks/frontier/__main__.py", "import joblib", "imports joblib outside a function"),
         (
             "benchmarks/pictures.py",
             "import matplotlib",
@@ -156,15 +157,15 @@ def test_every_module_imports_what_the_design_allows():
     ],
 )
 def test_the_import_test_can_fail(tmp_path, where, code, message):
-    for folder in ("mnist_edge", "export", "benchmarks"):
-        (tmp_path / folder).mkdir()
+    for folder in ("mnist_edge", "export", "benchmarks/frontier"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / where).write_text(code)
     assert any(message in line for line in violations(tmp_path))
 
 
 def test_help_and_benchmarks_start_without_keras_or_any_runtime():
     program = (
-        "import sys, benchmarks.__main__, benchmarks.frontier, benchmarks.predict\n"
+        "import sys, benchmarks.__main__, benchmarks.frontier.__main__, benchmarks.predict\n"
         "import export.__main__\n"
         "import mnist_edge.evaluate, mnist_edge.predict, mnist_edge.train\n"
         "print([m for m in ('keras', 'tensorflow', 'onnxruntime', 'ai_edge_litert', 'matplotlib', "

@@ -16,8 +16,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from benchmarks import frontier_jobs, frontier_latency, frontier_pictures, frontier_report
-from benchmarks.frontier_jobs import Job
+from benchmarks.frontier import jobs as frontier_jobs
+from benchmarks.frontier import latency as frontier_latency
+from benchmarks.frontier import pictures as frontier_pictures
+from benchmarks.frontier import report as frontier_report
+from benchmarks.frontier.jobs import Job
 from mnist_edge import backend, bundle, cli, data, drawing, models, records
 from mnist_edge.cli import InputError, setting
 

@@ -1,6 +1,6 @@
 """What each export of a bundle reaches on the validation images and on the test images.
 
-    python -m benchmarks.frontier_accuracy artifacts/edge
+    python -m benchmarks.frontier.accuracy artifacts/edge
 
 prints one line of JSON: `variants`, a dict by variant of `validation_accuracy` (null where
 training used those images), `test_accuracy`, `agreement` with Keras on the test images and

@@ -16,7 +16,7 @@ from benchmarks import bundles
 from mnist_edge import bundle, cli, data, records, trained
 from mnist_edge.cli import InputError
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run(job):
         if not is_exported(job.folder, job.variants):
             chosen = ("--variants", *job.variants) if job.variants else ()
             run_stage("export", job.folder, *chosen)
-        measured = json.loads(run_stage("benchmarks.frontier_accuracy", job.folder))
+        measured = json.loads(run_stage("benchmarks.frontier.accuracy", job.folder))
     except Exception as error:  # a job that fails is a line and must not stop the others
         cause = " ".join(str(error).split())
         if not isinstance(error, (InputError, OSError, StageFailed)):

@@ -6,9 +6,10 @@ import statistics
 
 import numpy as np
 
-from benchmarks import frontier_latency, frontier_report
+from benchmarks.frontier import latency as frontier_latency
+from benchmarks.frontier import report as frontier_report
+from benchmarks.frontier.published import PUBLISHED
 from benchmarks.pictures import label_points
-from benchmarks.published import PUBLISHED
 from mnist_edge import bundle, drawing
 
 BYTES, LATENCY = "frontier-bytes.png", "frontier-latency.png"

@@ -2,7 +2,8 @@
 
 import statistics
 
-from benchmarks import frontier_latency, tables
+from benchmarks import tables
+from benchmarks.frontier import latency as frontier_latency
 from mnist_edge import models, records
 
 FLOAT, INT8 = "tflite-float32", "tflite-int8"

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, frontier_jobs, latency, machine, progress, published, rounds
-from benchmarks.frontier_jobs import StageFailed
+from benchmarks import bundles, latency, machine, progress, rounds
+from benchmarks.frontier import jobs as frontier_jobs
+from benchmarks.frontier import published
+from benchmarks.frontier.jobs import StageFailed
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, cli, data, models
 from mnist_edge.cli import InputError

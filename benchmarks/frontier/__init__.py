@@ -1,0 +1,1 @@
+"""Remake the frontier: the zoo trained, exported and measured, seed by seed."""

@@ -37,6 +37,7 @@ class Distortion(keras.layers.Layer):
         self.ranges = ranges
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.strength = self.add_weight(initializer="ones", trainable=False, name="strength")
+        self.built = True
 
     def call(self, images, training=False):
         """The images, distorted where `training`."""

@@ -56,7 +56,7 @@ def small(small_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts") / "small"
     trained = train(
         TrainSettings(
-            data=small_data, output=folder, epochs=1, batch_size=(32,), quiet=True, plots=False
+            data=small_data, output=folder, epochs=2, batch_size=(32,), quiet=True, plots=False
         )
     )
     manifest = export(ExportSettings(source=folder, calibration_count=50))

@@ -23,6 +23,12 @@ def few(small_data):
     return (x[:512], y[:512]), (x[512:], y[512:])
 
 
+@pytest.fixture(autouse=True)
+def few_steps_at_once(monkeypatch):
+    """Of 8 steps an epoch: all in one go would leave nothing to interrupt."""
+    monkeypatch.setattr(fitting, "_STEPS_AT_ONCE", 3)
+
+
 def test_best_keeps_the_weights_that_validation_prefers(few):
     # A learning rate high enough that validation does not only rise.
     recipe = models.Recipe(epochs=4, batch_size=(64,), learning_rate=0.01, keep="best")
@@ -76,7 +82,8 @@ class EveryStep(keras.callbacks.Callback):
         self.weights.append(self.model.network.get_weights())
 
 
-def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few):
+def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few, monkeypatch):
+    monkeypatch.setattr(fitting, "_STEPS_AT_ONCE", 1)
     steps = EveryStep()
     recipe = models.Recipe(epochs=3, batch_size=(128,), learning_rate=0.01, average=0.8)
     keras.utils.set_random_seed(0)
@@ -179,7 +186,7 @@ class Interruption(keras.callbacks.Callback):
         self.at = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 3 and self.params["epochs"] and self.epoch == self.at:
+        if batch == 5 and self.epoch == self.at:
             raise KeyboardInterrupt
 
     def on_epoch_begin(self, epoch, logs=None):

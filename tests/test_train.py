@@ -22,7 +22,7 @@ SHAPE = (28, 28, 1)
 def test_a_run_writes_model_record_and_history(small):
     assert {bundle.MODEL, bundle.TRAIN, bundle.HISTORY} <= {p.name for p in small.folder.iterdir()}
     with open(small.folder / bundle.HISTORY) as file:
-        (row,) = csv.DictReader(file)
+        *_, row = csv.DictReader(file)
     assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
     assert float(row["val_accuracy"]) == small.trained["metrics"]["validation_accuracy"]
 
@@ -34,7 +34,7 @@ def test_the_record_tells_what_was_trained_on_what(small):
     assert record["data"]["train_count"] == 5000
     assert record["data"]["validation_count"] == 1000
     assert record["data"]["sha256"] == data.load(small.data).sha256()
-    assert record["recipe"]["epochs"] == 1
+    assert record["recipe"]["epochs"] == 2
     assert record["recipe"]["batch_size"] == [32]
 
 
@@ -44,7 +44,7 @@ def test_the_recorded_accuracy_is_the_saved_models(small):
     choice = model.predict(data.as_inputs(dataset.x_test, SHAPE), verbose=0).argmax(1)
     recorded = small.trained["metrics"]["test_accuracy"]
     assert np.mean(choice == dataset.y_test) == pytest.approx(recorded, abs=1e-6)
-    assert recorded > 0.8
+    assert recorded > 0.9
 
 
 def test_the_saved_model_holds_keras_layers_alone(small):
@@ -54,7 +54,7 @@ def test_the_saved_model_holds_keras_layers_alone(small):
 
 def test_the_same_seed_gives_the_same_weights(small, tmp_path):
     settings = TrainSettings(
-        data=small.data, output=tmp_path / "again", epochs=1, batch_size=(32,), quiet=True
+        data=small.data, output=tmp_path / "again", epochs=2, batch_size=(32,), quiet=True
     )
     train(settings)
     first, again = (
@@ -136,7 +136,7 @@ def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accur
     small_data, tmp_path
 ):
     folder = tmp_path / "jax"
-    argv = ["--data", small_data, "--output", str(folder), "--epochs", "1", "--model", "edge"]
+    argv = ["--data", small_data, "--output", str(folder), "--epochs", "2", "--model", "edge"]
     subprocess.run(
         [sys.executable, "-m", "mnist_edge.train", *argv],
         check=True,

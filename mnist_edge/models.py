@@ -68,7 +68,7 @@ class Recipe:
             raise InputError(
                 "training on all images leaves no validation to stop or to choose by: the last "
                 f"weights must be kept. Got: keep {self.keep}, patience {self.patience}. "
-                "Leave out --all-images or --patience."
+                "Add --no-all-images, or leave out --patience."
             )
 
     @classmethod

@@ -24,6 +24,7 @@ def test_the_last_line_has_the_ratios(monkeypatch, capsys):
     assert speed.main([]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["ratio"], result["arithmetic_share"]) == (0.8, 0.95)
+    assert (result["processor_ratio"], result["processor_arithmetic_share"]) == (0.75, 0.933)
 
 
 @pytest.mark.parametrize("flag", ["--rounds", "--images"])

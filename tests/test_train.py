@@ -242,7 +242,7 @@ def test_all_images_are_trained_on_and_nothing_is_validated(small, tmp_path, cap
 def test_patience_without_validation_is_refused(tmp_path, capsys):
     argv = ["--all-images", "--patience", "2", "--output", str(tmp_path / "new")]
     assert main(argv) == 2
-    assert "Leave out --all-images or --patience." in capsys.readouterr().err
+    assert "Add --no-all-images, or leave out --patience." in capsys.readouterr().err
 
 
 def test_a_teacher_is_recorded_by_its_hash(small, tmp_path):

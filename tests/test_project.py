@@ -14,10 +14,11 @@ def tree():
     """Paths that the README's file tree names."""
     block = (ROOT / "README.md").read_text().split("## The code")[1]
     folder, paths = None, set()
-    for indent, name in re.findall(r"^    (  )?(\S+)(?:  +\S|$)", block, flags=re.MULTILINE):
-        if name.endswith("/") and not indent:
-            folder = name
-        paths.add((folder if indent else "") + name)
+    line = r"^    (  )?(\S+(?:, \S+)*)(?:  +\S|$)"
+    for indent, names in re.findall(line, block, flags=re.MULTILINE):
+        if names.endswith("/") and not indent:
+            folder = names
+        paths.update((folder if indent else "") + name for name in names.split(", "))
     return paths
 
 

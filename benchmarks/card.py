@@ -27,12 +27,13 @@ _LIMITS = (
 )
 
 
-def measure(folder, dataset):
+def measure(folder, dataset, distortions=tuple(robustness.DISTORTIONS)):
     """Measures a bundle's model on distorted test images.
 
     Args:
         folder: `pathlib.Path` of the bundle.
         dataset: A `data.Dataset`.
+        distortions: Names of `robustness.DISTORTIONS`.
 
     Returns:
         dict, distortion's name to accuracy, a share, on all its test images.
@@ -40,7 +41,7 @@ def measure(folder, dataset):
     model = runtimes.open_artifact(folder / bundle.MODEL, threads=1)
     images = dataset.x_test[..., None].astype(np.float32)
     accuracy = {}
-    for name in robustness.DISTORTIONS:
+    for name in distortions:
         # In parts, so that activations stay within some hundred megabytes.
         parts = np.array_split(robustness.distort(images, name), max(1, len(images) // 500))
         answers = np.concatenate([runtimes.predict(model, part).argmax(1) for part in parts])

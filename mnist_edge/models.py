@@ -84,7 +84,7 @@ ZOO = {
     "edge": Network(
         networks.edge,
         _SMALL,
-        longer=dataclasses.replace(_SMALL, epochs=30, teacher="accurate", all_images=True),
+        longer=dataclasses.replace(_SMALL, epochs=40, all_images=True),
     ),
     "swift": Network(
         networks.swift,

@@ -87,7 +87,8 @@ def optimizer(recipe, count):
             warmup_target=rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    beta_1, beta_2 = recipe.betas
+    return keras.optimizers.AdamW(rate, recipe.weight_decay, beta_1, beta_2)
 
 
 def targets(labels, recipe, classes):

@@ -17,6 +17,7 @@ class Recipe:
             epochs, in turn.
         learning_rate: Adam's, or the peak of the schedule.
         weight_decay: AdamW's decoupled decay; 0 is plain Adam.
+        betas: Adam's decay rates of the gradient's first and second moment.
         warmup_epochs: Epochs over which the learning rate rises from 0.
         cosine: Whether the learning rate then falls to 0 along a cosine.
         loss: Keras's name of the loss, with sparse labels or with one-hot ones.
@@ -41,6 +42,7 @@ class Recipe:
     batch_size: tuple[int, ...]
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
     warmup_epochs: float = 0.0
     cosine: bool = False
     loss: str = "sparse_categorical_crossentropy"
@@ -66,11 +68,9 @@ class Recipe:
     @classmethod
     def from_record(cls, record):
         """The recipe that `train.json` holds, a dict; what it does not name has its default."""
-        augment = record.get("augment")
-        return cls(
-            **record
-            | {"batch_size": tuple(record["batch_size"]), "augment": augment and Affine(**augment)}
-        )
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        augment = values.get("augment")
+        return cls(**values | {"augment": augment and Affine(**augment)})
 
     def batch_size_of(self, epoch):
         """The batch size of an epoch, counted from 0."""

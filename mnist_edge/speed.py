@@ -1,13 +1,14 @@
 """Measure how quick training is: seconds an epoch against plain `model.fit`.
 
     python -m mnist_edge.speed
-    python -m mnist_edge.speed --model sprint --rounds 5
+    python -m mnist_edge.speed --model sprint --against classic
 
 times in turn, round after round in one process: an epoch of `python -m mnist_edge.train`
 (its order, distortion and average; no validation), an epoch of Keras's `model.fit` on the
 same network and optimizer with images ready as floats and nothing distorted, and as many
-steps on one batch that lies in memory, undistorted: arithmetic, and Python's call of it. A
-machine that is busy is busy for all three, and processor seconds hardly tell of it.
+steps on one batch that lies in memory, undistorted: arithmetic, and Python's call of it;
+`--against` adds plain `model.fit` of another network. A machine that is busy is busy for all
+of them, and processor seconds hardly tell of it.
 """
 
 import dataclasses
@@ -31,6 +32,9 @@ class SpeedSettings:
 
     model: str = setting(models.DEFAULT, "network of the zoo", choices=tuple(models.ZOO))
     rounds: int = setting(3, "epochs that are timed of each, after one that is not")
+    against: str | None = setting(
+        None, "another network, by plain model.fit and its own recipe", choices=tuple(models.ZOO)
+    )
     images: int = setting(55_000, "images an epoch, at most MNIST's 60,000")
 
     def __post_init__(self):
@@ -51,14 +55,20 @@ def measure(settings):
     mnist = data.load()
     images = mnist.x_train[: settings.images, ..., None]
     labels = mnist.y_train[: settings.images]
-    recipe = dataclasses.replace(
-        models.ZOO[settings.model].recipe, epochs=settings.rounds + 1, teacher=None
-    )
+
+    def recipe_of(name):
+        recipe = models.ZOO[name].recipe
+        return dataclasses.replace(recipe, epochs=settings.rounds + 1, teacher=None)
+
+    recipe = recipe_of(settings.model)
     loops = {
         OURS: _ours(settings.model, recipe, images, labels),
         PLAIN: _plain(settings.model, recipe, images, labels),
         STEPS: _steps(settings.model, recipe, images, labels),
     }
+    if settings.against:
+        other = settings.against
+        loops[f"{PLAIN} of {other}"] = _plain(other, recipe_of(other), images, labels)
     times = {name: [] for name in loops}
     for _ in range(settings.rounds + 1):
         for name, epoch in loops.items():
@@ -140,6 +150,13 @@ def main(argv=None):
         "processor_ratio": round(ours[1] / plain[1], 3),
         "processor_arithmetic_share": round(steps[1] / ours[1], 3),
     }
+    if settings.against:
+        other = times[f"{PLAIN} of {settings.against}"]
+        result |= {
+            "against": settings.against,
+            "against_ratio": round(ours[0] / other[0], 3),
+            "against_processor_ratio": round(ours[1] / other[1], 3),
+        }
     print(json.dumps(result))
     return cli.OK
 

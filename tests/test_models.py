@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -246,3 +249,13 @@ def test_the_first_thing_a_model_does_is_scale_its_pixels_to_one(name):
     model = models.build(name)
     scaled = keras.Model(model.input, model.layers[1].output)
     assert scaled.predict(np.full((1, 28, 28, 1), 255.0), verbose=0).max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", models.ZOO)
+def test_a_recipe_comes_back_from_its_record(name):
+    recipe = models.ZOO[name].full_recipe
+    record = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    assert models.Recipe.from_record(record) == recipe
+    assert models.Recipe.from_record(record | {"epochs": 77}) != recipe
+    older = {k: v for k, v in record.items() if v is not None and k != "betas"}
+    assert models.Recipe.from_record(older).betas == (0.9, 0.999)

@@ -27,6 +27,16 @@ def test_the_last_line_has_the_ratios(monkeypatch, capsys):
     assert (result["processor_ratio"], result["processor_arithmetic_share"]) == (0.75, 0.933)
 
 
+def test_another_network_is_timed_beside_it(monkeypatch, capsys):
+    argv = ["--model", "sprint", "--against", "edge", "--rounds", "1", "--images", "200"]
+    assert speed.main(argv) == 0
+    out = capsys.readouterr().out
+    result = json.loads(out.splitlines()[-1])
+    assert "plain model.fit of edge" in out
+    assert result["against"] == "edge"
+    assert result["against_ratio"] > 0
+
+
 @pytest.mark.parametrize("flag", ["--rounds", "--images"])
 def test_nothing_to_time_is_refused(capsys, flag):
     assert speed.main([flag, "0"]) == 2

@@ -87,8 +87,7 @@ def optimizer(recipe, count):
             warmup_target=rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
-    beta_1, beta_2 = recipe.betas
-    return keras.optimizers.AdamW(rate, recipe.weight_decay, beta_1, beta_2)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
 
 
 def targets(labels, recipe, classes):

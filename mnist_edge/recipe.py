@@ -17,7 +17,6 @@ class Recipe:
             epochs, in turn.
         learning_rate: Adam's, or the peak of the schedule.
         weight_decay: AdamW's decoupled decay; 0 is plain Adam.
-        betas: Adam's decay rates of the gradient's first and second moment.
         warmup_epochs: Epochs over which the learning rate rises from 0.
         cosine: Whether the learning rate then falls to 0 along a cosine.
         loss: Keras's name of the loss, with sparse labels or with one-hot ones.
@@ -42,7 +41,6 @@ class Recipe:
     batch_size: tuple[int, ...]
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
     warmup_epochs: float = 0.0
     cosine: bool = False
     loss: str = "sparse_categorical_crossentropy"

@@ -102,7 +102,7 @@ def nano(layers):
     """A convolution and four separable ones, no more than 700 parameters."""
 
     # Valid padding: after six epochs 97.8 % of the validation images, with the same padding
-    # 95.8 %. SiLU rather than ReLU is worth another half point.
+    # 95.8 %. SiLU gains 0.2 points on leaky ReLU.
     def normalised(kind, filters):
         return [
             kind(filters, 3, use_bias=False),

@@ -73,8 +73,8 @@ A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} 
 **Data.** {given["source"]}: {given["train_count"]:,} training images, \
 {given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
 recipe was chosen on 5,000 validation images split off by seed {given["split_seed"]}\
-{"; this model was then trained on all 60,000" if not given["validation_count"] else ""}. Their \
-hashes are in `train.json`.
+{"; this model was then trained on all 60,000" if not given["validation_count"] else ""} \
+(`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
 
 **Recipe.** {models.Recipe.from_record(record["recipe"]).words()}; seed {record["seed"]}, \
 {record["training_seconds"]:.0f} s of training on {record["machine"]["cpu_count"]} cores. Again: \

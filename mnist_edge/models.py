@@ -1,6 +1,6 @@
 """The model zoo: name -> architecture and training recipe, one table.
 
-Input scaling and the classifier's softmax are the same in all of them and stand in `build`.
+Input scaling and the classifier's softmax are the same in all of them and stand in `assemble`.
 """
 
 import dataclasses
@@ -49,16 +49,17 @@ class Network:
 # none of its own.
 GENTLE = Affine(rotation=10, shift=2, zoom=0.1, shear=5)
 
-_SMALL = Recipe(
+_AVERAGED = Recipe(
     epochs=20,
     batch_size=(128,),
     learning_rate=1e-2,
     weight_decay=1e-2,
     warmup_epochs=1,
     cosine=True,
-    augment=GENTLE,
     average=0.998,
 )
+_SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE)
+_SMALL_LONGER = dataclasses.replace(_SMALL, epochs=40, all_images=True)
 
 ZOO = {
     "conv-conv": Network(
@@ -84,50 +85,35 @@ ZOO = {
     "edge": Network(
         networks.edge,
         _SMALL,
-        longer=dataclasses.replace(_SMALL, epochs=40, all_images=True),
+        longer=_SMALL_LONGER,
     ),
     "swift": Network(
         networks.swift,
         _SMALL,
-        longer=dataclasses.replace(_SMALL, epochs=40, all_images=True),
+        longer=_SMALL_LONGER,
     ),
     "nano": Network(
         networks.nano,
-        Recipe(
-            epochs=60,
-            batch_size=(64,),
-            learning_rate=2e-2,
-            weight_decay=1e-2,
-            warmup_epochs=1,
-            cosine=True,
-            average=0.998,
-            all_images=True,
+        dataclasses.replace(
+            _AVERAGED, epochs=60, batch_size=(64,), learning_rate=2e-2, all_images=True
         ),
         folded=True,
     ),
     "accurate": Network(
         networks.accurate,
-        Recipe(
-            epochs=20,
-            batch_size=(128,),
-            learning_rate=1e-2,
-            weight_decay=1e-2,
-            warmup_epochs=1,
-            cosine=True,
+        dataclasses.replace(
+            _AVERAGED,
             augment=Affine(rotation=12, shift=2, zoom=0.12, shear=8),
-            average=0.998,
             all_images=True,
         ),
     ),
     "sprint": Network(
         networks.sprint,
-        Recipe(
+        dataclasses.replace(
+            _AVERAGED,
             epochs=1,
             batch_size=(96,),
-            learning_rate=1e-2,
-            weight_decay=1e-2,
             warmup_epochs=0.2,
-            cosine=True,
             average=0.98,
             all_images=True,
         ),
@@ -150,11 +136,26 @@ def build(name, shape=(28, 28), classes=10):
         A `keras.Model` with input `image`, float32 `[batch, height, width, 1]`, 0 to
         255, and output `probabilities`, float32 `[batch, classes]`.
     """
+    return assemble(ZOO[name].hidden_layers, name, shape, classes)
+
+
+def assemble(hidden_layers, name, shape=(28, 28), classes=10):
+    """Puts scaling before, and the classifier behind, a network's layers.
+
+    Args:
+        hidden_layers: As `Network.hidden_layers`.
+        name: The model's.
+        shape: As `build`'s.
+        classes: As `build`'s.
+
+    Returns:
+        An untrained `keras.Model`, as `build`'s.
+    """
     import keras
 
     image = keras.Input((*shape, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    for layer in ZOO[name].hidden_layers(keras.layers):
+    for layer in hidden_layers(keras.layers):
         x = layer(x)
     probabilities = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)
     return keras.Model(image, probabilities, name=name)

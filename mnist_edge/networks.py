@@ -15,7 +15,8 @@ def conv_conv(layers):
     ]
 
 
-def _pooled_twice(layers):
+def pooled_twice(layers):
+    """What reference D and Keras's own example share."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
         layers.MaxPooling2D(),
@@ -27,7 +28,7 @@ def _pooled_twice(layers):
 
 def conv_pool_conv_pool(layers):
     """Two 3x3 convolutions, each pooled, a dense layer of 128."""
-    return [*_pooled_twice(layers), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
+    return [*pooled_twice(layers), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
 
 
 def conv_conv_pool(layers):
@@ -58,7 +59,7 @@ def conv_pool_thrice(layers):
 
 def classic(layers):
     """Two 3x3 convolutions, each pooled, a dense layer of 64."""
-    return [*_pooled_twice(layers), layers.Dense(64, activation="relu")]
+    return [*pooled_twice(layers), layers.Dense(64, activation="relu")]
 
 
 def _conv_bn(layers, filters, size, strides=1, padding="same", momentum=0.99):

@@ -57,14 +57,6 @@ def train(settings):
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
     recipe, teacher = _teacher(settings, recipe, dataset, model)
-    shape = model.input.shape[1:]
-    # Bytes, not floats: Keras casts a batch at a time to the same values, and an epoch
-    # copies a quarter of the memory.
-    examples = [
-        (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
-        for indices in splits
-        if len(indices)
-    ]
     checkpoint = Checkpoint(
         settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, teacher, dataset)
     )
@@ -72,7 +64,7 @@ def train(settings):
         model,
         recipe,
         settings.seed,
-        *examples,
+        *_examples(dataset, splits, model.input.shape[1:]),
         checkpoint=checkpoint,
         resume=settings.resume,
         teacher=teacher and teacher.model,
@@ -117,6 +109,19 @@ def _splits(settings, recipe, dataset):
     """Indices of the training and the validation images; of none where all are trained on."""
     splits = data.split_indices(len(dataset.x_train), settings.split_seed)
     return (np.sort(np.concatenate(splits)), splits[1][:0]) if recipe.all_images else splits
+
+
+def _examples(dataset, splits, shape):
+    """`(x, y)` of each split that has images.
+
+    Bytes, not floats: Keras casts a batch at a time to the same values, and an epoch copies
+    a quarter of the memory.
+    """
+    return [
+        (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
+        for indices in splits
+        if len(indices)
+    ]
 
 
 def _teacher(settings, recipe, dataset, model):

@@ -28,7 +28,6 @@ OPTIONAL = {
     "frontier/__main__": {"joblib", "distributed", "ray"},
     "frontier/latency": {"keras"},
     "frontier/pictures": {"matplotlib"},
-    "frontier/published": {"keras"},
     "runtimes": RUNTIMES,
     "peers": {"ai_edge_litert", "onnxruntime"},
     "pictures": {"matplotlib"},

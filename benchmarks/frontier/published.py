@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable
 
+from mnist_edge import models, networks
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -107,14 +109,7 @@ def _train_mnist_fast(layers):
 
 
 def _keras_example(layers):
-    return [
-        layers.Conv2D(32, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Conv2D(64, 3, activation="relu"),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dropout(0.5),
-    ]
+    return [*networks.pooled_twice(layers), layers.Dropout(0.5)]
 
 
 PUBLISHED = (
@@ -179,14 +174,7 @@ def build(one):
     Returns:
         A `keras.Model`, raw pixels `[batch, 28, 28, 1]` in, probabilities out.
     """
-    import keras
-
-    image = keras.Input((28, 28, 1), name="image")
-    x = keras.layers.Rescaling(1 / 255)(image)
-    for layer in one.hidden_layers(keras.layers):
-        x = layer(x)
-    x = keras.layers.Dense(10, activation="softmax", name="probabilities")(x)
-    return keras.Model(image, x, name=folder_name(one.name))
+    return models.assemble(one.hidden_layers, folder_name(one.name))
 
 
 def folder_name(name):

@@ -1,12 +1,13 @@
 # make run   train the default model, export it, judge and time the exports
 # make test  run the tests
+# make faults  run the tests of faults that take minutes: kills, mutants, hostile files
 # make lint  check style
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint
+.PHONY: run test faults lint
 
 run: .venv/installed-all
 	$(BIN)/python -m mnist_edge.train
@@ -15,6 +16,9 @@ run: .venv/installed-all
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+faults: .venv/installed-dev
+	$(BIN)/python -m pytest -m long
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

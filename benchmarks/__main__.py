@@ -14,18 +14,19 @@ import sys
 from benchmarks import bundles, report
 from benchmarks.judge import judge
 from benchmarks.settings import BenchmarkSettings
-from mnist_edge import cli
+from mnist_edge import cli, lock
 
 
 @cli.command
 def main(argv=None):
     """Parses `argv`, judges, prints the table; returns the exit status."""
     settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
-    read = bundles.load_all(settings.bundles)
-    result = judge(settings, read)
-    print(report.text(result))
-    for line in report.write(result, read, settings.folder):
-        print(line, file=sys.stderr)
+    with lock.held(settings.folder, *settings.bundles):
+        read = bundles.load_all(settings.bundles)
+        result = judge(settings, read)
+        print(report.text(result))
+        for line in report.write(result, read, settings.folder):
+            print(line, file=sys.stderr)
     if settings.json:
         print(json.dumps(result, separators=(",", ":"), allow_nan=False))
     return cli.OK if result["passed"] else cli.GATE_BREACHED

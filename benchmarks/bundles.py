@@ -87,6 +87,7 @@ def _load(folder, label):
     manifest = bundle.read_json(folder / bundle.MANIFEST, keys, remedy)
     if "input_shape" not in manifest["model"]:
         raise InputError(f"{folder / bundle.MANIFEST} is of an older version. {remedy}")
+    _refuse_stale(folder, manifest, remedy)
     images, labels = _load_test_set(manifest)
     reference = _load_reference(folder, manifest, remedy)
     if len(reference) != len(images):
@@ -95,6 +96,18 @@ def _load(folder, label):
             f"Got: {len(reference)}. {remedy}"
         )
     return Bundle(label, folder, manifest, images, labels, reference)
+
+
+def _refuse_stale(folder, manifest, remedy):
+    """Raises `InputError` where the model was trained again since it was exported."""
+    if not (folder / bundle.TRAIN).is_file():
+        return
+    trained = bundle.read_json(folder / bundle.TRAIN, ("model_sha256",), remedy)["model_sha256"]
+    if trained != manifest["model"]["sha256"]:
+        raise InputError(
+            f"{folder}: the artefacts are of another model than {bundle.TRAIN}'s; it was trained "
+            f"again since they were made. {remedy}"
+        )
 
 
 def _load_test_set(manifest):

@@ -1,5 +1,6 @@
 """Export a model: make every artefact, then write all files, or none."""
 
+import dataclasses
 import platform
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from export import source as sources
 from export.artifact import Maker
 from export.settings import ExportSettings
 from export.variants import KNOWN, VARIANTS
-from mnist_edge import backend, bundle, cli, data
+from mnist_edge import backend, bundle, cli, data, lock
 from mnist_edge.cli import InputError
 
 _PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
@@ -38,10 +39,18 @@ def export(settings, report=print):
         InputError: The model or the data can't be used.
         GateBreach: An artefact is not what it should be; nothing is written.
     """
+    bundle.refuse_foreign(settings.folder, settings.source)
+    with lock.held(settings.folder, *([] if settings.foreign else [settings.source])):
+        return _export(settings, report)
+
+
+def _export(settings, report):
     if settings.foreign:
         source = sources.open_model(settings.source, settings.data)
     else:
         source = sources.open_bundle(settings.source, settings.data)
+    stale = _stale(settings.folder, source)
+    settings = _with_stale(settings, stale)
     golden_images, golden_labels = _golden_images(source)
     made, rescues, breaches = {}, [], []
     with bundle.staged(settings.folder) as stage, tempfile.TemporaryDirectory() as work:
@@ -68,14 +77,36 @@ def export(settings, report=print):
         _write_golden(stage / bundle.GOLDEN, source, golden_images, golden_labels, made, kept)
         manifest = _manifest(source, stage, made, kept, rescues)
         bundle.write_json(stage / bundle.MANIFEST, manifest)
-    _remove_replaced(settings, made)
+    for name in {*settings.variants, *stale} - set(made):  # rescued under another name, or stale
+        (settings.folder / KNOWN[name].file).unlink(missing_ok=True)
     return manifest
 
 
-def _remove_replaced(settings, made):
-    """Removes an older file of a variant that was rescued under another name."""
-    for name in set(settings.variants) - set(made):
-        (settings.folder / VARIANTS[name].file).unlink(missing_ok=True)
+def _with_stale(settings, stale):
+    """Settings that remake what the folder holds of another model too, where that is asked for.
+
+    Raises:
+        InputError: The folder holds artefacts of another model, and they would stay.
+    """
+    stale = [name for name in stale if name in VARIANTS and name not in settings.variants]
+    if stale and not settings.force:
+        raise InputError(
+            f"{settings.folder} holds artefacts of another model, or of this one before it was "
+            f"trained again: {', '.join(stale)}. Remake them too by --force, or give another "
+            "folder by --output."
+        )
+    return dataclasses.replace(settings, variants=(*settings.variants, *stale))
+
+
+def _stale(folder, source):
+    """Names of the artefacts that a manifest lists of another model than `source`'s."""
+    try:
+        old = bundle.read_json(folder / bundle.MANIFEST, ("artifacts", "model"), "")
+        if old["model"]["sha256"] == source.sha256:
+            return []
+        return [e["variant"] for e in old["artifacts"] if e["variant"] in KNOWN]
+    except (InputError, OSError, KeyError, TypeError):
+        return []  # no earlier export, or none that lists anything
 
 
 def _golden_images(source):

@@ -33,6 +33,10 @@ class ExportSettings:
     calibration_seed: int = setting(0, "seed of their choice")
     rescue: bool = setting(False, "try to rescue a quantised variant that breaches the gate")
 
+    force: bool = setting(
+        False, "remake what the bundle holds of another model, or of an earlier training, too"
+    )
+
     def __post_init__(self):
         least = {"batch": 1, "opset": OLDEST_OPSET, "calibration_count": 1, "calibration_seed": 0}
         for name, bound in least.items():

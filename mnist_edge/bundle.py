@@ -34,8 +34,10 @@ EVALUATION = "evaluate.json"
 CONFUSION = "confusion.csv"
 PLOTS = "plots"  # a folder of .png
 
+# A folder of files that are being written, and one of files that are whole and on their way.
+STAGED, _READY = ".staged-", ".ready-"
 # The records that vouch for other files by hash; moved into place after them.
-_VOUCHERS = (TRAIN, MANIFEST, STATE)
+_VOUCHERS = (TRAIN, MANIFEST)
 
 
 def sha256_file(path):
@@ -55,7 +57,8 @@ def staged(folder):
 
     Yields a new folder beside the final files. When the block ends, each file in it, and
     in folders in it, is flushed to the disk and moved over its namesake in `folder`, the
-    records that hold the others' hashes last. When the block raises, `folder` is as it was.
+    records that hold the others' hashes last. When the block raises, `folder` is as it was;
+    `sweep` finishes a move that was cut.
 
     Args:
         folder: Where the files are to stand; made where it is missing.
@@ -64,25 +67,103 @@ def staged(folder):
         `pathlib.Path` of the staging folder.
     """
     folder = Path(folder)
-    made = [p for p in (folder, *folder.parents) if not p.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".staged-", dir=folder))
+    with made(folder):
+        stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder))
+        try:
+            yield stage
+            _flush(stage)
+            ready = stage.rename(stage.with_name(stage.name.replace(STAGED, _READY)))
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        try:
+            _move(ready, folder)
+        except KeyboardInterrupt:
+            _move(ready, folder)  # half of it is no state to stop in
+            raise
+        finally:
+            shutil.rmtree(ready, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged_folder(folder):
+    """Writes a new folder whole, or not at all; yields the staging folder, beside it."""
+    stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder.parent))
     try:
         yield stage
-        files = [path for path in stage.rglob("*") if path.is_file()]
-        files.sort(key=lambda path: (path.name in _VOUCHERS, path))
-        for path in files:
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-        for path in files:
-            final = folder / path.relative_to(stage)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, final)
+        _flush(stage)
+        stage.rename(folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        for parent in made:
+
+
+def _flush(stage):
+    for path in _files(stage):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def _files(stage):
+    """A staging folder's files, those that vouch for others last."""
+    files = [path for path in stage.rglob("*") if path.is_file()]
+    return sorted(files, key=lambda path: (path.name in _VOUCHERS, path))
+
+
+def _move(stage, folder):
+    for path in _files(stage):
+        final = folder / path.relative_to(stage)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, final)
+
+
+@contextlib.contextmanager
+def made(folder):
+    """Makes a folder where it is missing; what is still empty when the block ends goes again."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in missing:
             with contextlib.suppress(OSError):
-                parent.rmdir()
+                path.rmdir()
+
+
+def sweep(folder):
+    """Clears up after a command that was killed while it wrote to `folder`.
+
+    What it had not finished is removed. What was whole and was being moved into place is
+    moved to the end, so that no two files of different runs stay side by side.
+    """
+    for path in folder.glob(_READY + "*"):
+        _move(path, folder)
+        shutil.rmtree(path)
+    for path in folder.glob(STAGED + "*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+# What a bundle holds of this project's making, whichever stage it has come to.
+_MARKS = (TRAIN, MANIFEST, EVALUATION, BENCHMARK_JSON, CHECKPOINT)
+
+
+def refuse_foreign(folder, *allowed):
+    """Raises `InputError` where a folder holds other people's files and is no bundle.
+
+    Args:
+        folder: What is to be written to.
+        *allowed: Paths that may stand in it all the same.
+    """
+    if not folder.is_dir() or any((folder / mark).exists() for mark in _MARKS):
+        return
+    foreign = [
+        path
+        for path in sorted(folder.iterdir())
+        if path not in allowed and not path.name.startswith((STAGED, _READY))
+    ]
+    if foreign:
+        raise InputError(
+            f"{folder} must be a bundle, or a new or empty folder. Got: {foreign[0].name} in it. "
+            "Give another folder by --output."
+        )
 
 
 def write_json(path, document):

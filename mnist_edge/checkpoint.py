@@ -2,10 +2,13 @@
 
 Keras's `BackupAndRestore` forgets the order of the images, the random state of Dropout
 and augmentation, and early stopping's count. A checkpoint here holds every variable,
-random states included, and replaces the one before only when it is whole.
+random states included, and is there whole or not at all.
 """
 
+import contextlib
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,8 @@ from mnist_edge import bundle
 from mnist_edge.cli import InputError
 
 _VARIABLES, _BEST = "variables.npz", "best.npz"
+_FILES = {_VARIABLES, _BEST, bundle.STATE}
+_EPOCH = "epoch-"
 
 
 @dataclasses.dataclass
@@ -53,6 +58,9 @@ class Run:
 class Checkpoint:
     """Where a run is kept, and which run it is.
 
+    The last two finished epochs are kept, a folder each: the older one is there for when the
+    newer is damaged.
+
     Attributes:
         folder: Holds the checkpoint and nothing else.
         identity: What makes the run what it is, a dict that JSON can hold.
@@ -61,62 +69,126 @@ class Checkpoint:
     folder: Path
     identity: dict
 
+    def check(self):
+        """Raises `InputError` where the folder holds what is no checkpoint."""
+        if not self.folder.exists():
+            return
+        foreign = [path for path in self.folder.iterdir() if not _is_ours(path)]
+        if foreign:
+            raise InputError(
+                f"{self.folder} must hold a checkpoint and nothing else. Got: {foreign[0].name}. "
+                "Move it elsewhere, or give another folder by --output."
+            )
+
     def save(self, variables, run):
-        """Keeps a run in place of what was kept before.
+        """Keeps a run's last epoch, and the epoch before it where that was kept.
 
         Args:
             variables: Keras variables: weights, optimizer, random states.
             run: A `Run`.
         """
-        with bundle.staged(self.folder) as stage:
-            _save_arrays(stage / _VARIABLES, variables)
-            _save_arrays(stage / _BEST, run.best_weights)
-            state = {
-                "identity": self.identity,
-                "history": run.history,
-                "seconds": run.seconds,
-                "sha256": {n: bundle.sha256_file(stage / n) for n in (_VARIABLES, _BEST)},
-            }
-            bundle.write_json(stage / bundle.STATE, state)
+        with bundle.made(self.folder):
+            bundle.sweep(self.folder)
+            kept = self.folder / f"{_EPOCH}{run.epochs:05d}"
+            _remove(kept)  # of another run, or damaged
+            with bundle.staged_folder(kept) as stage:
+                _save_arrays(stage / _VARIABLES, variables)
+                _save_arrays(stage / _BEST, run.best_weights)
+                state = {
+                    "identity": self.identity,
+                    "history": run.history,
+                    "seconds": run.seconds,
+                    "sha256": {n: bundle.sha256_file(stage / n) for n in (_VARIABLES, _BEST)},
+                }
+                bundle.write_json(stage / bundle.STATE, {"state": state, "sha256": _hash(state)})
+        for path in self._epochs():
+            if int(path.name.removeprefix(_EPOCH)) not in (run.epochs, run.epochs - 1):
+                _remove(path)
 
-    def restore(self, variables):
-        """Goes back to the run that was kept.
+    def restore(self, variables, warn):
+        """Goes back to the last epoch that was kept whole.
 
         Args:
             variables: As `save`'s; assigned.
+            warn: Called with a line for each epoch that is damaged.
 
         Returns:
             A `Run`; a fresh one where none was kept.
 
         Raises:
-            InputError: The checkpoint is another run's, or damaged.
+            InputError: The checkpoint is another run's, or all that it holds is damaged.
         """
-        if not (self.folder / bundle.STATE).exists():
-            return Run()
         remedy = f"Train without --resume, or remove {self.folder}."
-        state = bundle.read_json(
-            self.folder / bundle.STATE, ("identity", "history", "seconds", "sha256"), remedy
-        )
-        for key, value in self.identity.items():
-            if state["identity"].get(key) != value:
-                raise InputError(
-                    f"{self.folder} is the checkpoint of another run: {key} was "
-                    f"{state['identity'].get(key)}, now it is {value}. {remedy}"
-                )
-        for name, sha256 in state["sha256"].items():
-            path = self.folder / name
-            if not path.is_file() or bundle.sha256_file(path) != sha256:
-                raise InputError(f"{path} is missing or damaged. {remedy}")
-        for variable, value in zip(variables, _load_arrays(self.folder / _VARIABLES), strict=True):
-            variable.assign(value)
-        return Run(state["history"], _load_arrays(self.folder / _BEST), state["seconds"])
+        epochs = self._epochs()
+        for path in epochs:
+            try:
+                state = _read_state(path)
+            except (InputError, OSError) as error:
+                warn(f"{error}; going on from the epoch before")
+                continue
+            self._check_identity(state["identity"], remedy)
+            values = _load_arrays(path / _VARIABLES)
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            return Run(state["history"], _load_arrays(path / _BEST), state["seconds"])
+        if epochs:
+            raise InputError(f"{self.folder} holds no epoch that is whole. {remedy}")
+        return Run()
 
     def remove(self):
         """Removes the checkpoint, and its folder where nothing else is in it."""
-        for name in (bundle.STATE, _VARIABLES, _BEST):
-            (self.folder / name).unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+        if not self.folder.is_dir():
+            return
+        bundle.sweep(self.folder)
+        for path in self._epochs():
+            _remove(path)
+        if not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+    def _epochs(self):
+        """Folders of the epochs that are kept, the last one first."""
+        return sorted(self.folder.glob(_EPOCH + "*"), reverse=True)
+
+    def _check_identity(self, identity, remedy):
+        for key, value in self.identity.items():
+            if identity.get(key) != value:
+                raise InputError(
+                    f"{self.folder} is the checkpoint of another run: {key} was "
+                    f"{identity.get(key)}, now it is {value}. {remedy}"
+                )
+
+
+def _is_ours(path):
+    """Whether a checkpoint's folder may hold it: an epoch, whole or being written."""
+    if path.name.startswith(_EPOCH):
+        return path.is_dir() and {inner.name for inner in path.iterdir()} <= _FILES
+    return path.name.startswith(bundle.STAGED)
+
+
+def _read_state(path):
+    """The state of an epoch whose files are all as they were written; `InputError` otherwise."""
+    document = bundle.read_json(path / bundle.STATE, ("state", "sha256"), "It is damaged")
+    state = document["state"]
+    if _hash(state) != document["sha256"]:
+        raise InputError(f"{path / bundle.STATE} is damaged")
+    for name, sha256 in state["sha256"].items():
+        if not (path / name).is_file() or bundle.sha256_file(path / name) != sha256:
+            raise InputError(f"{path / name} is missing or damaged")
+    return state
+
+
+def _hash(state):
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def _remove(path):
+    """Removes an epoch's own files, and its folder where nothing else is in it."""
+    if path.is_dir():
+        (path / bundle.STATE).unlink(missing_ok=True)  # first: without it, it is no epoch
+        for name in _FILES:
+            (path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def _save_arrays(path, arrays):

@@ -7,18 +7,37 @@ answer at once and the benchmarks can use it on a device without Keras.
 import argparse
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
+import signal
 import sys
 import tempfile
+import threading
 import types
 import typing
 
-OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+# What to do about an error of the operating system, by its number.
+_REMEDIES = {
+    errno.ENOSPC: "Free some space and run the command again",
+    errno.EDQUOT: "Free some space and run the command again",
+    errno.EFBIG: "Raise the limit on a file's size (ulimit -f) and run the command again",
+    errno.EACCES: "Give a folder that you may write to, or change its permissions",
+    errno.EPERM: "Give a folder that you may write to, or change its permissions",
+    errno.EROFS: "Give a folder that can be written to",
+    errno.ENOTDIR: "Give a folder",
+    errno.EISDIR: "Give a file",
+    errno.ENAMETOOLONG: "Give a shorter name",
+}
 
 
 class InputError(ValueError):
     """Bad usage or bad input: what was required, what came, what to do, in one line."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked the command to end (SIGTERM)."""
 
 
 def setting(default, help, **argparse_options):
@@ -101,21 +120,49 @@ def command(main):
     """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
 
     `InputError` and the operating system's errors (a full disk, a folder that can't be
-    written) become one line on standard error and status 2; Ctrl-C becomes 130.
+    written) become one line on standard error and status 2; Ctrl-C becomes 130, and being
+    asked to end by SIGTERM 143, what was begun undone as after Ctrl-C.
     """
 
     @functools.wraps(main)
     def guarded(argv=None):
         try:
-            return main(argv)
+            with _terminable():
+                return main(argv)
         except (InputError, OSError) as error:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"error: {' '.join(_explained(error).split())}", file=sys.stderr)
             return BAD_INPUT
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            print("terminated" if terminated else "interrupted", file=sys.stderr)
+            return TERMINATED if terminated else INTERRUPTED
 
     return guarded
+
+
+def _explained(error):
+    """An error's line; the system's errors get a remedy."""
+    remedy = _REMEDIES.get(getattr(error, "errno", None))
+    if not remedy:
+        return str(error)
+    return f"{error.filename or 'a file'}: {error.strerror}. {remedy}."
+
+
+@contextlib.contextmanager
+def _terminable():
+    """Within the block SIGTERM raises `Terminated`, so that what is half-done is undone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python gives signals to the main thread alone
+        return
+
+    def terminate(number, frame):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from mnist_edge import (
     data,
     drawing,
     evaluation_plots,
+    lock,
     metrics,
     models,
     plots,
@@ -84,6 +85,11 @@ def evaluate(settings):
         InputError: The bundle or the data can't be used, or a package is missing.
     """
     _require_packages()
+    with lock.held(settings.folder, settings.bundle):
+        return _evaluate(settings)
+
+
+def _evaluate(settings):
     opened = trained.open_bundle(settings.bundle)
     source = settings.data or opened.record["data"]["source"]
     dataset = data.load(source)

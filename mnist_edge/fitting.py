@@ -4,6 +4,7 @@ The order is a function of seed and epoch, and every random state is a variable 
 checkpoint holds: a run that was interrupted goes on to the very same end.
 """
 
+import sys
 import time
 
 import numpy as np
@@ -37,7 +38,9 @@ def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=Fal
         InputError: The checkpoint is damaged, or another run's.
     """
     learner = compiled(model, recipe, seed, len(train[0]), options.pop("teacher", None))
-    run = checkpoint.restore(learner.state()) if checkpoint and resume else Run()
+    if checkpoint:
+        checkpoint.check()
+    run = checkpoint.restore(learner.state(), _warn) if checkpoint and resume else Run()
     classes = model.output.shape[-1]
     data = {
         name: (split[0], targets(split[1], recipe, classes)) if split else None
@@ -53,6 +56,10 @@ def fit(model, recipe, seed, train, validation=None, checkpoint=None, resume=Fal
     for network in (model, learner.network):
         network.set_weights(weights)
     return learner, run
+
+
+def _warn(line):
+    print(f"warning: {line}", file=sys.stderr)
 
 
 def compiled(model, recipe, seed, count, teacher=None):

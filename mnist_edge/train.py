@@ -27,6 +27,7 @@ from mnist_edge import (
     drawing,
     fitting,
     folding,
+    lock,
     models,
     plots,
     records,
@@ -47,8 +48,14 @@ def train(settings):
         The record that `train.json` holds, a dict.
 
     Raises:
-        InputError: The data can't be used.
+        InputError: The data or the folder can't be used.
     """
+    bundle.refuse_foreign(settings.folder)
+    with lock.held(settings.folder):
+        return _train(settings)
+
+
+def _train(settings):
     import keras
 
     recipe = settings.recipe

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,13 @@ def test_help_shows_every_default(capsys):
     ("error", "status", "line"),
     [
         (cli.InputError("x must be\n1"), 2, "error: x must be 1\n"),
-        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device\n"),
+        (OSError("odd"), 2, "error: odd\n"),
+        (
+            OSError(28, "No space left on device", "model.keras"),
+            2,
+            "error: model.keras: No space left on device. Free some space and run the command "
+            "again.\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
@@ -72,6 +79,23 @@ def test_expected_errors_become_one_line_and_a_status(capsys, error, status, lin
 
     assert main() == status
     assert capsys.readouterr().err == line
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does_with_its_own_status(capsys):
+    undone = []
+
+    @cli.command
+    def main(argv=None):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            undone.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert main() == 143
+    assert capsys.readouterr().err == "terminated\n"
+    assert undone
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_bug_is_not_hidden():

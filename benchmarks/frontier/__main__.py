@@ -21,7 +21,7 @@ from benchmarks.frontier import latency as frontier_latency
 from benchmarks.frontier import pictures as frontier_pictures
 from benchmarks.frontier import report as frontier_report
 from benchmarks.frontier.jobs import Job
-from mnist_edge import backend, bundle, cli, data, drawing, models, records
+from mnist_edge import backend, bundle, cli, data, drawing, lock, models, records
 from mnist_edge.cli import InputError, setting
 
 
@@ -219,7 +219,8 @@ def main(argv=None):
     failures = []
     if not settings.table:
         try:
-            failures = run(settings, lambda line: print(line, file=sys.stderr, flush=True))
+            with lock.held(settings.work):
+                failures = run(settings, lambda line: print(line, file=sys.stderr, flush=True))
         except KeyboardInterrupt:
             print("what has ended is on record: go on with the same command", file=sys.stderr)
             raise

@@ -45,6 +45,7 @@ def prepare(model, batch, opset, folder):
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
     _name_by_order(graph.graph)
+    graph.graph.ClearField("doc_string")  # a count of the process's conversions
     for value in (*graph.graph.input, *graph.graph.output):
         dimension = value.type.tensor_type.shape.dim[0]
         if batch:

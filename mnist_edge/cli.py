@@ -97,8 +97,8 @@ def settings_parser(settings_class, description, positional=(), without=()):
             options.setdefault("nargs", "?")
             result.add_argument(field.name, default=field.default, **options)
         else:
-            flag = "--" + field.name.replace("_", "-")
-            result.add_argument(flag, default=field.default, **options)
+            flag = "--" + field.name.rstrip("_").replace("_", "-")
+            result.add_argument(flag, dest=field.name, default=field.default, **options)
     return result
 
 

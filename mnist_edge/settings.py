@@ -65,6 +65,11 @@ class TrainSettings:
         "train by the longer recipe of the figures on record, where the network has one "
         f"({', '.join(n for n, row in models.ZOO.items() if row.longer) or 'none has'})",
     )
+    from_: Path | None = setting(
+        None,
+        "repeat the run of a train.json; --data says where its data lie now, where they moved",
+        metavar="TRAIN.JSON",
+    )
     resume: bool = setting(False, "go on from the last finished epoch of an interrupted run")
     tensorboard: Path | None = setting(None, "folder for TensorBoard's logs (default: none)")
     save_h5: bool = setting(False, "also write model.h5, Keras's old format")

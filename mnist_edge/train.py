@@ -5,20 +5,18 @@
 
 writes `model.keras`, `train.json`, `history.csv` and `plots/` to `artifacts/edge/`, all or
 none. Epochs and weights are chosen on 5,000 validation images; the test set is read
-once, at the end, to report. A run that was interrupted goes on by `--resume`.
+once, at the end, to report. A run that was interrupted goes on by `--resume`; `--from
+train.json` repeats a run and says whether its weights came out the same.
 """
 
 import csv
 import dataclasses
 import importlib.util
 import json
-import os
-import platform
 import sys
 
 import numpy as np
 
-import mnist_edge
 from mnist_edge import (
     backend,
     bundle,
@@ -31,6 +29,8 @@ from mnist_edge import (
     models,
     plots,
     records,
+    repeat,
+    saving,
     trained,
 )
 from mnist_edge.checkpoint import Checkpoint
@@ -38,11 +38,12 @@ from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
 
 
-def train(settings):
+def train(settings, repetition=None):
     """Trains a model and writes its bundle.
 
     Args:
         settings: A `TrainSettings`.
+        repetition: The `repeat.Repetition` whose settings they are, or None.
 
     Returns:
         The record that `train.json` holds, a dict.
@@ -52,18 +53,21 @@ def train(settings):
     """
     bundle.refuse_foreign(settings.folder)
     with lock.held(settings.folder):
-        return _train(settings)
+        return _train(settings, repetition)
 
 
-def _train(settings):
+def _train(settings, repetition):
     import keras
 
-    recipe = settings.recipe
+    recipe = repetition.recipe if repetition else settings.recipe
     dataset = _load(settings)
     splits = _splits(settings, recipe, dataset)
+    keras.backend.clear_session()  # layers are named by a count that the process keeps
     keras.utils.set_random_seed(settings.seed)
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
     recipe, teacher = _teacher(settings, recipe, dataset, model)
+    if repetition:
+        repeat.check(repetition, dataset, teacher)
     checkpoint = Checkpoint(
         settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, teacher, dataset)
     )
@@ -87,7 +91,8 @@ def _train(settings):
         "teacher": _teacher_record(teacher),
         "seed": settings.seed,
         "data": _data_record(settings, dataset, splits),
-        **_environment(),
+        "weights_sha256": repeat.weights_sha256(model),
+        **repeat.environment(),
     }
     with bundle.staged(settings.folder) as stage:
         _write(stage, settings, model, run, record)
@@ -226,24 +231,9 @@ def _figures(model, recipe, run, learner, dataset):
     }
 
 
-def _environment():
-    import keras
-
-    return {
-        "versions": {
-            "mnist-edge": mnist_edge.__version__,
-            "python": platform.python_version(),
-            "keras": keras.version(),
-            "backend": keras.backend.backend(),
-            "numpy": np.__version__,
-        },
-        "machine": {"platform": platform.platform(), "cpu_count": os.cpu_count()},
-    }
-
-
 def _write(stage, settings, model, run, record):
     """Writes a bundle's files into its staging folder, and the model's hash into `record`."""
-    model.save(stage / bundle.MODEL)
+    saving.save(model, stage / bundle.MODEL)
     if settings.save_h5:
         with cli.native_logs_held():  # Keras warns that the format is old; that is asked for
             model.save(stage / bundle.MODEL_H5)
@@ -282,16 +272,23 @@ def main(argv=None):
     if settings.list:
         print(records.zoo_table())
         return cli.OK
+    repetition = repeat.read(settings) if settings.from_ else None
+    if repetition:
+        settings = repetition.settings
     try:
-        record = train(settings)
+        record = train(settings, repetition)
     except KeyboardInterrupt:
         print("\nfinished epochs are kept: go on with the same flags and --resume")
         raise
     if not settings.quiet:
         print(_report(record, settings.folder))
     results = {"bundle": str(settings.folder), "model": record["model"], "seed": record["seed"]}
-    print(json.dumps(results | record["metrics"] | {"seconds": record["training_seconds"]}))
-    return cli.OK
+    results |= record["metrics"] | {"seconds": record["training_seconds"]}
+    if repetition:
+        results["repeated"], line = repeat.verdict(repetition.record, record)
+        print(line, file=sys.stderr)
+    print(json.dumps(results))
+    return cli.GATE_BREACHED if results.get("repeated") is False else cli.OK
 
 
 if __name__ == "__main__":

@@ -141,14 +141,27 @@ def test_exporting_some_variants_keeps_the_others_of_the_same_model(small, tmp_p
         assert set(VARIANTS) <= set(golden)
 
 
-def test_exporting_some_variants_drops_the_others_of_another_model(small, tmp_path):
+def test_artefacts_of_another_model_are_refused_or_remade_by_force(small, tmp_path, capsys):
     folder = small.copy(tmp_path / "bundle")
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     manifest["model"]["sha256"] = "another"
+    kept = ("tflite-int8", "onnx-float32")
+    mixed = {"variant": "onnx-int8-mixed", "file": "onnx-int8-mixed.onnx"}  # a rescue's
+    (folder / mixed["file"]).touch()
+    manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept] + [mixed]
     bundle.write_json(folder / bundle.MANIFEST, manifest)
-    assert command.main([str(folder), "--variants", "onnx-float32"]) == 0
+    before = contents(folder)
+    argv = [str(folder), "--variants", "onnx-float32"]
+    assert command.main(argv) == 2
+    line = (
+        "holds artefacts of another model, or of this one before it was trained again: tflite-int8"
+    )
+    assert line in capsys.readouterr().err
+    assert contents(folder) == before
+    assert command.main([*argv, "--force"]) == 0
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    assert [e["variant"] for e in manifest["artifacts"]] == ["onnx-float32"]
+    assert sorted(e["variant"] for e in manifest["artifacts"]) == sorted(kept)
+    assert not (folder / mixed["file"]).exists()
 
 
 # Whole or not at all.

@@ -14,7 +14,7 @@ from export.settings import ExportSettings
 from mnist_edge import bundle, data, evaluate, fitting, models
 from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
-from mnist_edge.train import main, train
+from mnist_edge.train import main
 
 SHAPE = (28, 28, 1)
 
@@ -50,18 +50,6 @@ def test_the_recorded_accuracy_is_the_saved_models(small):
 def test_the_saved_model_holds_keras_layers_alone(small):
     model = keras.saving.load_model(small.folder / bundle.MODEL, safe_mode=True)
     assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
-
-
-def test_the_same_seed_gives_the_same_weights(small, tmp_path):
-    settings = TrainSettings(
-        data=small.data, output=tmp_path / "again", epochs=2, batch_size=(32,), quiet=True
-    )
-    train(settings)
-    first, again = (
-        keras.saving.load_model(folder / bundle.MODEL).get_weights()
-        for folder in (small.folder, settings.folder)
-    )
-    assert all(map(np.array_equal, first, again))
 
 
 def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):

@@ -3,9 +3,9 @@
     python .ci/audit.py constraints.txt [pip-audit's flags: --ignore-vuln ID ...]
 
 asks pip-audit's services, PyPI's advisories and else OSV's, about every pin, whichever
-Python it is for. Exit status 1 where one is known. Where neither service answers one line
-says so and the status is 0: a build without a network goes on. Without a network the list
-of the `safety-db` package is read all the same; it ends in 2021, so it is a net for
+Python it is for. Exit status: 1 where one is known; 2 where the file is no list of pins;
+0 where neither service answers, and one line says so: a build without a network goes on.
+The list of the `safety-db` package is read in any case. It ends in 2021: a net for
 packages that are held back or slip back, and no more.
 """
 
@@ -33,7 +33,7 @@ def read_pins(path):
     lines = [line.split("#")[0].split(";")[0].strip() for line in path.read_text().splitlines()]
     pins = [re.fullmatch(r"([\w.-]+)==([\w.+!]+)", line) for line in lines if line]
     if not pins or None in pins:
-        raise SystemExit(f"{path} must hold lines NAME==VERSION and nothing else")
+        raise ValueError(f"{path} must hold lines NAME==VERSION and nothing else")
     return [(canonicalize_name(pin[1]), pin[2]) for pin in pins]
 
 
@@ -116,7 +116,12 @@ def _holds(specifier, version):
 
 def main(path, *flags):
     """Prints what is known; returns the exit status."""
-    pins, found, silent = read_pins(Path(path)), [], []
+    found, silent = [], []
+    try:
+        pins = read_pins(Path(path))
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     for service, title in SERVICES.items():
         try:
             found, unknown = ask(service, pins, flags)

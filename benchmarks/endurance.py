@@ -111,15 +111,16 @@ def judge(runs, expected, max_growth):
         max_growth: Most that resident memory may grow, as a share.
 
     Returns:
-        dict: `status`, `causes`, `runtime`, `processes`, `predictions` and
-        `predictions_per_second` of all of them, `seconds` in the slowest one's calls,
+        dict: `status`, `causes`, `runtime`, `processes`, `predictions` of all of them,
+        `seconds` in the slowest one's calls, `predictions_per_second` in those seconds,
         `other_laps`, how many gave other bits, and of the process that grew most
         `resident_start_bytes` after the first laps, `resident_most_bytes` later, and
         `growth`, a share; None where the system does not tell.
     """
     head, _ = runs[0]
     per_lap = head["predictions_per_lap"]
-    seconds = [sum(lap["seconds"] for lap in done) for _, done in runs]
+    predictions = per_lap * sum(len(done) for _, done in runs)
+    seconds = max(sum(lap["seconds"] for lap in done) for _, done in runs)
     other_laps = sum(lap["sha256"] != expected for _, done in runs for lap in done)
     start, most, growth = max((_growth(done) for _, done in runs), key=lambda found: found[2] or 0)
     causes = []
@@ -132,11 +133,9 @@ def judge(runs, expected, max_growth):
         "causes": causes,
         "runtime": head["runtime"],
         "processes": len(runs),
-        "predictions": per_lap * sum(len(done) for _, done in runs),
-        "predictions_per_second": round(
-            sum(per_lap * len(done) / s for (_, done), s in zip(runs, seconds, strict=True))
-        ),
-        "seconds": round(max(seconds), 1),
+        "predictions": predictions,
+        "predictions_per_second": round(predictions / seconds),
+        "seconds": round(seconds, 1),
         "other_laps": other_laps,
         "resident_start_bytes": start,
         "resident_most_bytes": most,

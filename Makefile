@@ -2,12 +2,13 @@
 # make test  run the tests
 # make faults  run the tests of faults that take minutes: kills, mutants, hostile files
 # make lint  check style
+# make audit is a vulnerability known of the pinned packages?
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test faults lint
+.PHONY: run test faults lint audit
 
 run: .venv/installed-all
 	$(BIN)/python -m mnist_edge.train
@@ -23,6 +24,9 @@ faults: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+audit: .venv/installed-dev
+	$(BIN)/python .ci/audit.py constraints.txt
 
 .venv/installed-%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -4,7 +4,7 @@ import dataclasses
 import zipfile
 from pathlib import Path
 
-from mnist_edge import bundle, models
+from mnist_edge import bundle, models, packaged
 from mnist_edge.cli import InputError
 
 
@@ -35,6 +35,7 @@ def check(folder):
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
     """
+    packaged.check(folder)
     remedy = f"Run: python -m mnist_edge.train --output {folder}"
     record = bundle.read_json(
         Path(folder) / bundle.TRAIN, ("model", "data", "model_sha256"), remedy

@@ -1,0 +1,145 @@
+"""Is a vulnerability known of the pinned packages?
+
+    python .ci/audit.py constraints.txt [pip-audit's flags: --ignore-vuln ID ...]
+
+asks pip-audit's services, PyPI's advisories and else OSV's, about every pin, whichever
+Python it is for. Exit status: 1 where one is known; 2 where the file is no list of pins;
+0 where neither service answers, and one line says so: a build without a network goes on.
+The list of the `safety-db` package is read in any case. It ends in 2021: a net for
+packages that are held back or slip back, and no more.
+"""
+
+import datetime
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+SERVICES = {"pypi": "PyPI", "osv": "OSV"}
+
+
+class Silent(Exception):
+    """A service does not answer; the message is the cause."""
+
+
+def read_pins(path):
+    """Pins of a requirements file, markers left out: a list of `(name, version)`."""
+    lines = [line.split("#")[0].split(";")[0].strip() for line in path.read_text().splitlines()]
+    pins = [re.fullmatch(r"([\w.-]+)==([\w.+!]+)", line) for line in lines if line]
+    if not pins or None in pins:
+        raise ValueError(f"{path} must hold lines NAME==VERSION and nothing else")
+    return [(canonicalize_name(pin[1]), pin[2]) for pin in pins]
+
+
+def ask(service, pins, flags):
+    """Asks one service by pip-audit.
+
+    Args:
+        service: A key of `SERVICES`.
+        pins: `(name, version)`s.
+        flags: More for pip-audit.
+
+    Returns:
+        `(found, unknown)`: lines that name a vulnerability, and names that the service
+        does not know.
+
+    Raises:
+        Silent: It does not answer, or knows none of them.
+    """
+    found, unknown = [], []
+    for one_each in _without_doubles(pins):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("".join(f"{name}=={version}\n" for name, version in one_each))
+            file.flush()
+            words = ["-r", file.name, "--no-deps", "--disable-pip", "--format", "json"]
+            words += ["--progress-spinner", "off", "-s", service, *flags]
+            ran = subprocess.run(
+                [sys.executable, "-m", "pip_audit", *words], capture_output=True, text=True
+            )
+        try:
+            packages = json.loads(ran.stdout)["dependencies"]
+        except ValueError:
+            last = [line for line in ran.stderr.splitlines() if line.strip()][-1:]
+            raise Silent(" ".join(last)[:200] or f"status {ran.returncode}") from None
+        for package in packages:
+            if "skip_reason" in package:
+                unknown.append(package["name"])
+            for hole in package.get("vulns", ()):
+                mended = ", ".join(hole["fix_versions"]) or "no version"
+                found.append(
+                    f"{package['name']} {package['version']}: {hole['id']}, mended in {mended}"
+                )
+    if len(unknown) == len(pins):  # a mirror that has the files and not the advisories
+        raise Silent("it knows none of the packages")
+    return found, unknown
+
+
+def _without_doubles(pins):
+    """Pins in lists that name no package twice, which pip-audit refuses."""
+    versions = {}
+    for name, version in pins:
+        versions.setdefault(name, []).append(version)
+    for i in range(max(map(len, versions.values()))):
+        yield [(name, held[i]) for name, held in versions.items() if len(held) > i]
+
+
+def look_up(pins):
+    """Looks pins up in `safety-db`: `(lines that name a vulnerability, the list's date)`."""
+    # Importing it fails: it opens its files by a path of its own repository.
+    folder = Path(importlib.util.find_spec("safety_db").origin).parent
+    listed = json.loads((folder / "insecure_full.json").read_text())
+    date = datetime.datetime.fromtimestamp(listed.pop("$meta")["timestamp"], datetime.UTC).date()
+    holes = {}
+    for name, entries in listed.items():
+        holes.setdefault(canonicalize_name(name), []).extend(entries)
+    found = [
+        f"{name} {version}: {entry['cve'] or entry['id']}, in {', '.join(entry['specs'])}"
+        for name, version in pins
+        for entry in holes.get(name, ())
+        if any(_holds(specifier, version) for specifier in entry["specs"])
+    ]
+    return found, date
+
+
+def _holds(specifier, version):
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier:  # six of the list are none: counted, not passed over
+        return True
+
+
+def main(path, *flags):
+    """Prints what is known; returns the exit status."""
+    found, silent = [], []
+    try:
+        pins = read_pins(Path(path))
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for service, title in SERVICES.items():
+        try:
+            found, unknown = ask(service, pins, flags)
+        except Silent as error:
+            silent.append(f"{title}: {error}")
+            continue
+        print(f"{len(pins) - len(unknown)} of {len(pins)} pins audited against {title}")
+        if unknown:
+            print(f"NOT AUDITED, {title} does not know them: {', '.join(unknown)}")
+        break
+    else:
+        print(f"NOT AUDITED against today's advisories, no service answers. {'; '.join(silent)}")
+    old, date = look_up(pins)
+    print(f"{len(pins)} pins looked up in safety-db's list, which ends on {date}")
+    for line in dict.fromkeys(found + old):
+        print(f"VULNERABLE {line}")
+    return 1 if found or old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""The packaged models' hashes, in the code: nothing that lies beside a model vouches for it.
+
+A bundle's `train.json` holds its model's hash, but who replaces one can replace both. So a
+packaged bundle is opened only where both files are the ones that were packaged. Whoever
+packages a model anew writes its hashes here.
+"""
+
+from pathlib import Path
+
+from mnist_edge import bundle, models
+from mnist_edge.cli import InputError
+
+# SHA-256 of what is read of each: the model, and the record that names its classes.
+SHA256 = {
+    "nano": {
+        "model.keras": "e445897cb0f6d65afad40bfbf9a8d5c8e07e79340099f8035c86374183dea847",
+        "train.json": "bf9ccf365345400ec1e8f21d216b5ef30ecb0722de852243793190ae86c962e9",
+    },
+    "edge": {
+        "model.keras": "dc532bbfb1da31bfd29e62d9bc321aea6f270d507c8322bef5d82e8e4d3cd94d",
+        "train.json": "5c7efd6db0243b64b7fde3f968bfb1c4d8ebceaa9e0debcfbc428316d7913f1f",
+    },
+    "accurate": {
+        "model.keras": "bf9eec76ce74eb111b750a4120a49463bc31d0a68d6f78a85e0621ed808d3ce2",
+        "train.json": "80b8722ec3be456cb62cd71b3666fd88be1d0d2cdb2a4b3c3f72645a89d047cf",
+    },
+}
+
+
+def check(folder):
+    """Makes sure that a packaged bundle is the one that was packaged.
+
+    Args:
+        folder: A bundle; one that is not packaged is left alone.
+
+    Raises:
+        InputError: A file of it is missing or another.
+    """
+    folder = Path(folder).resolve()
+    if folder.parent != models.PRETRAINED.resolve():
+        return
+    remedy = (
+        "Install mnist-edge again; if you packaged it anew, write its hashes into "
+        "mnist_edge/packaged.py."
+    )
+    if folder.name not in SHA256:
+        raise InputError(
+            f"{folder} must be one of the packaged models, {', '.join(SHA256)}. {remedy}"
+        )
+    for name, expected in SHA256[folder.name].items():
+        path = folder / name
+        got = bundle.sha256_file(path) if path.is_file() else "no file"
+        if got != expected:
+            raise InputError(
+                f"{path} must have SHA-256 {expected}, as packaged. Got: {got}. {remedy}"
+            )

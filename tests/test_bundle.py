@@ -73,3 +73,20 @@ def test_staged_folders_are_moved_file_by_file(tmp_path):
         (stage / "plots" / "new").write_text("1")
     assert contents(tmp_path / "plots") == {"old": "kept", "new": "1"}
     assert [path.name for path in tmp_path.iterdir()] == ["plots"]
+
+
+def test_a_folder_of_other_peoples_files_is_refused(tmp_path):
+    for good in ("missing", "empty", "bundle"):
+        (tmp_path / good).mkdir()
+    (tmp_path / "missing").rmdir()
+    (tmp_path / "bundle" / bundle.TRAIN).touch()
+    (tmp_path / "bundle" / "notes.txt").touch()
+    (tmp_path / "empty" / ".staged-left").mkdir()
+    for good in ("missing", "empty", "bundle"):
+        bundle.refuse_foreign(tmp_path / good)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "photo.jpg").touch()
+    bundle.refuse_foreign(photos, photos / "photo.jpg")
+    with pytest.raises(InputError, match=r"new or empty folder\. Got: photo\.jpg in it\. Give"):
+        bundle.refuse_foreign(photos)

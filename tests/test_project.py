@@ -64,3 +64,17 @@ def test_every_package_that_is_installed_is_pinned_at_its_version():
 def test_constraints_hold_names_and_versions_alone():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         assert re.fullmatch(r"[\w-]+==[\w.]+( ; [\w.'<>= ]+)?", line), line
+
+
+def test_every_test_that_the_table_of_faults_names_exists():
+    named = re.findall(
+        r"`(tests/\w+\.py)::(\w+)`(, \*long\*)?", (ROOT / "docs/faults.md").read_text()
+    )
+    assert len(named) > 40
+    for file, name, long in named:
+        source = (ROOT / file).read_text()
+        assert f"def {name}(" in source, f"{file}::{name}"
+        is_long = "pytestmark = pytest.mark.long" in source or re.search(
+            rf"@pytest\.mark\.long\n(@.*\n)*def {name}\(", source
+        )
+        assert bool(is_long) == bool(long), f"{file}::{name}"

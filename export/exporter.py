@@ -40,6 +40,7 @@ def export(settings, report=print):
     """
     if settings.foreign:
         source = sources.open_model(settings.source, settings.data)
+        report(sources.range_remark(source))
     else:
         source = sources.open_bundle(settings.source, settings.data)
     golden_images, golden_labels = _golden_images(source)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge import csv_files, files
 from mnist_edge.cli import InputError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that runs a program
@@ -77,27 +78,7 @@ def read_csv(path):
     Raises:
         InputError: The file holds something else.
     """
-    remedy = "Give Kaggle's test.csv, or a file like it."
-    try:
-        with open(path) as file:
-            first = file.readline().split(",")
-            if len(first) != _CSV_PIXELS:
-                label = " (a label too? leave it out)" if len(first) == _CSV_PIXELS + 1 else ""
-                raise InputError(
-                    f"{path} must have {_CSV_PIXELS} columns. Got: {len(first)}{label}. {remedy}"
-                )
-            if first[0].isdecimal():
-                file.seek(0)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a file is empty is said below
-                rows = np.loadtxt(file, np.uint8, delimiter=",", ndmin=2)
-    except InputError:
-        raise
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path} must hold pixels, 0 to 255. Got: {error}. {remedy}") from error
-    if not rows.size:
-        raise InputError(f"{path} must hold a row an image and holds none. {remedy}")
-    return rows.reshape(-1, 28, 28)
+    return csv_files.read_pixels(path, _CSV_PIXELS).reshape(-1, 28, 28)
 
 
 def open_picture(path):
@@ -120,8 +101,7 @@ def open_picture(path):
             f"Pillow is required to open pictures. Got: {error}. Install 'mnist-edge[images]'."
         ) from error
 
-    if not Path(path).is_file():
-        raise InputError(f"{path} must be a picture's file and is not. Give a PNG or JPEG file.")
+    files.require(path, "Give a PNG or JPEG file.")
     too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():

@@ -95,6 +95,7 @@ def train(settings):
 def _load(settings):
     """The data set, of grey pictures."""
     dataset = data.load(settings.data, settings.labels)
+    data.require_grey_levels(dataset)
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "

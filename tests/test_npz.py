@@ -52,7 +52,7 @@ def test_what_numpy_wrote_is_read_as_numpy_reads_it(tmp_path):
         "b": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "c": np.float32(3),
         "d": np.zeros((0, 5), ">i2"),
-        "e": np.arange(3_000_000, dtype=np.int32),  # more than a chunk
+        "e": np.arange(600_000, dtype=np.int32),  # more than a chunk
         "f": np.array([True, False]),
     }
     for save in (np.savez, np.savez_compressed):
@@ -98,24 +98,24 @@ DAMAGED = {
     "no array": (lambda p: write(p, b"abc"), "must be an .npy array"),
     "empty member": (lambda p: write(p, b""), "must be an .npy array"),
     "another member": (lambda p: write(p, b"abc", name="a.txt"), "hold an array. Got: no array"),
-    "bzip2": (lambda p: write(p, member(), zipfile.ZIP_BZIP2), "must be stored or deflated"),
-    "lzma": (lambda p: write(p, member(), zipfile.ZIP_LZMA), "must be stored or deflated"),
+    "bzip2": (lambda p: write(p, member(), zipfile.ZIP_BZIP2), "only stored and deflated are read"),
+    "lzma": (lambda p: write(p, member(), zipfile.ZIP_LZMA), "only stored and deflated are read"),
     "lies of 3 GB": (
         lambda p: lie(write(p, member("(3221225472,)")), unpacked=3_221_225_540),
-        "as large as the directory says",
+        r"a.npy of [\d,]+ bytes, 3,221,[\d,]+ unpacked",
     ),
     "lies of a packed 3 GB": (
         lambda p: lie(write(p, member()), packed=3 * 2**30, unpacked=3 * 2**30),
-        "as large as the directory says",
+        r"a.npy of [\d,]+ bytes, 3,221,[\d,]+ unpacked",
     ),
     "empty": (lambda p: p.write_bytes(b""), "Got: an empty file"),
     "web page": (lambda p: p.write_bytes(b"\n<!DOCTYPE html>"), "Got: a web page, not data"),
     "pointer": (lambda p: p.write_bytes(b"version https://git-lfs.github.com"), "git lfs pull"),
     "a bare array": (lambda p: p.write_bytes(member()), "Got: one bare array"),
     "gzip": (lambda p: p.write_bytes(b"\x1f\x8b\x08"), r"Got: a \.gz"),
-    "folder": (lambda p: p.mkdir(), "it is a folder"),
-    "pipe": (lambda p: os.mkfifo(p), "it is a pipe or device"),
-    "missing": (lambda p: None, "it is missing"),
+    "folder": (lambda p: p.mkdir(), "Got: a folder"),
+    "pipe": (lambda p: os.mkfifo(p), "Got: a pipe or device"),
+    "missing": (lambda p: None, "must be a file and is not. Got: nothing"),
 }
 
 

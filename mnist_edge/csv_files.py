@@ -18,6 +18,7 @@ from mnist_edge.cli import InputError
 
 # Characters; this many hold a picture of 512 x 512 pixels.
 _LONGEST_LINE = 2**20
+_MOST_LINES = 10_000_000  # EMNIST has 814,255; of blank ones more would fit into the limit
 _MEMBER = re.compile(r"(?!__MACOSX/).*\.csv", re.IGNORECASE)
 _BYTES = {str(value) for value in range(256)}
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
@@ -148,6 +149,10 @@ def _lines(where, stream):
                 "more. Give a row a line."
             )
         _require_small(where, size, f"up to line {number}")
+        if number > _MOST_LINES:
+            raise InputError(
+                f"{where} must have at most {_MOST_LINES:,} lines. Got: more. Give less data."
+            )
         if not line:
             return
         yield line

@@ -100,10 +100,10 @@ def cause(path, error, own):
     Args:
         path: Of the file.
         error: The exception.
-        own: What a whole file of its kind starts with.
+        own: What a whole file of its kind starts with, bytes or a tuple of them.
     """
     first = head(path)
-    return (not first.startswith(own) and pretender(first)) or short(error)
+    return (not first.startswith(own) and pretender(first)) or short(error) or type(error).__name__
 
 
 @contextlib.contextmanager

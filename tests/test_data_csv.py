@@ -203,6 +203,13 @@ def test_a_packed_bomb_is_refused_and_memory_stays_small(tmp_path, monkeypatch, 
     assert peak < 8 * 2**20
 
 
+def test_more_lines_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_files, "_MOST_LINES", 100)
+    assert len(csv_files.read(write(tmp_path / "a.csv", text(50)))[1]) == 50
+    with pytest.raises(InputError, match=r"a.csv must have at most 100 lines. Got: more"):
+        csv_files.read(write(tmp_path / "a.csv", text(3) + "\n" * 97))
+
+
 def test_a_zips_member_that_lies_of_its_size_is_refused(tmp_path):
     path = write(tmp_path / "a.zip", text(5))
     raw = bytearray(path.read_bytes())

@@ -143,7 +143,7 @@ def _read_csvs(train, test):
         raise InputError(f"{test[0]} must have a train.csv beside it and has none.")
     for path, _ in filter(None, (train, test)):
         files.require(path)
-    where = train[1] or train[0]
+    where = ": ".join(str(part) for part in train if part)
     trained = csv_files.read(*train)
     if trained is None:
         raise InputError(
@@ -165,7 +165,7 @@ def _read_csvs(train, test):
         "x_test": tested[0],
         "y_test": tested[1],
     }
-    names = known.of_file(str(where), train[0])
+    names = known.of_file(str(train[1] or train[0]), train[0])
     return known.Raw(known.undo_oddities(arrays, names, where), names, remark)
 
 

@@ -90,30 +90,6 @@ def test_npz_of_another_kind_is_refused_with_what_was_required(tmp_path, changes
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "message"),
-    [
-        (0, 1.0, "Got: 0 to 1. Multiply by 255"),
-        (0, np.uint8(1), "Got: 0 to 1. Multiply by 255"),
-        (-1.0, 1.0, "Got: -1 to 1. Undo their scaling"),
-        (-0.42, 2.8, "Undo their scaling"),
-        (0, 65_535, "Got: 0 to 65535. Undo their scaling"),
-    ],
-)
-def test_pixels_of_another_scale_are_recognised(tmp_path, low, high, message):
-    x = np.full((12, 28, 28), high)
-    x[0] = low
-    loaded = data.load(save(tmp_path / "a.npz", x_train=x, x_test=x[:3]))
-    with pytest.raises(InputError, match=f"must be pixels from 0 to 255.*{message}"):
-        data.require_grey_levels(loaded)
-
-
-@pytest.mark.parametrize("high", [0, 2.0, 255, np.uint8(255)])
-def test_pixels_of_0_to_255_and_blank_ones_are_taken(tmp_path, high):
-    x = np.full((12, 28, 28), high)
-    data.require_grey_levels(data.load(save(tmp_path / "a.npz", x_train=x, x_test=x[:3])))
-
-
-@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("mnist.npz", b"<!DOCTYPE html><title>404", "a web page, not data: the download failed"),

@@ -161,10 +161,12 @@ def test_classes_can_be_named(tmp_path, monkeypatch, given):
         ("cat,,dog", "none empty. Got twice: ''"),
         ("no-such.txt", "Got: no-such.txt, which is no file"),
         ("latin.txt", "latin.txt must be a text file in UTF-8"),
+        ("large.txt", "large.txt must hold a name a line, at most 65,536 bytes. Got: 100,000"),
     ],
 )
 def test_wrong_names_are_refused_in_one_line(tmp_path, monkeypatch, given, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "large.txt").write_bytes(b"name\n" * 20_000)
     (tmp_path / "latin.txt").write_bytes("Möwe\nb\nc".encode("latin-1"))
     with pytest.raises(InputError, match=message) as caught:
         data.load(save(tmp_path / "three.npz"), given)

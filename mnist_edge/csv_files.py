@@ -117,7 +117,8 @@ def _opened(where, path, member):
         if pretender:
             raise InputError(f"{where} must be a CSV. Got: {pretender}. Fetch it again.")
         # What is no UTF-8 is no number either: the line that holds it is named.
-        yield _lines(where, io.TextIOWrapper(binary, "utf-8-sig", errors="replace"))
+        text = stack.enter_context(io.TextIOWrapper(binary, "utf-8-sig", errors="replace"))
+        yield _lines(where, text)
 
 
 def _require_small(where, size, when):

@@ -7,6 +7,7 @@
 
 import io
 import math
+import warnings
 
 import numpy as np
 
@@ -113,7 +114,9 @@ def _read_header(first):
     """`(shape, fortran_order, dtype, start of the data)` of an `.npy`'s first bytes."""
     stream = io.BytesIO(first)
     try:
-        shape, fortran_order, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that Python 2 wrote it
+            shape, fortran_order, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
     except Exception as error:  # Python's own parser reads the header: whatever it raises
         raise ValueError(f"an .npy array. Got: {files.short(error)}") from error
     if dtype.hasobject:

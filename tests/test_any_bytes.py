@@ -8,6 +8,7 @@ import collections
 import gzip
 import io
 import struct
+import warnings
 import zipfile
 
 import numpy as np
@@ -142,6 +143,9 @@ def explore(name, way, folder, examples):
     content, pack, load = KINDS[name]
     path, outcomes = folder / name, collections.Counter()
 
+    def shown(message, *_):
+        outcomes[f"warned: {message}"] += 1
+
     @settings(
         max_examples=examples,
         derandomize=True,
@@ -153,7 +157,10 @@ def explore(name, way, folder, examples):
     def holds(given):
         path.write_bytes(given)
         try:
-            loaded = load(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.showwarning = shown
+                loaded = load(path)
         except InputError as error:
             outcomes["refused"] += 1
             check_refusal(str(error), str(path))
@@ -162,6 +169,7 @@ def explore(name, way, folder, examples):
             check(loaded)
 
     holds()
+    assert set(outcomes) <= {"data", "refused"}
     return outcomes
 
 

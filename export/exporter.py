@@ -47,6 +47,7 @@ def export(settings, report=print):
 def _export(settings, report):
     if settings.foreign:
         source = sources.open_model(settings.source, settings.data)
+        report(sources.range_remark(source))
     else:
         source = sources.open_bundle(settings.source, settings.data)
     stale = _stale(settings.folder, source)

@@ -13,6 +13,7 @@ from mnist_edge.cli import InputError
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
 # set. Validation images, so that the test set chooses nothing.
 _CHECK_COUNT = 1000
+_SCALES_DOWN = 0.1  # by 255 or 127.5, in most networks
 _ADVICE = (
     "Lambda layers and classes of your own can't be exported; rebuild the model from Keras's "
     "layers."
@@ -96,13 +97,15 @@ def open_bundle(folder, dataset_source=None):
         InputError: The bundle is missing, incomplete or damaged.
     """
     path, record, _ = trained.check(folder)
-    return _open(
+    source = _open(
         path,
         dataset_source or record["data"]["source"],
         record["data"]["split_seed"],
         record["model"],
         record["data"].get("labels", ()),
     )
+    data.require_grey_levels(source.dataset)
+    return source
 
 
 def open_model(path, dataset_source):
@@ -121,6 +124,23 @@ def open_model(path, dataset_source):
     if not path.is_file():
         raise InputError(f"{path} must be a .keras file and is not.")
     return _open(path, dataset_source, split_seed=0, name=None)
+
+
+def range_remark(source):
+    """What to know of the values that a foreign model gets, a line.
+
+    Only its author knows what it was trained on; a layer of its own that scales pixels down
+    is a sign that it was not on what lies in [0, 1] already.
+    """
+    low, high = source.input_range
+    remark = f"the model gets {low:g} to {high:g}, as {source.dataset.source} has it"
+    scales = [layer.scale for layer in source.model.layers if type(layer).__name__ == "Rescaling"]
+    if high <= 1 and scales and np.max(scales[0]) < _SCALES_DOWN:
+        return (
+            f"warning: {remark}, and then scales it down by its own layer. If it was trained on "
+            "0 to 255, multiply by 255."
+        )
+    return f"{remark}; give data scaled as in its training"
 
 
 def copy_model(source, stage):

@@ -19,6 +19,7 @@ HELP = (
 )
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with a name a line"
 VALIDATION_COUNT = 5_000
+_SURELY_GREY = 100  # a value above this and a whole set below 1 are not of one scale
 # Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).
 _MNIST_SHA256 = {
@@ -150,6 +151,33 @@ def _check(arrays, path, remedy):
         if y.min() < 0 or y.max() > 255:
             raise InputError(
                 f"{path}: y_{split} must be 0 to 255. Got: {y.min()} to {y.max()}. {remedy}"
+            )
+    tops = {name: float(arrays[name].max()) for name in ("x_train", "x_test")}
+    if 0 < min(tops.values()) <= 1 and max(tops.values()) > _SURELY_GREY:
+        raise InputError(
+            f"{path}: x_train and x_test must be scaled alike. Got: up to {tops['x_train']:g} and "
+            f"up to {tops['x_test']:g}. Multiply by 255 what lies in [0, 1]. {remedy}"
+        )
+
+
+def require_grey_levels(dataset):
+    """Requires pixels of 0 to 255, as every model of this project takes them.
+
+    Args:
+        dataset: A `Dataset`.
+
+    Raises:
+        InputError: They lie in [0, 1], say, or beyond 0 to 255.
+    """
+    for name in ("x_train", "x_test"):
+        x = getattr(dataset, name)
+        low, high = float(x.min()), float(x.max())
+        scaled = 0 < max(-low, high) <= 1
+        if scaled or low < 0 or high > 255:
+            cure = "Multiply by 255." if scaled and low >= 0 else "Undo their scaling."
+            raise InputError(
+                f"{dataset.source}: {name} must be pixels from 0 to 255, which the model itself "
+                f"scales. Got: {low:g} to {high:g}. {cure}"
             )
 
 

@@ -93,6 +93,7 @@ def _evaluate(settings):
     opened = trained.open_bundle(settings.bundle)
     source = settings.data or opened.record["data"]["source"]
     dataset = data.load(source)
+    data.require_grey_levels(dataset)
     labels = _labels(settings, opened, dataset)
     inputs = data.as_inputs(dataset.x_test, opened.model.input.shape[1:])
     probabilities = opened.model.predict(inputs, batch_size=500, verbose=0)

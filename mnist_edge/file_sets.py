@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import csv_files, idx, known
+from mnist_edge import csv_files, files, idx, known
 from mnist_edge.cli import InputError
 
 # Of a file's rows, how many become its test set where it has none: MNIST's own share,
@@ -46,15 +46,15 @@ def _read_set(source, folder, wanted):
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
     idx_sets, csv_sets = _sets(names, _IDX_NAME), _sets(names, _CSV_NAME)
     if idx_sets:  # Kaggle's Fashion-MNIST has both, of the same data
-        name, files = _chosen(source, idx_sets, wanted)
-        return _read_idx(folder, name, files)
+        name, chosen = _chosen(source, idx_sets, wanted)
+        return _read_idx(folder, name, chosen)
     if not csv_sets:
         raise InputError(
             f"{source} must hold train-images-idx3-ubyte and its three companions, raw or .gz, or "
             "train.csv, and does not. Give the folder that does."
         )
-    _, files = _chosen(source, csv_sets, wanted)
-    return _read_csvs(*(_file(files, role, lambda name: (folder / name, None)) for role in _PAIR))
+    _, chosen = _chosen(source, csv_sets, wanted)
+    return _read_csvs(*(_file(chosen, role, lambda name: (folder / name, None)) for role in _PAIR))
 
 
 def _sets(names, pattern):
@@ -73,26 +73,26 @@ def _sets(names, pattern):
 
 
 def _chosen(source, sets, wanted=None):
-    """`(name, files)` of the set that is wanted, or of the only one."""
+    """`(name, file names by role)` of the set that is wanted, or of the only one."""
     if wanted is None and len(sets) == 1:
         return next(iter(sets.items()))
     if wanted in sets:
         return wanted, sets[wanted]
-    found = ", ".join(name or "(no prefix)" for name in sets) or "none"
+    found = files.short(", ".join(name or "(no prefix)" for name in sets)) or "none"
     raise InputError(
         f"{source} must be one data set. Got: files that start with {found}. Give a folder and "
         "the start of its files' names, FOLDER/emnist-letters say."
     )
 
 
-def _read_idx(folder, name, files):
+def _read_idx(folder, name, chosen):
     def one(role, dimensions):
-        if role not in files:
+        if role not in chosen:
             raise InputError(
                 f"{folder} must hold {role}-idx{dimensions}-ubyte, raw or .gz, and does not. Got: "
-                f"{', '.join(files.values())}."
+                f"{', '.join(chosen.values())}."
             )
-        return idx.read(folder / files[role], dimensions)
+        return idx.read(folder / chosen[role], dimensions)
 
     arrays = {
         "x_train": one("train-images", 3),
@@ -119,23 +119,22 @@ def read_csv(_, path):
 
 def read_zip(_, path):
     """Reads the CSV file of a `.zip`, or its train and test pair."""
-    if not path.is_file():
-        raise InputError(f"{path} must be a file and is not.")
     members = {Path(name).name: name for name in csv_files.members(path)}
     if len(members) == 1:
         return _read_csvs((path, *members.values()), None)
     sets = _sets(members, _CSV_NAME)
     if len(sets) != 1:
+        found = files.short(", ".join(members))
         raise InputError(
-            f"{path} must hold one .csv, or train.csv and test.csv. Got: {', '.join(members)}. "
+            f"{path} must hold one .csv, or train.csv and test.csv. Got: {found}. "
             "Unpack it and give TRAIN.csv,TEST.csv."
         )
-    (files,) = sets.values()
-    return _read_csvs(*(_file(files, role, lambda name: (path, members[name])) for role in _PAIR))
+    (chosen,) = sets.values()
+    return _read_csvs(*(_file(chosen, role, lambda name: (path, members[name])) for role in _PAIR))
 
 
-def _file(files, role, locate):
-    return locate(files[role]) if role in files else None
+def _file(chosen, role, locate):
+    return locate(chosen[role]) if role in chosen else None
 
 
 def _read_csvs(train, test):
@@ -143,9 +142,8 @@ def _read_csvs(train, test):
     if train is None:
         raise InputError(f"{test[0]} must have a train.csv beside it and has none.")
     for path, _ in filter(None, (train, test)):
-        if not path.is_file():
-            raise InputError(f"{path} must be a file and is not.")
-    where = train[1] or train[0]
+        files.require(path)
+    where = ": ".join(str(part) for part in train if part)
     trained = csv_files.read(*train)
     if trained is None:
         raise InputError(
@@ -167,7 +165,7 @@ def _read_csvs(train, test):
         "x_test": tested[0],
         "y_test": tested[1],
     }
-    names = known.of_file(str(where), train[0])
+    names = known.of_file(str(train[1] or train[0]), train[0])
     return known.Raw(known.undo_oddities(arrays, names, where), names, remark)
 
 

@@ -6,19 +6,17 @@ import zlib
 
 import numpy as np
 
+from mnist_edge import files
 from mnist_edge.cli import InputError
 
 _UNSIGNED_BYTES = 0x08  # the third byte of a file's magic; the fourth counts dimensions
-# Deflate makes nothing smaller than 1/1032 of its size (zlib's technical notes), so a
-# header that promises more than that is wrong and nothing is allocated for it.
-_LARGEST_RATIO = 1032
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read(path, dimensions):
     """Reads an IDX file of unsigned bytes.
 
-    The header is checked against the file's length before anything is allocated.
+    The header is checked against the file's length and a limit before anything is
+    allocated, and no more is unpacked than it says.
 
     Args:
         path: `pathlib.Path` of the file; compressed or not is seen from its first bytes.
@@ -30,23 +28,30 @@ def read(path, dimensions):
     Raises:
         InputError: The file is damaged or holds something else.
     """
-    with open(path, "rb") as file:
-        compressed = file.read(2) == _GZIP_MAGIC
+    files.require(path)
+    compressed = files.head(path).startswith(files.GZIP)
     size = path.stat().st_size
     try:
         with (gzip.open if compressed else open)(path, "rb") as file:
             shape = _read_header(path, file, dimensions)
             count = math.prod(shape)
             header_size = 4 + 4 * dimensions
-            enough = size * _LARGEST_RATIO if compressed else size - header_size
+            enough = size * files.LARGEST_RATIO if compressed else size - header_size
             if count > enough:
                 raise InputError(
                     f"{path} must hold {list(shape)} bytes after its header. "
                     f"Got: a file of {size:,} bytes. Fetch it again."
                 )
-            content = file.read(count + 1)
+            if count > files.LIMIT_BYTES:
+                raise InputError(
+                    f"{path} must unpack to at most {files.LIMIT_BYTES:,} bytes. Got: "
+                    f"{count:,}, as its header says. Give less data."
+                )
+            content = files.read_at_most(file, count + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} must be a whole .gz. Got: {error}. Fetch it again.") from error
+    except MemoryError:
+        raise InputError(f"{path} must fit into memory and does not. Give less data.") from None
     if len(content) != count:
         came = "more" if len(content) > count else f"{len(content):,}"
         raise InputError(
@@ -60,9 +65,10 @@ def _read_header(path, file, dimensions):
     header = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if header[:4] != magic or len(header) < 4 + 4 * dimensions:
+        bytes_found = f"{header[:4].hex()} in {len(header)} bytes of header"
         raise InputError(
             f"{path} must be an IDX file of unsigned bytes with {dimensions} dimensions: its "
-            f"first bytes {magic.hex()}. Got: {header[:4].hex() or 'nothing'} in "
-            f"{len(header)} bytes of header."
+            f"first bytes {magic.hex()}. Got: {files.pretender(header) or bytes_found}. "
+            "Fetch it again."
         )
     return tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))

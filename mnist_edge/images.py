@@ -24,6 +24,7 @@ _THINNEST, _THICKEST = 1.7, 3.0
 # often gains nothing) was chosen, as was the thickest stroke, on the first 900 pictures of
 # scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS, _ROUNDS = 100, 0.45, 2.0, 20
+_MOST_PIECES = 5_000  # two seconds' work, which grows with the square; a page has half as many
 _SHOWN = 160  # longest side of what is shown of the original, pixels
 
 
@@ -85,7 +86,7 @@ def prepare(picture, many=False):
         A list of `Digit`, in reading order.
 
     Raises:
-        InputError: The picture is empty.
+        InputError: The picture is empty, or full of dots.
     """
     contrast = ink.contrast(picture.grey)
     found, labels = ([], None) if contrast is None else pieces.find(contrast)
@@ -94,11 +95,16 @@ def prepare(picture, many=False):
             f"{picture.name} must show a digit and is empty: no ink stands out of the paper. "
             "Give a picture with more contrast."
         )
+    if many and len(found) > _MOST_PIECES:
+        raise InputError(
+            f"{picture.name} must show at most {_MOST_PIECES:,} strokes. Got: {len(found):,}. "
+            "Give a part of it."
+        )
     lines = pieces.digits(found) if many else [[found]]
     return [
         Digit(
             name=picture.name,
-            pixels=_as_mnist(_patch(contrast, labels, group)),
+            pixels=_as_mnist(picture.name, _patch(contrast, labels, group)),
             original=_original(picture.grey, pieces.box(group) if many else None),
             line=number,
             box=tuple(round(edge * picture.scale) for edge in pieces.box(group)),
@@ -127,12 +133,19 @@ def _original(grey, box):
     return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _as_mnist(patch):
+def _as_mnist(name, patch):
     """uint8 `[28, 28]` from float32 `[height, width]`, 0 (paper) to 1 (ink)."""
     outline = _resized(np.pad(patch, 2), _OUTLINE)
+    inked = outline[outline > outline.max() / 2]  # of none where a pattern of dots is reduced
     # Anew, for a thin stroke fades when it is reduced.
-    outline = outline / np.median(outline[outline > outline.max() / 2])
-    outline = _cropped(np.clip((outline - _EDGE) * _SHARPNESS + 0.5, 0, 1))
+    outline = outline / (np.median(inked) if inked.size else 1)
+    outline = np.clip((outline - _EDGE) * _SHARPNESS + 0.5, 0, 1)
+    if outline.max() < 0.5:
+        raise InputError(
+            f"{name} must show a digit. Got: ink that vanishes when it is reduced. Give a "
+            "picture of a digit alone."
+        )
+    outline = _cropped(outline)
     small = _resized(_cropped(_even_stroke(outline)), _BOX).clip(0, 1)
     field = np.zeros((_FIELD, _FIELD), np.float32)
     top, left = (_start(small.sum(axis)) for axis in (1, 0))

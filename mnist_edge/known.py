@@ -12,6 +12,9 @@ from mnist_edge.cli import InputError
 _SEPARATE_SMALL = "abdefghnqrt"
 
 
+_LABELS_BYTES = 2**16  # 256 names of 256 bytes
+
+
 @dataclasses.dataclass(frozen=True)
 class Known:
     """What is known of a data set beyond its files.
@@ -160,6 +163,11 @@ def parse_labels(labels):
 
 
 def _read_lines(path):
+    size = path.stat().st_size
+    if size > _LABELS_BYTES:
+        raise InputError(
+            f"{path} must hold a name a line, at most {_LABELS_BYTES:,} bytes. Got: {size:,}."
+        )
     try:
         return path.read_text(encoding="utf-8-sig").strip().splitlines()
     except UnicodeDecodeError as error:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge import csv_files, files
 from mnist_edge.cli import InputError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that runs a program
 _LONGEST = 1600  # pixels: a larger picture is reduced to this before ink is looked for
+_LONGEST_SIDE = 65_535  # what a JPEG can have; Pillow takes 2 GB for 80 million rows of a pixel
+_LARGEST_VALUE = np.float32(1e30)  # the difference of two such is finite
+_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _SUFFIXES = ".png .jpg .jpeg .bmp .gif .pbm .pgm .ppm .tif .tiff .webp"
 _CSV_PIXELS = 28 * 28
 
@@ -77,27 +81,7 @@ def read_csv(path):
     Raises:
         InputError: The file holds something else.
     """
-    remedy = "Give Kaggle's test.csv, or a file like it."
-    try:
-        with open(path) as file:
-            first = file.readline().split(",")
-            if len(first) != _CSV_PIXELS:
-                label = " (a label too? leave it out)" if len(first) == _CSV_PIXELS + 1 else ""
-                raise InputError(
-                    f"{path} must have {_CSV_PIXELS} columns. Got: {len(first)}{label}. {remedy}"
-                )
-            if first[0].isdecimal():
-                file.seek(0)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a file is empty is said below
-                rows = np.loadtxt(file, np.uint8, delimiter=",", ndmin=2)
-    except InputError:
-        raise
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path} must hold pixels, 0 to 255. Got: {error}. {remedy}") from error
-    if not rows.size:
-        raise InputError(f"{path} must hold a row an image and holds none. {remedy}")
-    return rows.reshape(-1, 28, 28)
+    return csv_files.read_pixels(path, _CSV_PIXELS).reshape(-1, 28, 28)
 
 
 def open_picture(path):
@@ -120,26 +104,38 @@ def open_picture(path):
             f"Pillow is required to open pictures. Got: {error}. Install 'mnist-edge[images]'."
         ) from error
 
-    if not Path(path).is_file():
-        raise InputError(f"{path} must be a picture's file and is not. Give a PNG or JPEG file.")
+    files.require(path, "Give a PNG or JPEG file.")
     too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with the file is said below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
+                _require_sides(path, image.size)
                 upright = ImageOps.exif_transpose(image)
                 grey = _luminance(upright)
     except too_large as error:
         limit = Image.MAX_IMAGE_PIXELS / 1e6
         raise InputError(
-            f"{path} must have at most {limit:.0f} million pixels. Got: {error} Make it smaller."
+            f"{path} must have at most {limit:.0f} million pixels. Got: {files.short(error)}. "
+            "Make it smaller."
         ) from error
+    except InputError:
+        raise
     except Exception as error:  # whatever a decoder raises for a damaged file is the cause
+        cause = files.cause(path, error, _STARTS)
         raise InputError(
-            f"{path} must be a whole picture, PNG or JPEG. Got: {error or type(error).__name__}. "
-            "Save it again."
+            f"{path} must be a whole picture, PNG or JPEG. Got: {cause}. Save it again."
         ) from error
     return Picture(str(path), grey, upright.width / grey.shape[1])
+
+
+def _require_sides(path, sides):
+    if max(sides) > _LONGEST_SIDE:
+        raise InputError(
+            f"{path} must have at most {_LONGEST_SIDE:,} pixels a side. Got: {max(sides):,}. "
+            "Make it smaller."
+        )
 
 
 def _luminance(image):
@@ -149,8 +145,11 @@ def _luminance(image):
     factor = min(1, _LONGEST / max(image.size))
     size = tuple(max(1, round(length * factor)) for length in image.size)
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits, of which a scanner may use 12
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        values = (values - min(0, values.min())) / max(np.ptp(values), values.max(), 1e-9)
+        values = np.nan_to_num(np.array(image, np.float32), copy=False)
+        values = np.clip(values, -_LARGEST_VALUE, _LARGEST_VALUE, out=values)
+        lowest, highest = min(0, values.min()), values.max()
+        values -= lowest
+        values /= max(highest - lowest, 1e-9)
         return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
     transparent = image.has_transparency_data
     if transparent:

@@ -1,12 +1,8 @@
 """Where data come from: what `--data` may be, one table from kind to reader."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
-import numpy as np
-
-from mnist_edge import file_sets, keras_sets, known
+from mnist_edge import file_sets, files, keras_sets, known, npz
 from mnist_edge.cli import InputError
 
 MNIST = "mnist"
@@ -34,9 +30,9 @@ def read(source):
     for is_of_kind, reader in _KINDS:
         if is_of_kind(source, path):
             return reader(source, path)
-    if not path.is_file():
-        raise InputError(f"{source} must be a file and is not. {REMEDY}")
-    raise InputError(f"{source} must be a data set. Got: a file of another kind. {REMEDY}")
+    files.require(path, REMEDY)
+    kind = files.pretender(files.head(path)) or "a file of another kind"
+    raise InputError(f"{source} must be a data set. Got: {kind}. {REMEDY}")
 
 
 def remedy(source):
@@ -49,27 +45,7 @@ def _read_packaged(source, _):
 
 
 def _read_npz(source, path):
-    advice = remedy(source)
-    if not path.is_file():
-        raise InputError(f"{path} must be a file and is not. {advice}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in ARRAYS if name not in archive]
-            if missing:
-                raise InputError(f"{path} must hold {', '.join(missing)}. {advice}")
-            arrays = {name: archive[name] for name in ARRAYS}
-    except InputError:
-        raise
-    except (
-        AttributeError,  # `np.load` returned a bare array, which is no context manager
-        EOFError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise InputError(f"{path} must be a whole .npz. Got: {error}. {advice}") from error
+    arrays = npz.read(path, ARRAYS, remedy=remedy(source))
     return known.Raw(arrays, known.of_file(path.stem, path))
 
 

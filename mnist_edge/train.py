@@ -107,10 +107,11 @@ def _train(settings, repetition):
 def _load(settings):
     """The data set, of grey pictures."""
     dataset = data.load(settings.data, settings.labels)
+    data.require_grey_levels(dataset)
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
-            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}."
+            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}. Save it so."
         )
     if dataset.remark and not settings.quiet:
         print(f"data: {dataset.remark}")

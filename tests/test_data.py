@@ -1,3 +1,5 @@
+import gzip
+import os
 import types
 
 import numpy as np
@@ -69,12 +71,60 @@ def test_npz_in_the_layout_of_keras_is_loaded(tmp_path):
         ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test must be finite"),
         ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
         ({"y_test": np.array([0, 1, -1])}, "y_test must be 0 to 255"),
-        ({"y_test": np.array([0, 1, None])}, "must be a whole .npz"),  # needs pickle
+        ({"x_test": np.full((3, 28, 28), np.inf)}, "x_test must be finite"),
+        ({"x_train": np.zeros((12, 28, 28), complex)}, "x_train must be numbers .*complex"),
+        ({"x_train": np.zeros((0, 28, 28)), "y_train": np.zeros(0, int)}, "n at least 1"),
+        ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, int)}, "n at least 1"),
+        ({"y_train": np.zeros(12)}, r"y_train must be integers \[12\]. Got: float64"),
+        ({"y_train": np.full(12, 256)}, "y_train must be 0 to 255. Got: 256 to 256"),
+        ({"y_test": np.array([0, 1, None])}, "y_test must be numbers. Got: Python objects"),
+        (
+            {"x_train": np.full((12, 28, 28), 255), "x_test": np.full((3, 28, 28), 0.5)},
+            r"must be scaled alike. Got: up to 255 and up to 0.5. Multiply by 255",
+        ),
     ],
 )
 def test_npz_of_another_kind_is_refused_with_what_was_required(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         data.load(save(tmp_path / "wrong.npz", **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mnist.npz", b"<!DOCTYPE html><title>404", "a web page, not data: the download failed"),
+        ("mnist.csv", b"\xef\xbb\xbf\n <html>", "a web page, not data"),
+        ("mnist.csv.gz", gzip.compress(b"<!doctype HTML>"), "a web page, not data"),
+        ("mnist.csv.gz", b"<!doctype HTML>", "a whole file. Got: a web page, not data"),
+        ("mnist.zip", b"<HTML>", "a whole file. Got: a web page, not data"),
+        ("mnist.bin", b"<?xml version='1.0'?>", "a web page, not data"),
+        ("mnist.npz", b"version https://git-lfs.github.com/spec/v1", "run git lfs pull"),
+        ("mnist.npz", b"", "an empty file"),
+        ("mnist.zip", b"", "an empty file"),
+        ("mnist.csv.gz", b"", "an empty file"),
+        ("mnist.csv", "label,1x1\n0,0\n".encode("utf-16"), "text in UTF-16: save it in UTF-8"),
+        ("mnist.csv", gzip.compress(b"label,1x1\n0,0\n"), r"Got: a \.gz"),
+    ],
+)
+def test_what_came_instead_of_data_is_said(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} must be .*{message}") as caught:
+        data.load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.csv.gz", "a.zip", "a"])
+def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path, name):
+    for made, kind in ((os.mkfifo, "a pipe or device"), (os.mkdir, "")):
+        path = tmp_path / kind[:4] / name
+        path.parent.mkdir(exist_ok=True)
+        made(path)
+        with pytest.raises(InputError, match=f"{name} must .*{kind}"):
+            data.load(path)  # a pipe without a writer would be waited for
+    with pytest.raises(
+        InputError, match=r"/dev/zero must be a file and is not. Got: a pipe or dev"
+    ):
+        data.load("/dev/zero")
 
 
 def test_missing_file_is_refused():
@@ -111,10 +161,12 @@ def test_classes_can_be_named(tmp_path, monkeypatch, given):
         ("cat,,dog", "none empty. Got twice: ''"),
         ("no-such.txt", "Got: no-such.txt, which is no file"),
         ("latin.txt", "latin.txt must be a text file in UTF-8"),
+        ("large.txt", "large.txt must hold a name a line, at most 65,536 bytes. Got: 100,000"),
     ],
 )
 def test_wrong_names_are_refused_in_one_line(tmp_path, monkeypatch, given, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "large.txt").write_bytes(b"name\n" * 20_000)
     (tmp_path / "latin.txt").write_bytes("Möwe\nb\nc".encode("latin-1"))
     with pytest.raises(InputError, match=message) as caught:
         data.load(save(tmp_path / "three.npz"), given)

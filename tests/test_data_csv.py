@@ -1,12 +1,14 @@
 """Kaggle's CSV: both layouts, plain and packed, one file and a pair."""
 
 import gzip
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
-from mnist_edge import csv_files, data
+from mnist_edge import csv_files, data, files
 from mnist_edge.cli import InputError
 
 PIXELS = "label," + ",".join(f"pixel{i}" for i in range(4))
@@ -32,7 +34,7 @@ def write(path, content):
     if path.suffix == ".gz":
         content = gzip.compress(content)
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(path.stem.removesuffix(".csv") + ".csv", content)
     else:
         path.write_bytes(content)
@@ -111,10 +113,19 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "Got: 1 from the first line, ''"),
+        ("", "must be a CSV. Got: an empty file"),
+        ("\n\n", "Got: 1 values in the first line, ''"),
         (PIXELS + "\n", "must have a row an image. Got: 1 lines and no row"),
-        (text(3).replace(",", ";"), "with commas between them. Got: 1 from the first line"),
-        (text(3).replace(",", "\t"), "with commas between them. Got: 1 from the first line"),
+        (text(3).replace(",", ";"), "with commas between them. Got: semicolons in the first line"),
+        (text(3).replace(",", "\t"), "with commas between them. Got: tabs in the first line"),
+        (text(3, None).replace(",", " "), "with commas between them. Got: blanks in the first"),
+        ("0," * 1_000_000 + "0\n", "line 1 must have at most 1,048,576 characters. Got: more"),
+        (text(3) + "1,2,3,4," + "9" * 2**20, "line 5 must have at most 1,048,576 characters"),
+        (text(3, None) + "1,2,\0,3,4\n", r"line 4 must hold whole numbers .*Got: '\\x00'"),
+        ("\0" * 999, "Got: 1 values in the first line"),
+        ("256,1,2,3,4\n", "line 1 must hold whole numbers from 0 to 255. Got: '256'"),
+        ("nan,1,2,3,4\n", "line 1 must hold whole numbers from 0 to 255. Got: 'nan'"),
+        ("1,0.5,1.0,0,0\n", "Got: '0.5'. Multiply by 255 what lies between 0 and 1"),
         (text(3) + "1,2,3\n", "line 5 must have 5 values. Got: 3"),
         (PIXELS + "\n1,2,3\n" + text(3, None), "line 2 must have 5 values. Got: 3"),
         (text(3) + "1,2,3,4,\n", "line 5 must hold whole numbers from 0 to 255. Got: ''"),
@@ -124,7 +135,7 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
         (text(3) + "1,2,3,4,ink\n", "Got: 'ink'"),
         (text(3).encode() + b"1,2,3,4,\xff\n", "line 5 must hold whole numbers"),
         ("1,2,3,4\n" * 3 + "1,2,3,4\n", "must have labels"),
-        ("1,2,3,4,5,6\n", "pixels of a square image a row.*Got: 6"),
+        ("1,2,3,4,5,6\n", "pixels of a square image a row.*Got: 6 values"),
         ("pixel0,pixel1,pixel2,pixel3,label\n1,2,3,4,5\n", "'label' as its first column"),
         ("ImageId,Label\n1,0\n", "'label' as its first column. Got: 'ImageId'"),
     ],
@@ -168,3 +179,41 @@ def test_a_test_file_alone_is_refused(tmp_path):
     write(tmp_path / "mnist_test.csv", text(3))
     with pytest.raises(InputError, match=r"mnist_test.csv must have a train.csv beside it"):
         data.load(tmp_path)
+
+
+BOMBS = {
+    "rows": text(2) + "1,2,3,4,5\n" * 200_000,
+    "blank lines": text(2) + "\n" * 1_000_000,
+    "a line": text(2) + " " * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
+def test_a_packed_bomb_is_refused_and_memory_stays_small(tmp_path, monkeypatch, name, bomb):
+    path = write(tmp_path / name, BOMBS[bomb])
+    assert path.stat().st_size < len(BOMBS[bomb]) / 100
+    csv_files.read(write(tmp_path / "small.csv", text(2)))  # what is imported at the first call
+    monkeypatch.setattr(files, "LIMIT_BYTES", 200_000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"must have at most 1,048,576|at most 200,000 bytes"):
+        csv_files.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+def test_more_lines_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_files, "_MOST_LINES", 100)
+    assert len(csv_files.read(write(tmp_path / "a.csv", text(50)))[1]) == 50
+    with pytest.raises(InputError, match=r"a.csv must have at most 100 lines. Got: more"):
+        csv_files.read(write(tmp_path / "a.csv", text(3) + "\n" * 97))
+
+
+def test_a_zips_member_that_lies_of_its_size_is_refused(tmp_path):
+    path = write(tmp_path / "a.zip", text(5))
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, raw.rindex(b"PK\x01\x02") + 24, 2**32 - 2)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"must be a whole file. Got: a.csv of \d+ bytes, 4,294,9"):
+        csv_files.read(path)

@@ -1,11 +1,12 @@
 """IDX files: MNIST's, Fashion-MNIST's, KMNIST's, EMNIST's."""
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from mnist_edge import data, idx
+from mnist_edge import data, files, idx
 from mnist_edge.cli import InputError
 
 SIZES = {"train": 9, "test": 6}
@@ -155,9 +156,10 @@ HUGE = WHOLE[:4] + b"\xff" * 12
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "Got: nothing in 0 bytes of header"),
+        (b"", "Got: an empty file"),
         (WHOLE[:9], "Got: 00000803 in 9 bytes of header"),
-        (b"<html>not found</html>", "first bytes 00000803. Got: 3c68746d"),
+        (b"<html>not found</html>", "first bytes 00000803. Got: a web page, not data"),
+        (gzip.compress(b"<!DOCTYPE html>"), "first bytes 00000803. Got: a web page, not data"),
         (idx_bytes(np.zeros(3, np.uint8)), "with 3 dimensions"),
         (b"\x00\x00\x0d" + WHOLE[3:], "must be an IDX file of unsigned bytes"),
         (WHOLE[:-1], r"must hold \[3, 5, 4\] bytes after its header. Got: a file of 75 bytes"),
@@ -182,3 +184,19 @@ def test_whole_idx_is_read(tmp_path):
     for content in (WHOLE, PACKED):
         path.write_bytes(content)
         assert idx.read(path, 3).shape == (3, 5, 4)
+
+
+def test_a_bomb_is_refused_by_its_header_and_a_lying_one_unpacks_to_no_more(tmp_path, monkeypatch):
+    path = tmp_path / "train-images-idx3-ubyte"
+    monkeypatch.setattr(files, "LIMIT_BYTES", 2**22)
+    big = WHOLE[:4] + np.array((2, 2**11, 2**11), ">u4").tobytes()
+    path.write_bytes(gzip.compress(big + bytes(2**23)))
+    with pytest.raises(InputError, match=r"at most 4,194,304 bytes. Got: 8,388,608, as its header"):
+        idx.read(path, 3)
+    path.write_bytes(gzip.compress(WHOLE + bytes(2**26)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"must hold 60 bytes .*Got: more"):
+        idx.read(path, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22

@@ -39,7 +39,7 @@ def export(settings, report=print):
         GateBreach: An artefact is not what it should be; nothing is written.
     """
     if settings.foreign:
-        source = sources.open_model(settings.source, settings.data)
+        source = sources.open_model(settings.source, settings.data, settings.allow_h5)
     else:
         source = sources.open_bundle(settings.source, settings.data)
     golden_images, golden_labels = _golden_images(source)

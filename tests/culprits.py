@@ -1,6 +1,8 @@
 """What a hostile model could make a child process do, and hostile models themselves."""
 
+import base64
 import json
+import marshal
 import os
 import time
 import zipfile
@@ -69,3 +71,44 @@ def keras_object(module, class_name, config, **more):
 def function(module, name):
     """A reference to a function as Keras writes it."""
     return keras_object(module, "function", name, registered_name=name)
+
+
+def code_that_touches(marker):
+    """Marshalled code, as a Lambda layer's file holds it."""
+    code = eval(f"lambda x: open({str(marker)!r}, 'w') and x").__code__
+    return base64.b64encode(marshal.dumps(code)).decode("ascii")
+
+
+def lambda_layer(marker):
+    inner = {"code": code_that_touches(marker), "defaults": None, "closure": None}
+    function = {"class_name": "__lambda__", "config": inner}
+    return keras_object("keras.layers", "Lambda", {"name": "x", "function": function})
+
+
+def refused_by_export(model, tmp_path, capsys, *flags):
+    """The one line that `python -m export` prints."""
+    from export import __main__ as command  # not in a child, which imports this module
+
+    argv = [str(model), "--data", "mnist", "--output", str(tmp_path / "bundle"), *flags]
+    assert command.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not (tmp_path / "bundle").exists()
+    return line
+
+
+def linked_outside(file):
+    """Replaces an array in an open HDF5 file by a link out of it."""
+    import h5py
+
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def with_outside_link(content, path):
+    """A `.keras` file's members, with an array of its weights linked outside."""
+    import h5py
+
+    path.write_bytes(content[WEIGHTS])
+    with h5py.File(path, "r+") as file:
+        linked_outside(file)
+    return content | {WEIGHTS: path.read_bytes()}

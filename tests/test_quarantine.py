@@ -3,21 +3,24 @@
 What the child does is shown in this process, where Keras is up; that it does it, by one.
 """
 
-import json
 import os
 import time
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
-from export import __main__ as command
-from mnist_edge import footprint, keras_file, quarantine, trained, weights_file
+from mnist_edge import footprint, keras_file, quarantine, trained
 from mnist_edge.cli import InputError
-from mnist_edge.keras_file import WEIGHTS
 from tests import culprits
-from tests.culprits import keras_object, members, with_config, write_archive
+from tests.culprits import (
+    keras_object,
+    members,
+    refused_by_export,
+    with_config,
+    with_outside_link,
+    write_archive,
+)
 
 layers = keras.layers
 
@@ -107,25 +110,12 @@ def repeated(config):
     config["config"]["layers"].append(keras_object("keras.layers", "RepeatVector", repeat))
 
 
-def hdf5(path, change):
-    """The bytes of a file of weights changed by `change`, which gets the open file."""
-    with h5py.File(path, "r+") as file:
-        change(file)
-    return path.read_bytes()
-
-
-def linked_outside(file):
-    del file["layers/dense/vars/0"]
-    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "/x")
-
-
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory):
     """Why the child refuses each file, by name; None where it does not."""
     folder = tmp_path_factory.mktemp("examined")
     content = members(saved(folder / "honest.keras", dense()))
-    (folder / "weights").write_bytes(content[WEIGHTS])
-    external = content | {WEIGHTS: hdf5(folder / "weights", linked_outside)}
+    external = with_outside_link(content, folder / "weights")
     marker = str(folder / "marker")
     lambda_h5 = keras.Sequential(
         [keras.Input((4,)), layers.Lambda(lambda x: (open(marker, "w").close(), x)[1])]
@@ -173,16 +163,11 @@ def test_the_child_takes_honest_models_in_both_formats(examined):
     assert examined["honest, older"] is None
 
 
-def test_the_export_refuses_what_its_child_refuses(tmp_path, capsys):
-    content = members(saved(tmp_path / "honest.keras", dense()))
-    (tmp_path / "weights").write_bytes(content[WEIGHTS])
-    content[WEIGHTS] = hdf5(tmp_path / "weights", linked_outside)
+def test_the_export_refuses_what_its_child_refuses(honest, tmp_path, capsys):
+    content = with_outside_link(honest, tmp_path / "weights")
     path = write_archive(tmp_path / "model.keras", content)
-    argv = [str(path), "--data", "mnist", "--output", str(tmp_path / "bundle")]
-    assert command.main(argv) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refused_by_export(path, tmp_path, capsys)
     assert line.startswith(f"error: {path} can't be loaded: its weights hold a link to elsewhere")
-    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.long  # TensorFlow waits 10 s for memory before it gives up
@@ -201,65 +186,6 @@ def test_kerass_own_classifiers_stay_within_the_limits(tmp_path, name, capsys):
     model = getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))
     assert quarantine.main([str(saved(tmp_path / "model.keras", model))]) == 0
     assert f"{model.count_params():,} weights" in capsys.readouterr().out
-
-
-# The weights' file, looked into here.
-
-
-def external_storage(file):
-    file.create_dataset("x", (4,), "float32", external=[("/etc/hostname", 0, 16)])
-
-
-def virtual(file):
-    layout = h5py.VirtualLayout((4,), "float32")
-    layout[:] = h5py.VirtualSource("/etc/hostname", "x", (4,))
-    file.create_virtual_dataset("x", layout)
-
-
-WEIGHTS_ATTACKS = {
-    "an external link": (linked_outside, "a link to elsewhere, '0'"),
-    "a soft link": (
-        lambda file: file.__setitem__("x", h5py.SoftLink("/layers")),
-        "a link to elsewhere, 'x'",
-    ),
-    "a group within itself": (lambda file: file.__setitem__("layers/x", file["layers"]), "twice"),
-    "data in another file": (external_storage, "take 'x' from another file"),
-    "a virtual dataset": (virtual, "take 'x' from another file"),
-    "a terabyte declared, nothing stored": (
-        lambda file: file.create_dataset("x", (2**40,), "float32", chunks=(1024,)),
-        "unpack to 4,398,",
-    ),
-    "objects": (
-        lambda file: file.create_dataset("x", data=["text"], dtype=h5py.string_dtype()),
-        "'x', which are not numbers",
-    ),
-    "a type in place of an array": (
-        lambda file: file.__setitem__("x", np.dtype("float32")),
-        "'x', which is not an array",
-    ),
-    "a filter that is a plugin": (
-        lambda file: file.create_dataset("x", data=np.ones(64), compression="lzf"),
-        r"packed by HDF5 filters \[32000\]",
-    ),
-}
-
-
-@pytest.fixture
-def weights(tmp_path):
-    """A file of weights, as Keras wrote it."""
-    path = tmp_path / "weights"
-    path.write_bytes(members(saved(tmp_path / "honest.keras", dense()))[WEIGHTS])
-    return path
-
-
-@pytest.mark.parametrize("attack", WEIGHTS_ATTACKS)
-def test_weights_that_are_not_arrays_in_the_file_are_refused(weights, attack):
-    change, reason = WEIGHTS_ATTACKS[attack]
-    with h5py.File(weights, "r+") as file:
-        weights_file.check(file)
-        change(file)
-        with pytest.raises(ValueError, match=reason):
-            weights_file.check(file)
 
 
 # Bundles go through the same door, without a child.
@@ -313,17 +239,3 @@ def test_a_batch_is_smaller_where_a_layer_gives_more():
     assert footprint.batch_size(wide) == 2**24 // (28 * 40) ** 2
     nested = keras.Model(image, wide(image))
     assert footprint.largest_output(nested) == (28 * 40) ** 2
-
-
-def test_a_configuration_of_the_older_format_is_looked_into(tmp_path):
-    path = saved(tmp_path / "model.h5", dense())
-    with h5py.File(path, "r+") as file:
-        weights_file.check_old_config(file)
-        config = json.loads(file.attrs["model_config"])
-        config["config"]["layers"][-1]["class_name"] = "deserialize"
-        file.attrs["model_config"] = json.dumps(config)
-        with pytest.raises(ValueError, match="'deserialize' of None, not a class of Keras's"):
-            weights_file.check_old_config(file)
-        del file.attrs["model_config"]
-        with pytest.raises(ValueError, match="no configuration"):
-            weights_file.check_old_config(file)

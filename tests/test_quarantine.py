@@ -3,7 +3,9 @@
 What the child does is shown in this process, where Keras is up; that it does it, by one.
 """
 
+import collections
 import os
+import random
 import time
 
 import keras
@@ -186,6 +188,46 @@ def test_kerass_own_classifiers_stay_within_the_limits(tmp_path, name, capsys):
     model = getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))
     assert quarantine.main([str(saved(tmp_path / "model.keras", model))]) == 0
     assert f"{model.count_params():,} weights" in capsys.readouterr().out
+
+
+VALUES = (None, True, -1, 10**12, 10**30, float("nan"), "", "relu", [], {}, [[["x"]]], "__numpy__")
+
+
+def places(config):
+    """Each place in a configuration: what holds it, and its key or index."""
+    found, nodes = [], [config]
+    while nodes:
+        node = nodes.pop()
+        pairs = list(node.items() if isinstance(node, dict) else enumerate(node))
+        found += [(node, key) for key, _ in pairs]
+        nodes += [child for _, child in pairs if isinstance(child, dict | list)]
+    return found
+
+
+@pytest.mark.long
+def test_mutants_of_a_configuration_load_or_are_refused_in_a_line(honest, tmp_path, monkeypatch):
+    monkeypatch.setattr(quarantine, "ask", lambda function, argument: function(argument))
+    draw = random.Random(0)
+    outcomes = collections.Counter()
+    for _ in range(600):
+
+        def mutate(config):
+            node, key = draw.choice(places(config))
+            if draw.random() < 0.2:
+                del node[key]
+            else:
+                node[key] = draw.choice(VALUES)
+
+        path = with_config(tmp_path / "model.keras", honest, mutate)
+        outcome = "loads"
+        try:
+            quarantine.trial(path, "Do this.")
+        except InputError as error:
+            outcome = "refused" if str(error).isprintable() else "refused in several lines"
+        outcomes[outcome] += 1
+    assert outcomes["refused"] + outcomes["loads"] == 600, outcomes
+    assert outcomes["refused"] > 100, outcomes
+    assert outcomes["loads"] > 100, outcomes
 
 
 # Bundles go through the same door, without a child.

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge import trained
+
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
@@ -109,7 +111,7 @@ def _as_float32(values):
 def _open_keras(path, threads):
     import keras
 
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = trained.load_model(path, "Export the bundle again.")
     return Opened(
         runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
         batch=None,

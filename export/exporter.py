@@ -46,7 +46,7 @@ def export(settings, report=print):
 
 def _export(settings, report):
     if settings.foreign:
-        source = sources.open_model(settings.source, settings.data)
+        source = sources.open_model(settings.source, settings.data, settings.allow_h5)
         report(sources.range_remark(source))
     else:
         source = sources.open_bundle(settings.source, settings.data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from export.to_onnx import OLDEST_OPSET
 from export.variants import VARIANTS
-from mnist_edge import bundle, models
+from mnist_edge import bundle, keras_file, models
 from mnist_edge.cli import InputError, setting
 
 
@@ -31,6 +31,11 @@ class ExportSettings:
     opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
     calibration_count: int = setting(500, "training images that calibrate integer variants")
     calibration_seed: int = setting(0, "seed of their choice")
+    allow_h5: bool = setting(
+        False,
+        "take a model in the older format, .h5, too: the HDF5 library, written in C, reads all of "
+        "it before a line can be checked",
+    )
     rescue: bool = setting(False, "try to rescue a quantised variant that breaches the gate")
 
     force: bool = setting(
@@ -44,16 +49,29 @@ class ExportSettings:
             if value is not None and value < bound:
                 flag = "--" + name.replace("_", "-")
                 raise InputError(f"{flag} must be {bound} or more. Got: {value}.")
+        self._check_source()
         if self.foreign and not (self.data and self.output):
             raise InputError(
                 f"{self.source} needs --data, the set that it was trained on, and --output, "
                 "the bundle to write."
             )
 
+    def _check_source(self):
+        if ":/" in str(self.source) and not self.source.exists():
+            raise InputError(
+                f"{self.source} must be a bundle's folder or a .keras file on this computer. "
+                "Fetch it first."
+            )
+        if self.source.suffix in keras_file.OLD_ENDINGS and not self.allow_h5:
+            raise InputError(
+                f"{self.source} must be a bundle or a .keras file. Got: the older format. Load it "
+                "where you trust it and save it by model.save('name.keras'), or give --allow-h5."
+            )
+
     @property
     def foreign(self):
         """Whether the model is a file of somebody else's rather than a bundle."""
-        return self.source.suffix == ".keras"
+        return self.source.suffix in (keras_file.ENDING, *keras_file.OLD_ENDINGS)
 
     @property
     def folder(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data, trained
+from mnist_edge import bundle, data, footprint, quarantine, trained
 from mnist_edge.cli import InputError
 
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
@@ -15,8 +15,8 @@ from mnist_edge.cli import InputError
 _CHECK_COUNT = 1000
 _SCALES_DOWN = 0.1  # by 255 or 127.5, in most networks
 _ADVICE = (
-    "Lambda layers and classes of your own can't be exported; rebuild the model from Keras's "
-    "layers."
+    "Rebuild the model from Keras's own layers, without Lambda, train it, and save it by "
+    "model.save('name.keras')."
 )
 
 
@@ -65,7 +65,7 @@ class Source:
 
     def predict(self, images):
         """The model's probabilities, float32 `[n, classes]`."""
-        return self.model.predict(images, batch_size=500, verbose=0)
+        return self.model.predict(images, batch_size=footprint.batch_size(self.model), verbose=0)
 
     def data_record(self):
         """What the manifest holds of the data, a dict."""
@@ -108,12 +108,13 @@ def open_bundle(folder, dataset_source=None):
     return source
 
 
-def open_model(path, dataset_source):
-    """Opens a Keras classifier that this project did not train.
+def open_model(path, dataset_source, allow_h5=False):
+    """Opens a Keras classifier that this project did not train; in a child process first.
 
     Args:
         path: A `.keras` file.
         dataset_source: The data that it was trained on, as `mnist_edge.data.load` takes.
+        allow_h5: Whether it may be an `.h5` file.
 
     Returns:
         A `Source`.
@@ -121,9 +122,8 @@ def open_model(path, dataset_source):
     Raises:
         InputError: The file, the model or the data can't be used.
     """
-    if not path.is_file():
-        raise InputError(f"{path} must be a .keras file and is not.")
-    return _open(path, dataset_source, split_seed=0, name=None)
+    quarantine.trial(path, _ADVICE, allow_h5)
+    return _open(path, dataset_source, split_seed=0, name=None, allow_h5=allow_h5)
 
 
 def range_remark(source):
@@ -148,9 +148,9 @@ def copy_model(source, stage):
     shutil.copyfile(source.path, stage / bundle.MODEL)
 
 
-def _open(path, dataset_source, split_seed, name, labels=()):
+def _open(path, dataset_source, split_seed, name, labels=(), allow_h5=False):
     dataset = data.load(dataset_source)
-    model, softmax_added = _load(path, dataset)
+    model, softmax_added = _load(path, dataset, allow_h5)
     classes = model.outputs[0].shape[-1]
     if dataset.classes > classes:
         raise InputError(
@@ -169,16 +169,13 @@ def _open(path, dataset_source, split_seed, name, labels=()):
     )
 
 
-def _load(path, dataset):
+def _load(path, dataset, allow_h5):
     import keras
 
-    model = trained.load_model(path, _ADVICE)
+    model = trained.load_model(path, _ADVICE, allow_h5)
     _check_shape(path, model)
-    broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
-    if broken:
-        raise InputError(f"{path} must hold finite weights. Got: NaN or infinity in {broken[0]}.")
     images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
-    outputs = model.predict(images, verbose=0)
+    outputs = model.predict(images, batch_size=footprint.batch_size(model), verbose=0)
     if outputs.min() >= 0 and np.allclose(outputs.sum(1), 1, atol=1e-3):
         return model, False
     probabilities = keras.layers.Softmax(name="probabilities")(model.outputs[0])
@@ -186,10 +183,11 @@ def _load(path, dataset):
 
 
 def _check_shape(path, model):
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
             f"{path} must have one input and one output. Got: inputs "
-            f"{[i.name for i in model.inputs]}, {len(model.outputs)} outputs."
+            f"{[i.name for i in inputs]}, {len(outputs)} outputs."
         )
     given, taken = model.inputs[0].shape, model.outputs[0].shape
     if None in given[1:]:

@@ -186,7 +186,7 @@ def read_json(path, keys, remedy):
         document = json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise InputError(f"{path} is required and does not exist. {remedy}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} must be JSON. Got: {error}. {remedy}") from error
     if not isinstance(document, dict):
         raise InputError(

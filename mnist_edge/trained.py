@@ -1,10 +1,11 @@
 """Open the model that `mnist_edge.train` wrote into a bundle."""
 
 import dataclasses
-import zipfile
 from pathlib import Path
 
-from mnist_edge import bundle, models, packaged
+import numpy as np
+
+from mnist_edge import bundle, keras_file, models, packaged
 from mnist_edge.cli import InputError
 
 
@@ -40,6 +41,8 @@ def check(folder):
     record = bundle.read_json(
         Path(folder) / bundle.TRAIN, ("model", "data", "model_sha256"), remedy
     )
+    if not (isinstance(record["data"], dict) and isinstance(record["model_sha256"], str)):
+        raise InputError(f"{Path(folder) / bundle.TRAIN} is damaged. {remedy}")
     path = Path(folder) / bundle.MODEL
     if not path.is_file():
         raise InputError(f"{path} is required and does not exist. {remedy}")
@@ -52,12 +55,14 @@ def check(folder):
     return path, record, remedy
 
 
-def load_model(path, remedy):
-    """Loads a `.keras` file in safe mode: what would run code of its own is refused.
+def load_model(path, remedy, allow_h5=False):
+    """Loads a `.keras` file: what would run code of its own is refused, and so is NaN.
 
     Args:
         path: The file.
         remedy: What to do where it can't be loaded; ends the error's line.
+        allow_h5: Whether it may be in the older format, of which nothing is checked here:
+            `mnist_edge.quarantine` must have been asked.
 
     Returns:
         A `keras.Model`, not compiled.
@@ -65,13 +70,23 @@ def load_model(path, remedy):
     Raises:
         InputError: The file can't be loaded.
     """
+    try:
+        return read_model(path, allow_h5)
+    except Exception as error:  # what Keras raises for a damaged file is anything
+        raise InputError(keras_file.refusal(path, error, remedy)) from error
+
+
+def read_model(path, allow_h5=False):
+    """As `load_model`, with bare errors: the reason alone, or whatever Keras raises."""
     import keras
 
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        first = str(error).strip().split("\n")[0].rstrip(".")
-        raise InputError(f"{path} can't be loaded: {first}. {remedy}") from error
+    if not (allow_h5 and Path(path).suffix in keras_file.OLD_ENDINGS):
+        keras_file.check(path)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
+    if broken:
+        raise ValueError(f"it must hold finite weights. Got: NaN or infinity in {broken[0]}")
+    return model
 
 
 def open_bundle(folder):

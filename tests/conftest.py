@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data
 from mnist_edge.settings import TrainSettings
 from mnist_edge.train import train
+from tests import culprits
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
 
@@ -82,3 +84,25 @@ def bundle_of_three(small, tmp_path):
     manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept]
     bundle.write_json(folder / bundle.MANIFEST, manifest)
     return folder
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory):
+    """The members of a small classifier's file, by name."""
+    keras = backend.start_keras()
+    path = tmp_path_factory.mktemp("honest") / "model.keras"
+    image = keras.Input((28, 28, 1))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(2, 3, activation="relu")(image))
+    keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(path)
+    return culprits.members(path)
+
+
+@pytest.fixture
+def marker(tmp_path, monkeypatch):
+    """A file that must not appear; the module `evil` makes it when it is imported."""
+    path = tmp_path / "marker"
+    (tmp_path / "evil.py").write_text(f"open({str(path)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    yield path
+    assert not path.exists()

@@ -1,0 +1,114 @@
+"""What a hostile model could make a child process do, and hostile models themselves."""
+
+import base64
+import json
+import marshal
+import os
+import time
+import zipfile
+
+import numpy as np
+
+from mnist_edge.keras_file import CONFIG, METADATA, WEIGHTS
+
+
+def nothing():
+    """In place of Keras's start, for what needs no Keras."""
+
+
+def crash(_):
+    os.abort()
+
+
+def leave(_):
+    os._exit(3)
+
+
+def hang(seconds):
+    time.sleep(seconds)
+
+
+def hog(count):
+    return float(np.ones(count).sum())
+
+
+def write(path):
+    with open(path, "w") as file:
+        file.write("x")
+
+
+def echo(value):
+    return value
+
+
+def members(path):
+    """A `.keras` file's members: name to bytes."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_archive(path, content, compression=zipfile.ZIP_STORED):
+    """Writes a `.keras` file of such members, in Keras's order."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name in (METADATA, CONFIG, WEIGHTS):
+            archive.writestr(name, content[name])
+    return path
+
+
+def with_config(path, content, change):
+    """Writes a `.keras` file whose configuration was changed in place by `change`."""
+    config = json.loads(content[CONFIG])
+    change(config)
+    return write_archive(path, content | {CONFIG: json.dumps(config)})
+
+
+def keras_object(module, class_name, config, **more):
+    """An object as Keras writes it into a configuration."""
+    head = {"module": module, "class_name": class_name, "config": config}
+    return head | {"registered_name": None} | more
+
+
+def function(module, name):
+    """A reference to a function as Keras writes it."""
+    return keras_object(module, "function", name, registered_name=name)
+
+
+def code_that_touches(marker):
+    """Marshalled code, as a Lambda layer's file holds it."""
+    code = eval(f"lambda x: open({str(marker)!r}, 'w') and x").__code__
+    return base64.b64encode(marshal.dumps(code)).decode("ascii")
+
+
+def lambda_layer(marker):
+    inner = {"code": code_that_touches(marker), "defaults": None, "closure": None}
+    function = {"class_name": "__lambda__", "config": inner}
+    return keras_object("keras.layers", "Lambda", {"name": "x", "function": function})
+
+
+def refused_by_export(model, tmp_path, capsys, *flags):
+    """The one line that `python -m export` prints."""
+    from export import __main__ as command  # not in a child, which imports this module
+
+    argv = [str(model), "--data", "mnist", "--output", str(tmp_path / "bundle"), *flags]
+    assert command.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not (tmp_path / "bundle").exists()
+    return line
+
+
+def linked_outside(file):
+    """Replaces an array in an open HDF5 file by a link out of it."""
+    import h5py
+
+    del file["layers/dense/vars/0"]
+    file["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def with_outside_link(content, path):
+    """A `.keras` file's members, with an array of its weights linked outside."""
+    import h5py
+
+    path.write_bytes(content[WEIGHTS])
+    with h5py.File(path, "r+") as file:
+        linked_outside(file)
+    return content | {WEIGHTS: path.read_bytes()}

@@ -131,7 +131,8 @@ def _open_tflite(path, threads):
 
     interpreter = Interpreter(path, num_threads=threads)
     interpreter.allocate_tensors()
-    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    given = _only(interpreter.get_input_details(), "input")
+    taken = _only(interpreter.get_output_details(), "output")
     input_index, output_index = given["index"], taken["index"]
 
     def call(values):
@@ -146,6 +147,12 @@ def _open_tflite(path, threads):
         call=call,
         decode=_dequantiser(taken),
     )
+
+
+def _only(tensors, role):
+    if len(tensors) != 1:
+        raise ValueError(f"has {len(tensors)} {role}s, one promised")
+    return tensors[0]
 
 
 def _quantiser(details):
@@ -182,7 +189,7 @@ def _open_onnx(path, threads):
         session = onnxruntime.InferenceSession(
             Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
         )
-    (given,), (taken,) = session.get_inputs(), session.get_outputs()
+    given, taken = _only(session.get_inputs(), "input"), _only(session.get_outputs(), "output")
     batch = given.shape[0]
     return Opened(
         runtime=f"ONNX Runtime {onnxruntime.__version__}",

@@ -93,10 +93,10 @@ class Process:
             self._process.join(1)  # one that only closed its end may go on without end
             raise WorkerFailed(self._ending(request)) from None
         except ValueError as error:
-            self._process.kill()
+            self._end()
             raise WorkerFailed(f"answered {request!r} with what is none: {error}") from error
         except WorkerFailed:
-            self._process.kill()  # now: what hangs or eats memory must not outlive its row
+            self._end()  # now: what hangs or eats memory must not outlive its row
             raise
         if outcome is True:
             return answer
@@ -110,8 +110,7 @@ class Process:
 
     def close(self):
         """Ends the process."""
-        self._process.kill()
-        self._process.join()
+        self._end()
         self._socket.close()
         self._log.close()
 
@@ -120,6 +119,10 @@ class Process:
 
     def __exit__(self, *_):
         self.close()
+
+    def _end(self):
+        self._process.kill()
+        self._process.join()
 
     def _exchange(self, request, message, most_bytes):
         """Sends a message and returns the body of the one that comes back, a bytearray."""
@@ -171,7 +174,7 @@ class Process:
         """How the process ended, and the last that it wrote to standard error."""
         exitcode = self._process.exitcode
         if exitcode is None:
-            self._process.kill()
+            self._end()
             return f"process closed its connection in {request!r}"
         how = f"process ended with status {exitcode}"
         if exitcode < 0:
@@ -183,10 +186,14 @@ class Process:
         return " ".join([f"{how} in {request!r}", *(f"({last[:200]})" for last in words[-1:])])
 
 
+def printable(text):
+    """Text from elsewhere as a terminal shows it and does not obey it."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
 def one_line(text, most=300):
-    """Text from elsewhere in one line that a terminal shows and does not obey."""
-    shown = "".join(c if c.isprintable() else " " for c in str(text))
-    return " ".join(shown.split())[:most]
+    """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
+    return " ".join(printable(text).split())[:most]
 
 
 def in_words(error):

@@ -98,14 +98,20 @@ def predict(opened, images):
 
     Returns:
         float32 `[n, classes]`.
+
+    Raises:
+        ValueError: The artefact gives more or fewer rows than it takes images.
+        Exception: Whatever the runtime raises.
     """
     inputs = opened.encode(images)
     batch = opened.batch or len(inputs)
-    # A fixed batch that does not divide the images is filled up with the first ones.
-    outputs = [
-        opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
-        for i in range(0, len(inputs), batch)
-    ]
+    outputs = []
+    for i in range(0, len(inputs), batch):
+        # A fixed batch that does not divide the images is filled up with the first ones.
+        found = opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+        if np.shape(found)[:1] != (batch,):
+            raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
+        outputs.append(found)
     return opened.decode(np.concatenate(outputs)[: len(inputs)])
 
 
@@ -130,7 +136,10 @@ def _open_tflite(path, threads):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=threads)
-    interpreter.allocate_tensors()
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:  # where memory is short it says nothing
+        raise RuntimeError(str(error) or "its tensors can't be allocated") from error
     given = _only(interpreter.get_input_details(), "input")
     taken = _only(interpreter.get_output_details(), "output")
     input_index, output_index = given["index"], taken["index"]

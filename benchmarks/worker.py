@@ -11,8 +11,6 @@ __all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]
 
 # Images a request: an answer comes within the time limit on a slow device too.
 _CHUNK = 500
-# Labels are bytes, so no model has more classes; what gives more is none of this project's.
-_MOST_CLASSES = 256
 # Of an answer that is an array, what stands before its elements.
 _HEAD_BYTES = 1000
 # No call takes less; reports give a thousandth of a microsecond.
@@ -87,7 +85,7 @@ class Worker(Process):
         outputs = []
         for start in range(0, len(images), _CHUNK):
             given = images[start : start + _CHUNK]
-            found = self._array("predict", np.float32, (len(given), _MOST_CLASSES), given)
+            found = self._array("predict", np.float32, (len(given), child.MOST_CLASSES), given)
             if outputs and found.shape[1] != outputs[0].shape[1]:
                 raise WorkerFailed(f"gives {outputs[0].shape[1]} classes, then {found.shape[1]}")
             outputs.append(found)

@@ -123,8 +123,10 @@ def read_tflite(content):
             code = model.operatorCodes[node.opcodeIndex]
             number = max(code.builtinCode, code.deprecatedBuiltinCode)
             custom = (code.customCode or b"").decode()
-            if min(node.inputs, default=0) < -1 or min(node.outputs, default=0) < 0:
-                raise ValueError("an operator's tensor index is negative")  # -1 in: left out
+            # -1 stands for an input that is left out: a bias, say, but not the data.
+            required = [*node.inputs[:1], *node.outputs]
+            if min(required, default=0) < 0 or min(node.inputs, default=0) < -1:
+                raise ValueError("an operator's tensor index is negative")
             used = [i for i in (*node.inputs, *node.outputs) if i >= 0]
             flowing = [types[graph.tensors[i].type] for i in used if i not in known]
             operators.append(

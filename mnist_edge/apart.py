@@ -20,6 +20,8 @@ from mnist_edge import messages
 _POLL_SECONDS = 0.05
 # What an answer may take unless its request says otherwise: JSON of a few lines.
 _MOST_BYTES = 2**20
+# Characters of an error.
+_MOST_WORDS = 600
 # Of what the process wrote to standard error, the end is read.
 _LOG_BYTES = 4096
 
@@ -102,7 +104,7 @@ class Process:
             return answer
         kinds = {kind.__name__: kind for kind in self._passed_on}
         kind = kinds.get(outcome if isinstance(outcome, str) else None, WorkerFailed)
-        raise kind(one_line(answer))
+        raise kind(one_line(answer, _MOST_WORDS))
 
     def is_alive(self):
         """Whether it can be asked again."""

@@ -30,7 +30,7 @@ from tests.mutants import mutants
 REFUSED, FAILED, CAUGHT, HARMLESS = "refused", "failed row", "caught by parity", "harmless"
 DEATH = "parent death"
 # A mutant's answers to so many images are judged.
-_IMAGES = 500
+_IMAGES = 250
 _ALLOWANCE = Allowance(timeout_seconds=10, memory_limit_mb=1000)
 
 

@@ -212,9 +212,7 @@ def _endless():
     )
     nodes, constants = _ten()
     loop = ("Loop", ["count", "true", "flat"], ["probabilities"], {"body": body})
-    return onnx_of(
-        [*nodes, loop], constants | {"count": np.array(FOREVER), "true": np.array(True)}
-    )
+    return onnx_of([*nodes, loop], constants | {"count": np.array(FOREVER), "true": np.array(True)})
 
 
 def _output(kind, given, element, shape, constants=(), **attributes):
@@ -247,6 +245,7 @@ def onnx():
         "a link to elsewhere": external("link.bin"),
         "a file beside it": external("beside.bin"),
         "ConstantOfShape": _bomb("ConstantOfShape", ["n"], {"n": np.array([LARGE])}),
+        "3 GB": _bomb("ConstantOfShape", ["n"], {"n": np.array([750_000_000])}),
         "Expand": _bomb("Expand", ["one", "n"], {"one": one, "n": np.array([10**6, 10**6])}),
         "Tile": _bomb("Tile", ["one", "n"], {"one": one, "n": np.array([10**6, 10**6])}),
         "a huge initialiser": onnx_of(

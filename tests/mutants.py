@@ -30,10 +30,11 @@ def mutants(format, contents, count, seed=0, start=0):
     """
     parse, pack, changes = _FORMATS[format]
     variants = sorted(contents)
+    plains = {variant: pack(parse(contents[variant])) for variant in variants}
     for number in range(start, start + count):
         rng = np.random.default_rng([seed, number])
         variant = variants[number % len(variants)]
-        plain = pack(parse(contents[variant]))
+        plain = plains[variant]
         while True:
             if rng.random() < _BYTE_SHARE:
                 change = _pick(rng, _BYTES)

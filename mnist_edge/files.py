@@ -1,5 +1,8 @@
-"""What a file from outside really is, before it is read: regular, and what its name says."""
+"""What a file from outside really is, before it is read; and no more of it than a limit."""
 
+import contextlib
+import io
+import os
 import struct
 import zipfile
 import zlib
@@ -14,7 +17,10 @@ LIMIT_BYTES = 4 * 2**30
 # Deflate makes nothing smaller than 1/1032 of its size (zlib's technical notes), so a
 # header that promises more than that is wrong and nothing is allocated for it.
 LARGEST_RATIO = 1032
+ZIP, GZIP = b"PK", b"\x1f\x8b"  # what they start with
 HEAD_BYTES = 512  # enough to tell what a file is
+CHUNK = 2**20  # bytes read at a time
+_DIRECTORY_BYTES = 2**20  # of an archive's directory, about 50 a member: 20,000 members
 # What a damaged archive makes `gzip` and `zipfile` raise; an OSError is a seek to nowhere,
 # an OverflowError one further than a file can be.
 DAMAGE = (
@@ -34,11 +40,23 @@ _OTHERS = (
     ((b"version https://git-lfs",), "a Git LFS pointer, not data: run git lfs pull"),
     ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle, which is never opened"),
     ((b"\x93numpy",), "one bare array, an .npy"),
-    ((b"\x1f\x8b",), "a .gz"),
+    ((GZIP,), "a .gz"),
     ((b"pk\x03\x04", b"pk\x05\x06"), "a .zip"),
     ((b"\x89png", b"\xff\xd8\xff", b"gif8"), "a picture"),
     ((b"%pdf",), "a PDF"),
+    ((b"\xff\xfe", b"\xfe\xff"), "text in UTF-16: save it in UTF-8"),
 )
+
+
+class _Bounded(io.FileIO):
+    """A file of which `zipfile` reads no larger directory than it should."""
+
+    def read(self, size=-1):
+        if size < 0:
+            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        if size > _DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, at most 2**20 are read")
+        return super().read(size)
 
 
 def require(path, remedy=""):
@@ -54,8 +72,8 @@ def require(path, remedy=""):
     path = Path(path)
     if path.is_file():
         return
-    kind = "missing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
-    raise InputError(f"{path} must be a file and is not: it is {kind}. {remedy}".rstrip())
+    kind = "nothing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
+    raise InputError(f"{path} must be a file and is not. Got: {kind}. {remedy}".rstrip())
 
 
 def head(path):
@@ -74,3 +92,76 @@ def pretender(first):
         return "an empty file"
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((words for magics, words in _OTHERS if start.startswith(magics)), "")
+
+
+def cause(path, error, own):
+    """Why a packed file can't be read: what it is instead, or else what its reader raised.
+
+    Args:
+        path: Of the file.
+        error: The exception.
+        own: What a whole file of its kind starts with, bytes or a tuple of them.
+    """
+    first = head(path)
+    return (not first.startswith(own) and pretender(first)) or short(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def open_zip(path):
+    """Opens a `.zip`, an `.npz` say, whose directory is of a sensible size.
+
+    Yields:
+        `zipfile.ZipFile`; what is wrong with it raises one of `DAMAGE`.
+    """
+    with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def open_member(archive, info):
+    """Opens a member of an archive whose unpacked size is what the directory says, or less.
+
+    Args:
+        archive: From `open_zip`.
+        info: `zipfile.ZipInfo` of the member.
+
+    Raises:
+        zipfile.BadZipFile: It is packed in a way that `zipfile` unpacks without a limit,
+            or can't be as large as the directory says.
+    """
+    packed, length = info.compress_size, os.fstat(archive.fp.fileno()).st_size
+    most = {zipfile.ZIP_STORED: packed, zipfile.ZIP_DEFLATED: packed * LARGEST_RATIO}
+    if info.compress_type not in most:
+        raise zipfile.BadZipFile(
+            f"{short(info.filename)} packed by method {info.compress_type}; only stored and "
+            "deflated are read"
+        )
+    if packed > length or info.file_size > most[info.compress_type]:
+        raise zipfile.BadZipFile(
+            f"{short(info.filename)} of {packed:,} bytes, {info.file_size:,} unpacked, in a "
+            f"file of {length:,}"
+        )
+    return archive.open(info)
+
+
+def read_at_most(stream, count):
+    """Reads `count` bytes, or what there is; memory grows with what has come.
+
+    Args:
+        stream: A binary file, packed or not.
+        count: As a file's header says, which may lie.
+
+    Returns:
+        `bytearray`.
+    """
+    content = bytearray()
+    while len(content) < count:
+        chunk = stream.read(min(CHUNK, count - len(content)))
+        if not chunk:
+            break
+        content += chunk
+    return content
+
+
+def short(value):
+    """A value from a hostile file in words: one line of at most 100 characters."""
+    return " ".join(str(value).split())[:100].rstrip(".")

@@ -7,8 +7,6 @@
 
 import io
 import math
-import os
-import zipfile
 
 import numpy as np
 
@@ -18,24 +16,10 @@ from mnist_edge.cli import InputError
 _ENDING = ".npy"
 # A header is 128 bytes for most arrays; NumPy itself parses at most 10,000.
 _HEADER_BYTES = 10_000
-# Of the archive's directory, about 50 a member: 20,000 arrays.
-_DIRECTORY_BYTES = 2**20
-_CHUNK = 2**20
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-
-
-class _Archive(io.FileIO):
-    """A file of which `zipfile` reads no more at once than a directory may take."""
-
-    def read(self, size=-1):
-        if size < 0:
-            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
-        if size > max(_DIRECTORY_BYTES, _CHUNK):
-            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, at most 2**20 are read")
-        return super().read(size)
 
 
 def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
@@ -59,13 +43,12 @@ def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
     """
     files.require(path, remedy)
     try:
-        with _Archive(path) as file, zipfile.ZipFile(file) as archive:
+        with files.open_zip(path) as archive:
             return _read_members(archive, path, names, limit_bytes, remedy)
     except InputError:
         raise
     except files.DAMAGE as error:
-        first = files.head(path)
-        cause = (not first.startswith(b"PK") and files.pretender(first)) or _short(error)
+        cause = files.cause(path, error, files.ZIP)
         raise InputError(f"{path} must be a whole .npz. Got: {cause}. {remedy}".rstrip()) from error
     except MemoryError:
         raise InputError(
@@ -81,7 +64,7 @@ def _read_members(archive, path, names, limit_bytes, remedy):
     }
     missing = [name for name in names or () if name not in held]
     if missing or not held:
-        found = _short(", ".join(held)) or "no array"
+        found = files.short(", ".join(held)) or "no array"
         raise InputError(
             f"{path} must hold {', '.join(missing) or 'an array'}. Got: {found}. {remedy}".rstrip()
         )
@@ -92,36 +75,26 @@ def _read_members(archive, path, names, limit_bytes, remedy):
             f"{path} must unpack to at most {limit_bytes:,} bytes. Got: {needed:,} in its "
             f"directory. {remedy}".rstrip()
         )
-    length = os.path.getsize(path)
     arrays = {}
     for name, info in wanted.items():
         try:
-            arrays[name] = _read_member(archive, info, length)
+            arrays[name] = _read_member(archive, info)
         except ValueError as error:
             raise InputError(
-                f"{path}: {_short(name)} must be {error}. {remedy}".rstrip()
+                f"{path}: {files.short(name)} must be {error}. {remedy}".rstrip()
             ) from error
     return arrays
 
 
-def _read_member(archive, info, length):
+def _read_member(archive, info):
     """One array; a ValueError says what it must be and what it is."""
-    packed = info.compress_size
-    most = {zipfile.ZIP_STORED: packed, zipfile.ZIP_DEFLATED: packed * files.LARGEST_RATIO}
-    if info.compress_type not in most:  # zipfile unpacks the others without a limit
-        raise ValueError(f"stored or deflated. Got: method {info.compress_type}")
-    if packed > length or info.file_size > most[info.compress_type]:
-        raise ValueError(
-            f"as large as the directory says. Got: {packed:,} bytes packed, {info.file_size:,} "
-            f"unpacked, in a file of {length:,}"
-        )
-    with archive.open(info) as member:
+    with files.open_member(archive, info) as member:
         first = member.read(_HEADER_BYTES)
         shape, fortran_order, dtype, start = _read_header(first)
         size = math.prod(shape) * dtype.itemsize
         if start + size != info.file_size:
             raise ValueError(
-                f"{_short(list(shape))} of {dtype}, as its header says. "
+                f"{files.short(list(shape))} of {dtype}, as its header says. "
                 f"Got: {info.file_size:,} bytes in the archive's directory"
             )
         array = np.empty(size // dtype.itemsize, dtype)
@@ -129,7 +102,7 @@ def _read_member(archive, info, length):
         done = len(first) - start
         view[:done] = first[start:]
         while done < size:
-            count = member.readinto(view[done : done + _CHUNK])
+            count = member.readinto(view[done : done + files.CHUNK])
             if not count:
                 raise ValueError(f"{size:,} bytes. Got: {done:,}")
             done += count
@@ -142,16 +115,11 @@ def _read_header(first):
     try:
         shape, fortran_order, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
     except Exception as error:  # Python's own parser reads the header: whatever it raises
-        raise ValueError(f"an .npy array. Got: {_short(error)}") from error
+        raise ValueError(f"an .npy array. Got: {files.short(error)}") from error
     if dtype.hasobject:
         raise ValueError("numbers. Got: Python objects, a pickle, which is never opened")
     if dtype.kind not in "biufc":
-        raise ValueError(f"numbers. Got: {_short(dtype)}")
+        raise ValueError(f"numbers. Got: {files.short(dtype)}")
     if len(shape) > 32 or not all(0 <= side < 2**63 for side in shape):
-        raise ValueError(f"of a possible shape. Got: {_short(list(shape))}")
+        raise ValueError(f"of a possible shape. Got: {files.short(list(shape))}")
     return tuple(map(int, shape)), fortran_order, dtype, stream.tell()
-
-
-def _short(value):
-    """A value from a hostile header in words, one line of at most 100 characters."""
-    return " ".join(str(value).split())[:100].rstrip(".")

@@ -12,6 +12,7 @@ Exits with 1 where a mutant raised anything in this process.
 import argparse
 import collections
 import dataclasses
+import re
 import sys
 import tempfile
 import time
@@ -40,7 +41,7 @@ class Counts:
 
     Attributes:
         outcomes: How many, by outcome.
-        causes: How many failed rows, by the beginning of their cause.
+        causes: How many failed rows, by the kind of their cause.
         audits: How many the audit passed, found fault with and refused.
         other_bits: How many harmless ones compute other bits than their file.
         deaths: Tracebacks of what mutants raised here.
@@ -166,7 +167,15 @@ def _count(counts, bench, path, entry):
     counts.examples.setdefault(outcome, cause)
     counts.other_bits += cause == "other bits"
     if outcome == FAILED:
-        counts.causes[" ".join(cause.split()[:4])] += 1
+        counts.causes[_kind(cause)] += 1
+
+
+def _kind(cause):
+    """The kind of a failed row's cause: what ended the process, or the words of who refused."""
+    for start in ("runtime crashed by ", "no answer to ", "took "):
+        if cause.startswith(start):
+            return re.sub(r"\d+", "N", " ".join(cause.split()[:4]))
+    return "raised or gave something else when it ran"
 
 
 class _Auditor:
@@ -206,7 +215,7 @@ def main(argv=None):
         shown = ", ".join(f"{n} {outcome}" for outcome, n in counts.outcomes.most_common())
         print(f"{format}: {asked.mutants} mutants of seed {asked.seed}: {shown}")
         print(f"  {counts.other_bits} of the harmless compute other bits")
-        for cause, n in counts.causes.most_common(12):
+        for cause, n in counts.causes.most_common():
             print(f"  {n:>5} {cause}")
         print(f"  audit: {', '.join(f'{n} {o}' for o, n in counts.audits.most_common())}")
         print(

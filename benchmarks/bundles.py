@@ -1,16 +1,17 @@
 """Read bundles: manifest, test set, stored reference, and whether each file is the one meant."""
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data
+from benchmarks import manifest as manifests
+from benchmarks.manifest import KERAS_ROW
+from mnist_edge import bundle, data, npz
 from mnist_edge.cli import InputError
 
-KERAS_ROW = "keras"
+# Labels are bytes: no data set has more classes.
+_MOST_CLASSES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,18 +84,10 @@ def load_all(folders):
 
 def _load(folder, label):
     remedy = f"Run: python -m export {folder}"
-    keys = ("model", "data", "reference", "artifacts")
-    manifest = bundle.read_json(folder / bundle.MANIFEST, keys, remedy)
-    if "input_shape" not in manifest["model"]:
-        raise InputError(f"{folder / bundle.MANIFEST} is of an older version. {remedy}")
+    manifest = manifests.read(folder, ("model", "data", "reference", "artifacts"), remedy)
     _refuse_stale(folder, manifest, remedy)
     images, labels = _load_test_set(manifest)
-    reference = _load_reference(folder, manifest, remedy)
-    if len(reference) != len(images):
-        raise InputError(
-            f"{folder / bundle.REFERENCE} must hold {len(images)} predictions. "
-            f"Got: {len(reference)}. {remedy}"
-        )
+    reference = _load_reference(folder, manifest, labels, remedy)
     return Bundle(label, folder, manifest, images, labels, reference)
 
 
@@ -124,16 +117,27 @@ def _load_test_set(manifest):
     return data.as_inputs(dataset.x_test, shape), dataset.y_test
 
 
-def _load_reference(folder, manifest, remedy):
+def _load_reference(folder, manifest, labels, remedy):
+    """The Keras model's probabilities, float32, a row a label."""
     path = folder / manifest["reference"]["file"]
     cause = damage(path, manifest["reference"])
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive["probabilities"]
-    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} must hold probabilities. Got: {error}. {remedy}") from error
+    most_bytes = len(labels) * _MOST_CLASSES * np.dtype(np.float32).itemsize
+    found = npz.read(path, ["probabilities"], most_bytes, remedy)["probabilities"]
+    if found.dtype != np.float32 or found.ndim != 2 or len(found) != len(labels):
+        raise InputError(
+            f"{path} must hold {len(labels)} predictions, float32 [{len(labels)}, classes]. "
+            f"Got: {found.dtype} {list(found.shape)}. {remedy}"
+        )
+    least = max(2, int(labels.max()) + 1)
+    if not least <= found.shape[1] <= _MOST_CLASSES or not np.isfinite(found).all():
+        raise InputError(
+            f"{path} must hold finite probabilities of {least} classes or more. "
+            f"Got: {found.shape[1]}{'' if np.isfinite(found).all() else ', NaN or infinite'}. "
+            f"{remedy}"
+        )
+    return found
 
 
 def damage(path, entry):
@@ -145,9 +149,12 @@ def damage(path, entry):
     """
     if not path.is_file():
         return "is missing"
-    if bundle.sha256_file(path) == entry["sha256"]:
-        return None
-    size, expected = path.stat().st_size, entry.get("size_bytes")
-    if expected and size < expected:
+    size = path.stat().st_size
+    expected = entry.get("size_bytes", size)
+    if size < expected:
         return f"truncated or replaced: {size} bytes, {expected} in the manifest"
+    # First its size: to hash a file without end has none either.
+    is_readable = size == expected <= manifests.MOST_FILE_BYTES
+    if is_readable and bundle.sha256_file(path) == entry["sha256"]:
+        return None
     return "replaced or damaged: its SHA-256 is not the manifest's"

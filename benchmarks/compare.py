@@ -12,14 +12,41 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from benchmarks import stats
+from benchmarks import expect, stats
 from benchmarks.contender import NOT_INSTALLED, PASSED
+from benchmarks.expect import COUNT, POSITIVE, SHARE, TEXT
 from benchmarks.judge import SCHEMA
 from mnist_edge import bundle, cli
+from mnist_edge.apart import one_line
 from mnist_edge.cli import InputError, setting
 
-_KEYS = ("schema", "rows", "bundles", "machine", "timing")
 _REMEDY = "Run: python -m benchmarks"
+_INTERVAL_US = (POSITIVE, POSITIVE)
+_BLOCK = {
+    "threads": COUNT,
+    "yardstick_p50_us": POSITIVE,
+    "yardstick_p50_interval_us": _INTERVAL_US,
+}
+_ROW = {
+    "bundle": TEXT,
+    "variant": TEXT,
+    "status": TEXT,
+    "breaches": [TEXT],
+    "size_bytes": expect.count(least=1),
+    "accuracy?": SHARE,
+    "agreement?": SHARE,
+    "wrong_indices?": [COUNT],
+    "disagreements?": {"indices": [COUNT]},
+    "latency": [{"threads": COUNT, "p50_us": POSITIVE, "p50_interval_us": _INTERVAL_US}],
+}
+# What is compared, of all that docs/benchmark-schema.md tells; the rest may be missing.
+_RESULT = {
+    "schema": COUNT,
+    "bundles": [{"bundle": TEXT, "test_sha256": TEXT}],
+    "rows": [_ROW],
+    "timing": {"blocks": [_BLOCK]},
+    "machine": {},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +115,12 @@ def _status(before, after):
     return []
 
 
+_ANSWERS = ("accuracy", "agreement", "wrong_indices", "disagreements")
+
+
 def _answers(before, after, settings):
     """Accuracy and agreement: of the images that changed sides, did more turn bad?"""
-    if "accuracy" not in before or "accuracy" not in after:
+    if not all(set(_ANSWERS) <= set(row) for row in (before, after)):
         return []
     found = []
     for name, bad in (
@@ -149,8 +179,9 @@ def fingerprints(old, new):
     """Both machines, a line each, and one where they differ."""
     lines = []
     for name, result in (("old", old), ("new", new)):
-        shown = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
-        cores = [str(block["pinned_cores"]) for block in result["timing"]["blocks"]]
+        facts = [f"{key} {value}" for key, value in result["machine"].items() if value]
+        shown = one_line(", ".join(facts))
+        cores = [one_line(block.get("pinned_cores")) for block in result["timing"]["blocks"]]
         yardstick = result["timing"]["blocks"][0]["yardstick_p50_us"]
         lines.append(f"{name}: {shown}, pinned to {'; '.join(cores)}, yardstick {yardstick} µs")
     if old["machine"] != new["machine"]:
@@ -159,10 +190,24 @@ def fingerprints(old, new):
 
 
 def _read(path):
-    result = bundle.read_json(path, _KEYS, _REMEDY)
+    result = bundle.read_json(path, _RESULT, _REMEDY)
     if result["schema"] != SCHEMA:
-        raise InputError(f"{path} must be of schema {SCHEMA}. Got: {result['schema']}. {_REMEDY}")
+        got = one_line(result["schema"], 60)
+        raise InputError(f"{path} must be of schema {SCHEMA}. Got: {got}. {_REMEDY}")
+    wrong = expect.mismatch(result, _RESULT) or _block_mismatch(result)
+    if wrong:
+        raise InputError(f"{path}: {wrong}. {_REMEDY}")
     return result
+
+
+def _block_mismatch(result):
+    """What is wrong with the numbers of threads; None where each timed row has its yardstick."""
+    timed = [block["threads"] for block in result["timing"]["blocks"]]
+    if not timed or len(set(timed)) < len(timed):
+        return "timing.blocks must hold one block a number of threads"
+    rows = {block["threads"] for row in result["rows"] for block in row["latency"]}
+    missing = sorted(rows - set(timed))
+    return f"timing.blocks must hold threads {missing[0]} and does not" if missing else None
 
 
 @cli.command

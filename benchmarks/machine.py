@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on: its fingerprint, its cores, its memory."""
+"""The machine that a figure was measured on: its fingerprint, its cores."""
 
 import os
 import platform
@@ -51,21 +51,3 @@ def cores_for(threads):
         return None
     available = sorted(os.sched_getaffinity(0))
     return tuple(available[-threads:]) if len(available) >= threads else None
-
-
-def peak_resident_bytes(pid="self"):
-    """Largest resident memory that a process has had.
-
-    From /proc, not from `getrusage`: there a child's figure starts from its parent's,
-    since `exec` carries it over.
-
-    Args:
-        pid: The process; this one unless told otherwise.
-
-    Returns:
-        int; None where the system or the process has no such record.
-    """
-    for line in (_text(f"/proc/{pid}/status") or "").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None

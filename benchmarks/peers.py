@@ -12,22 +12,19 @@ litert-benchmark's medians, whose loop copies no arrays but goes through more Py
 0.98 to 1.00 of onnxruntime_test's; 1.00 to 1.10 of the loop that binds its arrays once.
 """
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
 import sys
 import time
 import types
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, machine, tables
+from benchmarks import bundles, expect, machine, tables
 from benchmarks.runtimes import RuntimeMissing
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, cli, models
+from mnist_edge.apart import Process
 from mnist_edge.cli import InputError, setting
 
 
@@ -46,7 +43,7 @@ class PeerSettings:
                 raise InputError(f"--{name} must be more than 0. Got: {getattr(self, name)}.")
 
 
-def litert_benchmark(path, calls):
+def litert_benchmark(_, path, calls):
     """Median of `litert-benchmark`'s own loop, in µs."""
     from ai_edge_litert.tools import benchmark_litert_model as tool
 
@@ -57,7 +54,7 @@ def litert_benchmark(path, calls):
     return 1000 * tool.run_benchmark(tool.parse_args())["latency"]["median_ms"]
 
 
-def onnxruntime_test(path, calls):
+def onnxruntime_test(_, path, calls):
     """Median, over runs of 50 calls, of the mean that `onnxruntime_test` measures, in µs."""
     from onnxruntime.tools import onnxruntime_test as tool
 
@@ -78,7 +75,7 @@ def onnxruntime_test(path, calls):
     return 1e6 * float(np.median(means[1:]))  # the first run is the warm-up
 
 
-def bare_loop(path, calls):
+def bare_loop(_, path, calls):
     """Median of ONNX Runtime's calls on arrays bound once, without any of the harness, in µs."""
     session = _onnx_session(path)
     (given,), (taken,) = session.get_inputs(), session.get_outputs()
@@ -102,7 +99,8 @@ def _onnx_session(path):
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-# What each format's files are held against: the tool's name and its median in µs.
+# What each format's files are held against: the tool's name and its median in µs, found
+# in a process of the tools' own.
 PEERS = {
     "tflite": {"litert-benchmark": litert_benchmark},
     "onnx": {"onnxruntime_test": onnxruntime_test, "bare loop": bare_loop},
@@ -133,23 +131,24 @@ def compare(settings, report=print):
             raise InputError(f"{path}: {cause}. Run: python -m export {settings.bundle}")
         try:
             found += _compare_one(settings, path, PEERS[entry["format"]], read.images, cores)
-        except (BrokenProcessPool, ImportError, RuntimeMissing, WorkerFailed) as error:
+        except (ImportError, RuntimeMissing, WorkerFailed) as error:
             report(f"{entry['file']}: not compared, {error}")
     return found
 
 
 def _compare_one(settings, path, peers, images, cores):
-    pool = concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), _pin_quietly, (cores,)
-    )
-    with Worker(path, 1, Allowance(cores=cores)) as worker, pool:
+    allowance = Allowance(cores=cores)
+    tools = Process(peers, allowance, (ImportError,))
+    with tools, Worker(path, 1, allowance) as worker:
         worker.keep(images[:1000])
         worker.time_calls(settings.calls // 10 + 1)
         medians = {peer: [] for peer in peers}
         for _ in range(settings.rounds):
-            for peer, measure in peers.items():
+            for peer in peers:
                 ours = float(np.median(worker.time_calls(settings.calls)))
-                theirs = pool.submit(measure, str(path), settings.calls).result()
+                theirs = tools.ask(peer, str(path), settings.calls)
+                if not expect.POSITIVE.test(theirs):
+                    raise WorkerFailed(f"{peer} measured no time")
                 medians[peer].append((ours, theirs))
     return [
         {
@@ -161,15 +160,6 @@ def _compare_one(settings, path, peers, images, cores):
         }
         for peer, pairs in medians.items()
     ]
-
-
-def _pin_quietly(cores):
-    """Starts a peer's process: on the harness's core, its own prints dropped."""
-    if cores:
-        os.sched_setaffinity(0, cores)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
 
 
 @cli.command

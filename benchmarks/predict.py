@@ -10,13 +10,13 @@ whose runtime is not installed, Keras among them, is left out and named.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import runtimes
-from mnist_edge import bundle, cli, images
+from benchmarks import bundles, manifest, runtimes
+from benchmarks.worker import Worker, WorkerFailed
+from mnist_edge import cli, images
 from mnist_edge.cli import InputError
 
 _WARMUP, _CALLS = 5, 50  # enough for a median within a few per cent on an idle machine
@@ -35,29 +35,23 @@ def ask(path, pixels):
 
     Raises:
         RuntimeMissing: Its runtime is not installed.
-        Exception: Whatever the runtime raises for a file that it can't run.
+        WorkerFailed: The file can't be run.
     """
-    opened = runtimes.open_artifact(path, threads=1)
-    probabilities, latencies_us = [], []
-    for image in pixels:
-        # An artefact of a fixed batch is asked about the same image that many times.
-        inputs = opened.encode(np.repeat(image[None], opened.batch or 1, axis=0))
-        nanoseconds = []
-        for _ in range(_WARMUP + _CALLS):
-            before = time.perf_counter_ns()
-            outputs = opened.call(inputs)
-            nanoseconds.append(time.perf_counter_ns() - before)
-        probabilities.append(opened.decode(outputs)[0])
-        latencies_us.append(np.median(nanoseconds[_WARMUP:]) / 1000)
-    return np.stack(probabilities), np.array(latencies_us)
+    with Worker(path, threads=1) as one:
+        probabilities = one.predict(pixels)
+        latencies_us = []
+        for image in pixels:
+            one.keep(image[None])  # a fixed batch is filled up with it
+            latencies_us.append(np.median(one.time_calls(_WARMUP + _CALLS)[_WARMUP:]))
+    return probabilities, np.array(latencies_us)
 
 
-def ask_all(folder, manifest, pixels):
+def ask_all(folder, read, pixels):
     """Asks the Keras model and every artefact of a bundle.
 
     Args:
         folder: The bundle.
-        manifest: Its manifest.
+        read: Its manifest.
         pixels: As `ask` takes them.
 
     Returns:
@@ -65,18 +59,24 @@ def ask_all(folder, manifest, pixels):
         artefact, where there is nothing.
     """
     answers, left_out = {}, {}
-    for entry in ({**manifest["model"], "variant": "keras"}, *manifest["artifacts"]):
+    keras = {**read["model"], "variant": manifest.KERAS_ROW}
+    classes = len(read["data"]["labels"])
+    for entry in (keras, *read["artifacts"]):
         path, name = folder / entry["file"], entry["variant"]
-        if not path.is_file() or bundle.sha256_file(path) != entry["sha256"]:
-            left_out[name] = "not the file that the manifest describes; export it again"
+        cause = bundles.damage(path, entry)
+        if cause:
+            left_out[name] = f"{cause}; export it again"
             continue
         try:
-            with cli.native_logs_held():
-                answers[name] = ask(path, pixels)
-        except runtimes.RuntimeMissing as error:
+            runtimes.require(path)
+            answer = ask(path, pixels)
+        except (runtimes.RuntimeMissing, WorkerFailed) as error:
             left_out[name] = str(error)
-        except Exception as error:  # whatever a runtime raises is the answer
-            left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            continue
+        if answer[0].shape[1] == classes:
+            answers[name] = answer
+        else:
+            left_out[name] = f"gives {answer[0].shape[1]} probabilities, {classes} classes named"
     return answers, left_out
 
 
@@ -131,21 +131,20 @@ def main(argv=None):
     remedy = f"Give the bundle last; to export one, run: python -m export {asked.bundle}"
     if not asked.bundle.is_dir():
         raise InputError(f"{asked.bundle} must be a bundle's folder and is not. {remedy}")
-    needed = ("model", "data", "artifacts")
-    manifest = bundle.read_json(asked.bundle / bundle.MANIFEST, needed, remedy)
-    if manifest["model"]["input_shape"] != [28, 28, 1]:
+    read = manifest.read(asked.bundle, ("model", "data", "artifacts"), remedy)
+    if read["model"]["input_shape"] != [28, 28, 1]:
         raise InputError(
             f"{asked.bundle} must take images [28, 28, 1]. "
-            f"Got: {manifest['model']['input_shape']}. Give the bundle of another model."
+            f"Got: {read['model']['input_shape']}. Give the bundle of another model."
         )
     digits = images.load(asked.images, asked.many)
     pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    answers, left_out = ask_all(asked.bundle, manifest, pixels)
+    answers, left_out = ask_all(asked.bundle, read, pixels)
     for name, why in left_out.items():
         print(f"{name} left out: {why}", file=sys.stderr)
     if not answers:
         raise InputError("no artefact could be asked. Install ai-edge-litert or onnxruntime.")
-    print(f"{table(digits, answers, manifest['data']['labels'])}\n\n{_agreement(digits, answers)}")
+    print(f"{table(digits, answers, read['data']['labels'])}\n\n{_agreement(digits, answers)}")
     return cli.OK
 
 

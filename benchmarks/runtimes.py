@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -46,6 +47,12 @@ def is_installed(path):
     """Whether the package that runs a file of this ending can be found; opens nothing."""
     package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
     return importlib.util.find_spec(package) is not None
+
+
+def require(path):
+    """Raises `RuntimeMissing` where the package that runs a file of this ending is missing."""
+    if not is_installed(path):
+        raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
 
 
 def import_runtime(path, threads):
@@ -93,14 +100,20 @@ def predict(opened, images):
 
     Returns:
         float32 `[n, classes]`.
+
+    Raises:
+        ValueError: The artefact gives more or fewer rows than it takes images.
+        Exception: Whatever the runtime raises.
     """
     inputs = opened.encode(images)
     batch = opened.batch or len(inputs)
-    # A fixed batch that does not divide the images is filled up with the first ones.
-    outputs = [
-        opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
-        for i in range(0, len(inputs), batch)
-    ]
+    outputs = []
+    for i in range(0, len(inputs), batch):
+        # A fixed batch that does not divide the images is filled up with the first ones.
+        found = opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+        if np.shape(found)[:1] != (batch,):
+            raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
+        outputs.append(found)
     return opened.decode(np.concatenate(outputs)[: len(inputs)])
 
 
@@ -125,8 +138,12 @@ def _open_tflite(path, threads):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=threads)
-    interpreter.allocate_tensors()
-    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:  # where memory is short it says nothing
+        raise RuntimeError(str(error) or "its tensors can't be allocated") from error
+    given = _only(interpreter.get_input_details(), "input")
+    taken = _only(interpreter.get_output_details(), "output")
     input_index, output_index = given["index"], taken["index"]
 
     def call(values):
@@ -141,6 +158,12 @@ def _open_tflite(path, threads):
         call=call,
         decode=_dequantiser(taken),
     )
+
+
+def _only(tensors, role):
+    if len(tensors) != 1:
+        raise ValueError(f"has {len(tensors)} {role}s, one promised")
+    return tensors[0]
 
 
 def _quantiser(details):
@@ -163,13 +186,21 @@ def _dequantiser(details):
     return lambda integers: (integers.astype(np.float32) - zero_point) * np.float32(scale)
 
 
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
 def _open_onnx(path, threads):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    (given,), (taken,) = session.get_inputs(), session.get_outputs()
+    with tempfile.TemporaryDirectory() as nothing:
+        # Its hash vouches for the file alone: what it keeps in others is not found.
+        options.add_session_config_entry(_EXTERNAL_FOLDER, nothing)
+        session = onnxruntime.InferenceSession(
+            Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    given, taken = _only(session.get_inputs(), "input"), _only(session.get_outputs(), "output")
     batch = given.shape[0]
     return Opened(
         runtime=f"ONNX Runtime {onnxruntime.__version__}",

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import runtimes
-from mnist_edge import bundle, cli
+from benchmarks import bundles, manifest, runtimes
+from benchmarks.worker import Allowance, Worker, WorkerFailed
+from mnist_edge import cli, npz
 from mnist_edge.cli import InputError
 
 # Largest probability difference from the exporting machine. Floats differ between
@@ -21,6 +22,9 @@ from mnist_edge.cli import InputError
 # step of some scale in every layer: a few hundredths at the output.
 _TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
 _INTEGER_TOLERANCE = 0.05
+# Ten images; a device is slow to start.
+_ALLOWANCE = Allowance(timeout_seconds=60)
+_MOST_GOLDEN_BYTES = 2**26
 
 
 def check(folder, entry, images, expected):
@@ -37,33 +41,44 @@ def check(folder, entry, images, expected):
         for `passed` where the runtime is not installed.
     """
     path = folder / entry["file"]
-    if not path.is_file():
-        return False, "missing"
-    if bundle.sha256_file(path) != entry["sha256"]:
-        return False, "not the file that the manifest describes; copy or export it again"
+    cause = bundles.damage(path, entry)
+    if cause:
+        return False, f"{cause}; copy or export it again"
     try:
-        opened = runtimes.open_artifact(path, threads=1)
-        computed = runtimes.predict(opened, images)
+        runtimes.require(path)
+        with Worker(path, 1, _ALLOWANCE) as one:
+            computed = one.predict(images)
     except runtimes.RuntimeMissing as error:
         return None, str(error)
-    except Exception as error:  # whatever a runtime raises is the answer
-        return False, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    except WorkerFailed as error:
+        return False, str(error)
+    if computed.shape != expected.shape:
+        return False, f"gives {list(computed.shape)} instead of {list(expected.shape)}"
     difference = float(np.abs(computed - expected).max())
     same = np.array_equal(computed.argmax(1), expected.argmax(1))
     tolerance = _TOLERANCES.get(entry["precision"], _INTEGER_TOLERANCE)
     return (
         bool(same and difference <= tolerance),  # NaN fails
         f"largest difference {difference:.1e}, at most {tolerance:g} allowed, "
-        f"{'same' if same else 'OTHER'} classes, {opened.runtime}",
+        f"{'same' if same else 'OTHER'} classes, {one.opened['runtime']}",
     )
 
 
-def _load_golden(folder, manifest, remedy):
-    path = folder / manifest["golden"]["file"]
-    if not path.is_file() or bundle.sha256_file(path) != manifest["golden"]["sha256"]:
+def _load_golden(folder, read, remedy):
+    """Images and, by variant, what each artefact gave; all float32."""
+    path = folder / read["golden"]["file"]
+    if bundles.damage(path, read["golden"]):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+    names = ["images", *(entry["variant"] for entry in read["artifacts"])]
+    golden = npz.read(path, names, _MOST_GOLDEN_BYTES, remedy)
+    for name, array in golden.items():
+        count = len(golden["images"]) if golden["images"].ndim else 0
+        if array.dtype != np.float32 or array.ndim < 2 or not count or len(array) != count:
+            raise InputError(
+                f"{path}: {name} must be float32, a row an image. "
+                f"Got: {array.dtype} {list(array.shape)}. {remedy}"
+            )
+    return golden
 
 
 @cli.command
@@ -73,13 +88,12 @@ def main(argv=None):
     parser.add_argument("bundle", type=Path, help="folder that python -m export wrote")
     folder = parser.parse_args(argv).bundle
     remedy = f"Copy the whole bundle, or run: python -m export {folder}"
-    manifest = bundle.read_json(folder / bundle.MANIFEST, ("artifacts", "golden"), remedy)
-    golden = _load_golden(folder, manifest, remedy)
+    read = manifest.read(folder, ("artifacts", "golden"), remedy)
+    golden = _load_golden(folder, read, remedy)
     outcomes = []
-    for entry in manifest["artifacts"]:
+    for entry in read["artifacts"]:
         name = entry["variant"]
-        with cli.native_logs_held():
-            passed, words = check(folder, entry, golden["images"], golden[name])
+        passed, words = check(folder, entry, golden["images"], golden[name])
         outcomes.append(passed)
         state = {True: "ok", False: "FAILED", None: "skipped"}[passed]
         print(f"{name:<20} {state:<8} {words}")

@@ -1,43 +1,32 @@
 """One child process an artefact: a file that crashes its runtime costs a row, not the run."""
 
-import contextlib
-import dataclasses
-import multiprocessing
-import signal
-import tempfile
-import threading
-import time
-
 import numpy as np
 
-from benchmarks import child, machine
-from benchmarks.child import WorkerFailed
+from benchmarks import child, expect
+from benchmarks.expect import COUNT, NOT_NEGATIVE, TEXT
+from benchmarks.runtimes import RuntimeMissing
+from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
+
+__all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]
 
 # Images a request: an answer comes within the time limit on a slow device too.
 _CHUNK = 500
-# How often a child's memory is looked at while an answer is awaited.
-_POLL_SECONDS = 0.05
+# Of an answer that is an array, what stands before its elements.
+_HEAD_BYTES = 1000
+# No call takes less; reports give a thousandth of a microsecond.
+_LEAST_US = 0.001
+# What the answers must be: they come from a process that a file may have taken over.
+_IMPORTED = {"import_ms": NOT_NEGATIVE, "memory_idle_bytes": expect.or_null(COUNT)}
+_OPENED = {
+    "runtime": TEXT,
+    # More images a call than this no report shows; a bomb's batch may be 2**31.
+    "batch": expect.or_null(expect.count(2**16, least=1)),
+    "load_ms": NOT_NEGATIVE,
+}
+_FIRST_CALL = {"first_call_us": NOT_NEGATIVE, "memory_peak_bytes": expect.or_null(COUNT)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Allowance:
-    """What a child may take.
-
-    Attributes:
-        timeout_seconds: How long an answer may take. Keras with TensorFlow starts in
-            about 5 s on two idle cores.
-        memory_limit_mb: Peak resident memory in 1e6 bytes, watched from outside where
-            the system has /proc. The system's own limit, RLIMIT_AS, counts addresses, of
-            which TensorFlow reserves many times what it uses.
-        cores: The cores to stay on; None for any.
-    """
-
-    timeout_seconds: float = 120
-    memory_limit_mb: float = 4000
-    cores: tuple[int, ...] | None = None
-
-
-class Worker:
+class Worker(Process):
     """An artefact opened in a process of its own, and the requests that it answers.
 
     Args:
@@ -54,21 +43,23 @@ class Worker:
         WorkerFailed: The artefact can't be opened. Every request may raise it, too.
     """
 
-    def __init__(self, path, threads, allowance=Allowance()):
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._allowance = allowance
-        self._log = tempfile.NamedTemporaryFile(prefix="benchmark-")  # noqa: SIM115, close() ends it
-        self._process = context.Process(
-            target=child.serve, args=(theirs, self._log.name, allowance.cores), daemon=True
-        )
-        self._process.start()
-        theirs.close()
+    def __init__(self, path, threads, allowance=DEFAULT):
+        super().__init__(child.REQUESTS, allowance, (RuntimeMissing,))
+        self._threads = threads
         try:
-            self.opened = self._ask("open", str(path), threads)
+            self.opened = self._figures("import", _IMPORTED, str(path), threads)
+            self.open(path)
         except BaseException:
             self.close()
             raise
+
+    def open(self, path):
+        """Opens another artefact of the same runtime in place of this one.
+
+        Args:
+            path: The artefact.
+        """
+        self.opened |= self._figures("open", _OPENED, str(path), self._threads)
 
     def first_call(self, images):
         """Makes the first call.
@@ -79,7 +70,7 @@ class Worker:
         Returns:
             dict: `first_call_us`, and `memory_peak_bytes` of the process until then.
         """
-        return self._ask("first call", images)
+        return self._figures("first call", _FIRST_CALL, images)
 
     def predict(self, images, chunk_done=lambda: None):
         """Probabilities of images.
@@ -89,17 +80,21 @@ class Worker:
             chunk_done: Called as each of `chunks(len(images))` is done.
 
         Returns:
-            float32 `[n, classes]`.
+            float32 `[n, classes]`, at most 256 classes.
         """
         outputs = []
         for start in range(0, len(images), _CHUNK):
-            outputs.append(self._ask("predict", images[start : start + _CHUNK]))
+            given = images[start : start + _CHUNK]
+            found = self._array("predict", np.float32, (len(given), child.MOST_CLASSES), given)
+            if outputs and found.shape[1] != outputs[0].shape[1]:
+                raise WorkerFailed(f"gives {outputs[0].shape[1]} classes, then {found.shape[1]}")
+            outputs.append(found)
             chunk_done()
         return np.concatenate(outputs)
 
     def keep(self, images):
         """Hands over the images that `time_calls` runs on, float32 `[n, ...]`."""
-        self._ask("keep", images)
+        self.ask("keep", images)
 
     def time_calls(self, count, batch=1):
         """Times calls, on the images of `keep` in turn.
@@ -111,70 +106,32 @@ class Worker:
         Returns:
             float64 `[count]`, microseconds a call.
         """
-        return self._ask("time calls", count, self.opened["batch"] or batch)
+        batch = self.opened["batch"] or batch
+        taken_us = self._array("time calls", np.float64, (count,), count, batch)
+        most_us = 1e6 * self._allowance.timeout_seconds
+        in_order = _LEAST_US <= np.median(taken_us) <= taken_us.max() <= most_us  # NaN is not
+        if len(taken_us) < count or not in_order:
+            raise WorkerFailed("answered 'time calls' with what are no times")
+        return taken_us
 
-    def close(self):
-        """Ends the process."""
-        self._process.kill()
-        self._process.join()
-        self._connection.close()
-        self._log.close()
+    def _figures(self, request, wanted, *arguments):
+        """Asks for a dict of figures, and takes no other."""
+        found = self.ask(request, *arguments)
+        wrong = expect.mismatch(found, wanted)
+        if wrong:
+            raise WorkerFailed(f"answered {request!r} wrongly: {wrong}")
+        return {name: found[name] for name in wanted}
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def _ask(self, request, *arguments):
-        # From a thread: a child that hangs does not read, and a long request would wait
-        # for it here without end.
-        threading.Thread(target=self._send, args=(request, arguments), daemon=True).start()
-        try:
-            self._wait(request)
-            answer = self._connection.recv()
-        except (EOFError, ConnectionError):
-            self._process.join()
-            raise WorkerFailed(self._ending(request)) from None
-        except WorkerFailed:
-            self._process.kill()  # now: what hangs or eats memory must not outlive its row
-            raise
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _send(self, request, arguments):
-        with contextlib.suppress(OSError):  # a child that has ended is seen by `_ask`
-            self._connection.send((request, arguments))
-
-    def _wait(self, request):
-        """Returns as soon as an answer is there; raises where the child takes too much."""
-        deadline = time.monotonic() + self._allowance.timeout_seconds
-        limit_mb = self._allowance.memory_limit_mb
-        while not self._connection.poll(_POLL_SECONDS):
-            self._check_memory(request, limit_mb)
-            if time.monotonic() > deadline:
-                raise WorkerFailed(
-                    f"no answer to {request!r} in {self._allowance.timeout_seconds:g} s"
-                )
-        self._check_memory(request, limit_mb)
-
-    def _check_memory(self, request, limit_mb):
-        used_mb = (machine.peak_resident_bytes(self._process.pid) or 0) / 1e6
-        if used_mb > limit_mb:
-            raise WorkerFailed(
-                f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
-            )
-
-    def _ending(self, request):
-        """How the process ended, and the last that it wrote to standard error."""
-        exitcode = self._process.exitcode
-        how = f"process ended with status {exitcode}"
-        if exitcode < 0:
-            how = f"runtime crashed by {signal.Signals(-exitcode).name}"
-        log = self._log.read().decode(errors="replace").split("\n")
-        words = [line.strip() for line in log if line.strip() and not line.startswith("INFO")]
-        return " ".join([f"{how} in {request!r}", *(f"({last[:200]})" for last in words[-1:])])
+    def _array(self, request, dtype, most, *arguments):
+        """Asks for an array, and takes no other type or shape; the last side may be shorter."""
+        most_bytes = int(np.prod(most)) * np.dtype(dtype).itemsize + _HEAD_BYTES
+        found = self.ask(request, *arguments, most_bytes=most_bytes)
+        shape = getattr(found, "shape", None)
+        if shape is None or found.dtype != dtype or len(shape) != len(most):
+            raise WorkerFailed(f"answered {request!r} with no array of {np.dtype(dtype)}")
+        if shape[:-1] != most[:-1] or shape[-1] > most[-1] or not shape[-1]:
+            raise WorkerFailed(f"gives {list(shape)}, {list(most)} is the most")
+        return found
 
 
 def chunks(count):

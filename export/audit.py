@@ -8,13 +8,16 @@ gets its name.
 """
 
 import collections
+import importlib
 import json
 import sys
 from pathlib import Path
 
 from export import contract, graph, sizes
 from export.variants import KNOWN
-from mnist_edge import cli
+from mnist_edge import apart, cli
+from mnist_edge.apart import Allowance, Process, WorkerFailed
+from mnist_edge.cli import InputError
 
 # The TFLite converter leaves smaller weights as they are in a dynamic-int8 file.
 _MIN_DYNAMIC_ELEMENTS = 1024
@@ -27,6 +30,10 @@ _BORDERS = {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"}
 _REMNANTS = {"SHAPE", "PACK", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "Shape"}
 _DYNAMIC_ONNX = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _WEIGHTED_ONNX = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+# What the reading of a stranger's file may take. The largest of this project's take 1 s.
+_ALLOWANCE = Allowance(timeout_seconds=60, memory_limit_mb=2000)
+# Of a stranger's file, at most so many lines of so many characters are shown.
+_LINES_SHOWN, _CONTRACT_SHOWN = 200, 4000
 
 
 def findings(read, variant):
@@ -160,7 +167,7 @@ def record(read):
 
 
 def describe(path, read):
-    """What a file is, in a few lines."""
+    """What a file is, in a few lines; and its contract."""
     shares = {
         "tensors": read.tensors,
         "operators": collections.Counter(precision(o) for o in read.operators),
@@ -176,11 +183,65 @@ def describe(path, read):
         lines.append(f"  {total} {what}: {', '.join(parts)}")
     outside = [o.kind for o in read.operators if not o.builtin]
     lines.append(f"  operators outside the builtin set: {', '.join(outside) or 'none'}")
-    spent = sizes.shares(path.read_bytes(), read.format)
+    try:
+        spent, carried = sizes.shares(path.read_bytes(), read.format), contract.read(path)
+    except Exception as error:  # as the graph's parsers, whatever they stumble on
+        raise graph.damaged(path, error) from error
     lines.append("  bytes: " + ", ".join(f"{n:,} {what}" for what, n in spent.items()))
-    carried = contract.read(path)
-    lines.append(f"  contract: {json.dumps(carried) if carried else 'none'}")
-    return "\n".join(lines)
+    lines.append(f"  contract: {json.dumps(carried)[:_CONTRACT_SHOWN] if carried else 'none'}")
+    return lines, carried
+
+
+def report(path):
+    """Audits one file from anywhere.
+
+    Args:
+        path: A `.tflite` or `.onnx` file.
+
+    Returns:
+        `(lines, passed)`: what to print, a list of str, and whether the file is what its
+        contract, or else its name, says.
+
+    Raises:
+        InputError: It is no whole file of its format.
+    """
+    read = graph.read(path)
+    lines, carried = describe(path, read)
+    name = carried.get("variant", path.stem)
+    if not isinstance(name, str) or name not in KNOWN:
+        return [*lines, f"  {name!r} is no variant of this project: described, not judged"], True
+    found = findings(read, KNOWN[name])
+    return [*lines, *(f"  NOT {name}: {finding}" for finding in found)], not found
+
+
+def _start(state):
+    """Imports the parsers, and limits what is reserved from here on."""
+    for module in ("ai_edge_litert.schema_py_generated", "onnx"):
+        importlib.import_module(module)
+    apart.limit_memory(state["allowance"].memory_limit_mb)
+
+
+def _report(state, path):
+    lines, passed = report(Path(path))
+    if len(lines) > _LINES_SHOWN:
+        lines = [*lines[:_LINES_SHOWN], f"  and {len(lines) - _LINES_SHOWN} more lines"]
+    return [passed, *(line[:_CONTRACT_SHOWN] for line in lines)]
+
+
+def ask(process, path):
+    """As `report`, in a process that `reader` started; whatever the file does, it does there."""
+    try:
+        passed, *lines = process.ask("report", str(path))
+    except WorkerFailed as error:
+        raise InputError(f"{path} can't be read: {error}. Export it again.") from error
+    return [apart.printable(line) for line in lines], passed is True
+
+
+def reader(allowance=_ALLOWANCE):
+    """Starts a process for `ask`."""
+    process = Process({"start": _start, "report": _report}, allowance, (InputError,))
+    process.ask("start")
+    return process
 
 
 @cli.command
@@ -188,17 +249,13 @@ def main(argv=None):
     """Audits the files in `argv`; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("files", nargs="+", type=Path, help=".tflite and .onnx files")
-    status = cli.OK
-    for path in parser.parse_args(argv).files:
-        read = graph.read(path)
-        print(describe(path, read))
-        name = contract.read(path).get("variant", path.stem)
-        if name not in KNOWN:
-            print(f"  {name!r} is no variant of this project: described, not judged")
-            continue
-        for finding in findings(read, KNOWN[name]):
-            print(f"  NOT {name}: {finding}")
-            status = cli.GATE_BREACHED
+    files, status = parser.parse_args(argv).files, cli.OK
+    with reader() as process:
+        for path in files:
+            lines, passed = ask(process, path)
+            print("\n".join(lines))
+            if not passed:
+                status = cli.GATE_BREACHED
     return status
 
 

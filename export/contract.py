@@ -10,6 +10,8 @@ import json
 import zipfile
 
 _MEMBER = "contract.json"
+# Of 256 classes with long names it is a twentieth.
+_MOST_BYTES = 2**20
 
 
 def embed(content, format, contract):
@@ -55,16 +57,31 @@ def read(path):
     Returns:
         dict, empty where the file carries none; what other tools wrote into an ONNX
         file's metadata is in it as text.
+
+    Raises:
+        Exception: Whatever the parser stumbles on in a damaged file.
     """
     if path.suffix == ".tflite":
         if not zipfile.is_zipfile(path):
             return {}
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(_MEMBER)) if _MEMBER in archive.namelist() else {}
+            return _read_member(archive) if _MEMBER in archive.namelist() else {}
     import onnx
 
     props = onnx.load(path, load_external_data=False).metadata_props
     return {prop.key: _value(prop.value) for prop in props}
+
+
+def _read_member(archive):
+    info = archive.getinfo(_MEMBER)
+    # zipfile unpacks the other methods without a limit.
+    is_usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not is_usual or info.file_size > _MOST_BYTES:
+        raise ValueError(f"a {_MEMBER} that unpacks to {info.file_size:,} bytes")
+    carried = json.loads(archive.read(info))
+    if not isinstance(carried, dict):
+        raise ValueError(f"a {_MEMBER} that holds no object")
+    return carried
 
 
 def _value(text):

@@ -4,7 +4,11 @@ import collections
 import dataclasses
 import math
 
+from mnist_edge.apart import in_words
 from mnist_edge.cli import InputError
+
+# Flatbuffers and Protocol Buffers both end here.
+_MOST_BYTES = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +81,19 @@ def read(path):
     readers = {".tflite": read_tflite, ".onnx": read_onnx}
     if path.suffix not in readers or not path.is_file():
         raise InputError(f"{path} must be a .tflite or .onnx file and is not.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise InputError(f"{path} must be a file of at most {_MOST_BYTES:,} bytes and is not.")
     try:
         return readers[path.suffix](path.read_bytes())
     except Exception as error:  # parsers of both formats raise whatever they stumble on
-        raise InputError(
-            f"{path} must be a whole {path.suffix} file. Got: {type(error).__name__}: {error}. "
-            "Export it again."
-        ) from error
+        raise damaged(path, error) from error
+
+
+def damaged(path, error):
+    """The `InputError` of a file whose reading raised `error`."""
+    return InputError(
+        f"{path} must be a whole {path.suffix} file. Got: {in_words(error)}. Export it again."
+    )
 
 
 def read_tflite(content):
@@ -113,6 +123,10 @@ def read_tflite(content):
             code = model.operatorCodes[node.opcodeIndex]
             number = max(code.builtinCode, code.deprecatedBuiltinCode)
             custom = (code.customCode or b"").decode()
+            # -1 stands for an input that is left out: a bias, say, but not the data.
+            required = [*node.inputs[:1], *node.outputs]
+            if min(required, default=0) < 0 or min(node.inputs, default=0) < -1:
+                raise ValueError("an operator's tensor index is negative")
             used = [i for i in (*node.inputs, *node.outputs) if i >= 0]
             flowing = [types[graph.tensors[i].type] for i in used if i not in known]
             operators.append(
@@ -138,6 +152,9 @@ def read_onnx(content):
     from onnx import TensorProto
 
     model = onnx.load_from_string(content)
+    external = next(_kept_elsewhere(model), None)
+    if external is not None:
+        raise ValueError(f"tensor {external.name!r} is kept in another file, one file promised")
     onnx.checker.check_model(model, full_check=True)
     model = onnx.shape_inference.infer_shapes(model)
     graph = model.graph
@@ -163,6 +180,18 @@ def read_onnx(content):
     batch = dimension.dim_value or dimension.dim_param or "free"
     io = (flowing[graph.input[0].name], flowing[graph.output[0].name])
     return Graph("onnx", opset, batch, io, operators, list(known.values()), dict(counts))
+
+
+def _kept_elsewhere(message):
+    """The tensors in an ONNX message, at any depth, whose data is in another file."""
+    for field, value in message.ListFields():
+        if field.type != field.TYPE_MESSAGE:
+            continue
+        # `[value]` where there is one alone, which has fields itself.
+        for one in [value] if hasattr(value, "ListFields") else value:
+            if getattr(one, "external_data", None) or getattr(one, "data_location", 0):
+                yield one
+            yield from _kept_elsewhere(one)
 
 
 def _onnx_operators(nodes, known, flowing):

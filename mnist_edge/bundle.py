@@ -36,6 +36,8 @@ PLOTS = "plots"  # a folder of .png
 
 # A folder of files that are being written, and one of files that are whole and on their way.
 STAGED, _READY = ".staged-", ".ready-"
+# The longest of this project's records is a hundredth of it; Python's objects take tenfold.
+_MOST_JSON_BYTES = 2**26
 # The records that vouch for other files by hash; moved into place after them.
 _VOUCHERS = (TRAIN, MANIFEST)
 
@@ -182,11 +184,18 @@ def read_json(path, keys, remedy):
     Raises:
         InputError: The file is missing or holds something else.
     """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} is required and does not exist. {remedy}")
+    if not path.is_file() or path.stat().st_size > _MOST_JSON_BYTES:
+        raise InputError(
+            f"{path} must be a file of at most {_MOST_JSON_BYTES:,} bytes and is not. {remedy}"
+        )
     try:
-        document = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path} is required and does not exist. {remedy}") from None
-    except (ValueError, RecursionError) as error:
+        document = json.loads(path.read_text())
+    except RecursionError:
+        raise InputError(f"{path} must be JSON. Got: lists without end. {remedy}") from None
+    except ValueError as error:
         raise InputError(f"{path} must be JSON. Got: {error}. {remedy}") from error
     if not isinstance(document, dict):
         raise InputError(

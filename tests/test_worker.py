@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import machine, runtimes, worker
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import bundle, data
+from mnist_edge import apart, bundle, data
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_worker_tells_what_it_opened_and_what_that_cost(int8, images):
 def test_a_childs_memory_is_its_own_and_not_its_parents():
     ballast = np.ones(50_000_000)  # 400 MB that the parent has had
     with Worker(runtimes.EMPTY, threads=1) as one:
-        assert machine.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
+        assert apart.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
 
 
 def test_predictions_come_in_pieces_and_whole(int8, small, images):
@@ -85,7 +85,7 @@ def test_a_hang_ends_in_time(small):
 
 
 def test_memory_past_the_limit_ends_it(small):
-    with pytest.raises(WorkerFailed, match=r"^took \d+ MB of memory in 'open', at most 5 allowed$"):
+    with pytest.raises(WorkerFailed, match=r"^took \d+ MB of memory in 'import', at most 5 "):
         Worker(small.folder / "tflite-int8.tflite", 1, Allowance(memory_limit_mb=5))
 
 

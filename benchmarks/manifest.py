@@ -1,0 +1,77 @@
+"""A bundle's manifest, read as what it is: a file from anywhere.
+
+Every value that the benchmarks use is checked here, once, before it names a file, opens
+one or sizes anything.
+"""
+
+from benchmarks import expect
+from benchmarks.expect import NAME, SHA256, TEXT
+from mnist_edge import bundle
+from mnist_edge.cli import InputError
+
+# The row of the Keras model; no artefact may have its name.
+KERAS_ROW = "keras"
+FORMATS = ("tflite", "onnx")
+# Flatbuffers and Protocol Buffers both end here.
+MOST_FILE_BYTES = 2**31
+_FILE_BYTES = expect.count(MOST_FILE_BYTES)
+_FILE = {"sha256": SHA256}
+_ARRAYS = _FILE | {"file": expect.file_name(".npz")}
+# By part of the manifest, what it must hold.
+_PARTS = {
+    "model": _FILE
+    | {
+        "name": TEXT,
+        "file": expect.file_name(".keras"),
+        "size_bytes": _FILE_BYTES,
+        "input_shape": [expect.count(2**20, least=1)],
+    },
+    "data": {"source": TEXT, "labels": [TEXT], "sha256": {"x_test": SHA256, "y_test": SHA256}},
+    "reference": _ARRAYS,
+    "golden": _ARRAYS,
+    "artifacts": [
+        _FILE
+        | {
+            "variant": NAME,
+            "format": expect.one_of(*FORMATS),
+            "precision": NAME,
+            "file": expect.file_name(*(f".{format}" for format in FORMATS)),
+            "size_bytes": _FILE_BYTES,
+        }
+    ],
+}
+
+
+def read(folder, parts, remedy):
+    """Reads a bundle's manifest.
+
+    Args:
+        folder: The bundle.
+        parts: Which of its parts are needed; these are checked.
+        remedy: What to do where it is missing or wrong; ends the error's line.
+
+    Returns:
+        The manifest, a dict.
+
+    Raises:
+        InputError: It is missing, damaged or of another kind, or names a file elsewhere.
+    """
+    path = folder / bundle.MANIFEST
+    manifest = bundle.read_json(path, parts, remedy)
+    wrong = expect.mismatch(manifest, {part: _PARTS[part] for part in parts})
+    wrong = wrong or _artifacts_mismatch(manifest.get("artifacts", []))
+    if wrong:
+        raise InputError(f"{path}: {wrong}. {remedy}")
+    return manifest
+
+
+def _artifacts_mismatch(entries):
+    """What is wrong with the artefacts taken together; None where nothing is."""
+    seen = {KERAS_ROW}
+    for i, entry in enumerate(entries):
+        if not entry["file"].endswith(f".{entry['format']}"):
+            return f"artifacts[{i}].file must end in .{entry['format']}. Got: {entry['file']}"
+        if entry["variant"] in seen:
+            return f"artifacts[{i}].variant must be one no other has. Got: {entry['variant']}"
+        seen.add(entry["variant"])
+    return None

@@ -1,9 +1,9 @@
-"""Files that mean harm, made by hand; `mutants.py` draws others by seed."""
+"""Files that mean harm, made by hand; `mutants` draws others by seed."""
 
 import numpy as np
 
 from benchmarks import runtimes
-from tests.mutants import _pack_tflite, _parse_tflite
+from tests.mutants.tflite import pack, parse
 
 _EMPTY_TFLITE = runtimes.EMPTY_GRAPHS["tflite"].read_bytes()
 _EMPTY_ONNX = runtimes.EMPTY_GRAPHS["onnx"].read_bytes()
@@ -12,9 +12,9 @@ FOREVER = 2**62
 
 
 def _tflite(change):
-    model = _parse_tflite(_EMPTY_TFLITE)
+    model = parse(_EMPTY_TFLITE)
     change(model, model.subgraphs[0])
-    return _pack_tflite(model)
+    return pack(model)
 
 
 def _negative_index(model, graph):

@@ -60,18 +60,13 @@ def trial(path, remedy=_REMEDY, allow_h5=False):
 
 def examine(path):
     """What the child does; arguments, result and errors as `trial`'s, the errors bare."""
-    import keras
-
     old_format = not path.endswith(keras_file.ENDING)
     with weights_file.opened(path) as file:
         weights_file.check(file)
         if old_format:
             weights_file.check_old_config(file)
     if not old_format:
-        # Built without values: how much it would take is known before it is taken.
-        config = keras_file.check(path) | {"compile_config": None}
-        with keras.StatelessScope(initialize_variables=False):
-            footprint.check(keras.saving.deserialize_keras_object(config, safe_mode=True))
+        _check_size(keras_file.check(path))
     model = trained.read_model(path, allow_h5=old_format)
     footprint.check(model)
     inputs = getattr(model, "inputs", None) or ()
@@ -79,6 +74,21 @@ def examine(path):
         shape = (footprint.batch_size(model), *inputs[0].shape[1:])
         model.predict_on_batch(np.zeros(shape, np.float32))
     return {"weights": footprint.weights(model), "largest_output": footprint.largest_output(model)}
+
+
+def _check_size(config):
+    """Builds a model without values: how much it takes is known before it is taken."""
+    import keras
+
+    config = config | {"compile_config": None}
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except Exception:
+        return  # an optimizer within needs values; what is wrong, the load itself tells better
+    finally:
+        keras.utils.clear_session(free_memory=False)  # which would give the variables values later
+    footprint.check(model)
 
 
 def ask(function, argument, seconds=SECONDS, memory_bytes=MEMORY_BYTES, start=None):

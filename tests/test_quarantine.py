@@ -23,6 +23,7 @@ from tests.culprits import (
     with_outside_link,
     write_archive,
 )
+from tests.test_keras_config import of_many_kinds
 
 layers = keras.layers
 
@@ -271,6 +272,11 @@ def test_what_keras_says_is_cut_to_a_line_without_control_characters():
     assert len(line) < 400
     loading = ValueError("2 objects failed. Example error message:\n\nof shape\n\nmore")
     assert "message: of shape" in keras_file.refusal("m.keras", loading, "")
+
+
+def test_the_child_takes_models_of_many_kinds(tmp_path):
+    path = saved(tmp_path / "model.keras", of_many_kinds())
+    assert quarantine.examine(str(path))["weights"] == 974
 
 
 def test_a_batch_is_smaller_where_a_layer_gives_more():

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GIGABYTES = 5
-MOST_MB = 250  # of the process: Python with NumPy and Pillow has about 60, some buffers the rest
+MOST_MB = 100  # of the process: Python with NumPy has about 30, Pillow and buffers the rest
 # `getrusage` would give the parent's peak where that is larger.
 PROGRAM = """
 import json, re, resource, sys

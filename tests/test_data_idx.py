@@ -149,7 +149,7 @@ def test_more_images_than_labels_are_refused(tmp_path):
 
 
 WHOLE = idx_bytes(np.zeros((3, 5, 4), np.uint8))
-PACKED = gzip.compress(WHOLE)
+PACKED = gzip.compress(WHOLE, mtime=0)
 HUGE = WHOLE[:4] + b"\xff" * 12
 
 
@@ -159,14 +159,17 @@ HUGE = WHOLE[:4] + b"\xff" * 12
         (b"", "Got: an empty file"),
         (WHOLE[:9], "Got: 00000803 in 9 bytes of header"),
         (b"<html>not found</html>", "first bytes 00000803. Got: a web page, not data"),
-        (gzip.compress(b"<!DOCTYPE html>"), "first bytes 00000803. Got: a web page, not data"),
+        (
+            gzip.compress(b"<!DOCTYPE html>", mtime=0),
+            "first bytes 00000803. Got: a web page, not data",
+        ),
         (idx_bytes(np.zeros(3, np.uint8)), "with 3 dimensions"),
         (b"\x00\x00\x0d" + WHOLE[3:], "must be an IDX file of unsigned bytes"),
         (WHOLE[:-1], r"must hold \[3, 5, 4\] bytes after its header. Got: a file of 75 bytes"),
         (WHOLE + b"\x00", "must hold 60 bytes after its header.* Got: more"),
         (HUGE, "Got: a file of 16 bytes"),
-        (gzip.compress(HUGE), "bytes after its header. Got: a file of"),
-        (gzip.compress(WHOLE[:-1]), "must hold 60 bytes .*Got: 59"),
+        (gzip.compress(HUGE, mtime=0), "bytes after its header. Got: a file of"),
+        (gzip.compress(WHOLE[:-1], mtime=0), "must hold 60 bytes .*Got: 59"),
         (PACKED[:-12], "must be a whole .gz"),
         (PACKED[:-8] + b"\xff\xff\xff\xff" + PACKED[-4:], "must be a whole .gz"),
     ],

@@ -81,20 +81,37 @@ def compiled(model, recipe, seed, count, teacher=None):
 
 
 def optimizer(recipe, count):
-    """Keras's AdamW by the recipe, for `count` training images."""
+    """Keras's AdamW by the recipe, or Muon with it, for `count` training images."""
     import keras
 
-    rate = recipe.learning_rate
-    if recipe.cosine:
-        steps = [-(-count // recipe.batch_size_of(epoch)) for epoch in range(recipe.epochs)]
-        warmup_steps = int(recipe.warmup_epochs * steps[0])
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup_steps else rate,
-            decay_steps=max(1, sum(steps) - warmup_steps),
-            warmup_target=rate if warmup_steps else None,
-            warmup_steps=warmup_steps,
-        )
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    if not recipe.muon_rate:
+        rate = _schedule(recipe, recipe.learning_rate, count)
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    from mnist_edge.muon import ConvolutionMuon
+
+    share = recipe.learning_rate / recipe.muon_rate  # Muon has one schedule for both
+    return ConvolutionMuon(
+        _schedule(recipe, recipe.muon_rate, count),
+        weight_decay=recipe.weight_decay,
+        adam_lr_ratio=share,
+        adam_weight_decay=recipe.weight_decay * share,
+        rms_rate=None,
+    )
+
+
+def _schedule(recipe, rate, count):
+    import keras
+
+    if not recipe.cosine:
+        return rate
+    steps = [-(-count // recipe.batch_size_of(epoch)) for epoch in range(recipe.epochs)]
+    warmup_steps = int(recipe.warmup_epochs * steps[0])
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup_steps else rate,
+        decay_steps=max(1, sum(steps) - warmup_steps),
+        warmup_target=rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
 
 
 def targets(labels, recipe, classes):

@@ -16,7 +16,9 @@ class Recipe:
         batch_size: Images a step; of several, each is used for an equal share of the
             epochs, in turn.
         learning_rate: Adam's, or the peak of the schedule.
-        weight_decay: AdamW's decoupled decay; 0 is plain Adam.
+        muon_rate: Muon's learning rate, or its peak, for the kernels of convolutions; the
+            other weights stay AdamW's. 0 is AdamW for all.
+        weight_decay: Decoupled decay; 0 is plain Adam.
         warmup_epochs: Epochs over which the learning rate rises from 0.
         cosine: Whether the learning rate then falls to 0 along a cosine.
         loss: Keras's name of the loss, with sparse labels or with one-hot ones.
@@ -40,6 +42,7 @@ class Recipe:
     epochs: int
     batch_size: tuple[int, ...]
     learning_rate: float = 1e-3
+    muon_rate: float = 0.0
     weight_decay: float = 0.0
     warmup_epochs: float = 0.0
     cosine: bool = False
@@ -79,6 +82,7 @@ class Recipe:
         parts = [
             f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}",
             f"batch {' then '.join(map(str, self.batch_size))}",
+            f"Muon {self.muon_rate:g}" if self.muon_rate else "",
             f"{'AdamW' if self.weight_decay else 'Adam'} {self.learning_rate:g}",
             "warm-up and cosine" if self.cosine else "",
             "one-hot labels" if self.loss == "categorical_crossentropy" else "",

@@ -200,7 +200,13 @@ def fit_weights(name, recipe, few, checkpoint=None, resume=False, callbacks=()):
 
 
 STRONG = Affine(rotation=10, shift=2, elastic=1, noise=20, erase=5)
-EVERYTHING = {"average": 0.9, "augment": STRONG, "gentle_epochs": 2, "keep": "best"}
+EVERYTHING = {
+    "average": 0.9,
+    "muon_rate": 0.05,
+    "augment": STRONG,
+    "gentle_epochs": 2,
+    "keep": "best",
+}
 
 
 @pytest.mark.parametrize(

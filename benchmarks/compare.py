@@ -17,8 +17,7 @@ from benchmarks.contender import NOT_INSTALLED, PASSED
 from benchmarks.expect import COUNT, POSITIVE, SHARE, TEXT
 from benchmarks.judge import SCHEMA
 from mnist_edge import bundle, cli
-from mnist_edge.apart import one_line
-from mnist_edge.cli import InputError, setting
+from mnist_edge.cli import InputError, one_line, setting
 
 _REMEDY = "Run: python -m benchmarks"
 _INTERVAL_US = (POSITIVE, POSITIVE)

@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from mnist_edge.apart import one_line
+from mnist_edge.cli import one_line
 
 # No file has more; and a float holds it exactly.
 _LARGEST = 2**53

@@ -234,7 +234,7 @@ def ask(process, path):
         passed, *lines = process.ask("report", str(path))
     except WorkerFailed as error:
         raise InputError(f"{path} can't be read: {error}. Export it again.") from error
-    return [apart.printable(line) for line in lines], passed is True
+    return [cli.printable(line) for line in lines], passed is True
 
 
 def reader(allowance=_ALLOWANCE):

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from mnist_edge import messages
+from mnist_edge.cli import in_words, one_line
 
 # How often a child's memory is looked at while an answer is awaited.
 _POLL_SECONDS = 0.05
@@ -186,22 +187,6 @@ class Process:
         log = self._log.read(_LOG_BYTES).decode(errors="replace").split("\n")
         words = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
         return " ".join([f"{how} in {request!r}", *(f"({last[:200]})" for last in words[-1:])])
-
-
-def printable(text):
-    """Text from elsewhere as a terminal shows it and does not obey it."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
-
-
-def one_line(text, most=300):
-    """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
-    return " ".join(printable(text).split())[:most]
-
-
-def in_words(error):
-    """An exception in one line, its type first."""
-    said = one_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def peak_resident_bytes(pid="self"):

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from mnist_edge import keras_config
+from mnist_edge.cli import one_line
 from mnist_edge.keras_config import shown
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -91,10 +92,7 @@ def refusal(path, error, remedy):
     first, *others = lines or [type(error).__name__]
     if first.endswith(":"):
         first = " ".join([first, *others[:1]])
-    reason = "".join(c if c.isprintable() else "?" for c in first)
-    if len(reason) > 300:
-        reason = f"{reason[:300]}…"
-    return f"{path} can't be loaded: {reason.rstrip('.')}. {remedy}".rstrip()
+    return f"{path} can't be loaded: {one_line(first).rstrip('.')}. {remedy}".rstrip()
 
 
 def _check_directory(file):

@@ -87,9 +87,8 @@ def run(job):
             run_stage("export", job.folder, *chosen)
         measured = json.loads(run_stage("benchmarks.frontier.accuracy", job.folder))
     except Exception as error:  # a job that fails is a line and must not stop the others
-        cause = " ".join(str(error).split())
-        if not isinstance(error, (InputError, OSError, StageFailed)):
-            cause = f"{type(error).__name__}: {cause}"
+        is_expected = isinstance(error, (InputError, OSError, StageFailed))
+        cause = cli.one_line(error, most=None) if is_expected else cli.in_words(error)
         return Outcome(job, error=cause, process=os.getpid())
     return Outcome(
         job, record, measured["variants"], tuple(measured["breaches"]), process=os.getpid()

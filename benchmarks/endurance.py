@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import bundles, laps, machine, progress, runtimes, tables
-from mnist_edge import bundle, cli, models
+from mnist_edge import bundle, cli, manifest, models
 from mnist_edge.cli import InputError, setting
 
 _LAP_IMAGES = 1000
@@ -80,7 +80,7 @@ def run(settings):
         count = -(-settings.predictions // min(_LAP_IMAGES, len(read.images)))
         for variant in settings.variants:
             path = settings.bundle / entries[variant]["file"]
-            cause = bundles.damage(path, entries[variant])
+            cause = manifest.damage(path, entries[variant])
             if cause:
                 row = {"status": FAILED, "causes": [f"{path}: {cause}"]}
             elif not runtimes.is_installed(path):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, manifest, runtimes
+from benchmarks import runtimes
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import cli, npz
+from mnist_edge import cli, manifest, npz
 from mnist_edge.cli import InputError
 
 # Largest probability difference from the exporting machine. Floats differ between
@@ -41,7 +41,7 @@ def check(folder, entry, images, expected):
         for `passed` where the runtime is not installed.
     """
     path = folder / entry["file"]
-    cause = bundles.damage(path, entry)
+    cause = manifest.damage(path, entry)
     if cause:
         return False, f"{cause}; copy or export it again"
     try:
@@ -67,7 +67,7 @@ def check(folder, entry, images, expected):
 def _load_golden(folder, read, remedy):
     """Images and, by variant, what each artefact gave; all float32."""
     path = folder / read["golden"]["file"]
-    if bundles.damage(path, read["golden"]):
+    if manifest.damage(path, read["golden"]):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
     names = ["images", *(entry["variant"] for entry in read["artifacts"])]
     golden = npz.read(path, names, _MOST_GOLDEN_BYTES, remedy)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from benchmarks import child, expect
-from benchmarks.expect import COUNT, NOT_NEGATIVE, TEXT
+from benchmarks import child
 from benchmarks.runtimes import RuntimeMissing
+from mnist_edge import expect
 from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
+from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
 
 __all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]
 

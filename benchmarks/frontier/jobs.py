@@ -12,8 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import bundles
-from mnist_edge import bundle, cli, data, records, trained
+from mnist_edge import bundle, cli, data, manifest, records, trained
 from mnist_edge.cli import InputError
 
 _ROOT = Path(__file__).parents[2]
@@ -132,17 +131,15 @@ def is_exported(folder, variants=()):
         variants: Names of those that must be among them.
     """
     try:
-        manifest = bundle.read_json(
-            folder / bundle.MANIFEST, ("model", "artifacts", "reference"), ""
-        )
+        read = manifest.read(folder, ("model", "artifacts", "reference"), "")
         model = bundle.sha256_file(folder / bundle.MODEL)
     except (InputError, OSError):
         return False
-    files = [*manifest["artifacts"], manifest["reference"]]
-    if not set(variants) <= {entry["variant"] for entry in manifest["artifacts"]}:
+    files = [*read["artifacts"], read["reference"]]
+    if not set(variants) <= {entry["variant"] for entry in read["artifacts"]}:
         return False
-    return manifest["model"]["sha256"] == model and not any(
-        bundles.damage(folder / entry["file"], entry) for entry in files
+    return read["model"]["sha256"] == model and not any(
+        manifest.damage(folder / entry["file"], entry) for entry in files
     )
 
 

@@ -48,7 +48,7 @@ class Worker(Process):
         super().__init__(child.REQUESTS, allowance, (RuntimeMissing,))
         self._threads = threads
         try:
-            self.opened = self._figures("import", _IMPORTED, str(path), threads)
+            self.opened = self.ask("import", str(path), threads, wanted=_IMPORTED)
             self.open(path)
         except BaseException:
             self.close()
@@ -60,7 +60,7 @@ class Worker(Process):
         Args:
             path: The artefact.
         """
-        self.opened |= self._figures("open", _OPENED, str(path), self._threads)
+        self.opened |= self.ask("open", str(path), self._threads, wanted=_OPENED)
 
     def first_call(self, images):
         """Makes the first call.
@@ -71,7 +71,7 @@ class Worker(Process):
         Returns:
             dict: `first_call_us`, and `memory_peak_bytes` of the process until then.
         """
-        return self._figures("first call", _FIRST_CALL, images)
+        return self.ask("first call", images, wanted=_FIRST_CALL)
 
     def predict(self, images, chunk_done=lambda: None):
         """Probabilities of images.
@@ -114,14 +114,6 @@ class Worker(Process):
         if len(taken_us) < count or not in_order:
             raise WorkerFailed("answered 'time calls' with what are no times")
         return taken_us
-
-    def _figures(self, request, wanted, *arguments):
-        """Asks for a dict of figures, and takes no other."""
-        found = self.ask(request, *arguments)
-        wrong = expect.mismatch(found, wanted)
-        if wrong:
-            raise WorkerFailed(f"answered {request!r} wrongly: {wrong}")
-        return {name: found[name] for name in wanted}
 
     def _array(self, request, dtype, most, *arguments):
         """Asks for an array, and takes no other type or shape; the last side may be shorter."""

@@ -24,7 +24,6 @@ _TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
 _INTEGER_TOLERANCE = 0.05
 # Ten images; a device is slow to start.
 _ALLOWANCE = Allowance(timeout_seconds=60)
-_MOST_GOLDEN_BYTES = 2**26
 
 
 def check(folder, entry, images, expected):
@@ -70,7 +69,7 @@ def _load_golden(folder, read, remedy):
     if manifest.damage(path, read["golden"]):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
     names = ["images", *(entry["variant"] for entry in read["artifacts"])]
-    golden = npz.read(path, names, _MOST_GOLDEN_BYTES, remedy)
+    golden = npz.read(path, names, manifest.MOST_GOLDEN_BYTES, remedy)
     for name, array in golden.items():
         count = len(golden["images"]) if golden["images"].ndim else 0
         if array.dtype != np.float32 or array.ndim < 2 or not count or len(array) != count:

@@ -13,6 +13,8 @@ KERAS_ROW = "keras"
 FORMATS = ("tflite", "onnx")
 # Flatbuffers and Protocol Buffers both end here.
 _MOST_FILE_BYTES = 2**31
+# Images and predictions, one a class, unpacked.
+MOST_GOLDEN_BYTES = 2**26
 _FILE_BYTES = expect.count(_MOST_FILE_BYTES)
 _FILE = {"sha256": SHA256}
 _ARRAYS = _FILE | {"file": expect.file_name(".npz")}

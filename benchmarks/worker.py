@@ -18,7 +18,7 @@ _HEAD_BYTES = 1000
 _LEAST_US = 0.001
 # What the answers must be: they come from a process that a file may have taken over.
 _IMPORTED = {"import_ms": NOT_NEGATIVE, "memory_idle_bytes": expect.or_null(COUNT)}
-_OPENED = {
+OPENED = {
     "runtime": TEXT,
     # More images a call than this no report shows; a bomb's batch may be 2**31.
     "batch": expect.or_null(expect.count(2**16, least=1)),
@@ -60,7 +60,7 @@ class Worker(Process):
         Args:
             path: The artefact.
         """
-        self.opened |= self.ask("open", str(path), self._threads, wanted=_OPENED)
+        self.opened |= self.ask("open", str(path), self._threads, wanted=OPENED)
 
     def first_call(self, images):
         """Makes the first call.

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import manifest as manifests
-from benchmarks.manifest import KERAS_ROW
 from mnist_edge import bundle, data, npz
+from mnist_edge import manifest as manifests
 from mnist_edge.cli import InputError
+from mnist_edge.manifest import KERAS_ROW
 
 # Labels are bytes: no data set has more classes.
 _MOST_CLASSES = 256
@@ -120,7 +120,7 @@ def _load_test_set(manifest):
 def _load_reference(folder, manifest, labels, remedy):
     """The Keras model's probabilities, float32, a row a label."""
     path = folder / manifest["reference"]["file"]
-    cause = damage(path, manifest["reference"])
+    cause = manifests.damage(path, manifest["reference"])
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
     most_bytes = len(labels) * _MOST_CLASSES * np.dtype(np.float32).itemsize
@@ -138,23 +138,3 @@ def _load_reference(folder, manifest, labels, remedy):
             f"{remedy}"
         )
     return found
-
-
-def damage(path, entry):
-    """Why a file is not the one that the manifest describes; None where it is.
-
-    Args:
-        path: The file.
-        entry: Its entry in the manifest.
-    """
-    if not path.is_file():
-        return "is missing"
-    size = path.stat().st_size
-    expected = entry.get("size_bytes", size)
-    if size < expected:
-        return f"truncated or replaced: {size} bytes, {expected} in the manifest"
-    # First its size: to hash a file without end has none either.
-    is_readable = size == expected <= manifests.MOST_FILE_BYTES
-    if is_readable and bundle.sha256_file(path) == entry["sha256"]:
-        return None
-    return "replaced or damaged: its SHA-256 is not the manifest's"

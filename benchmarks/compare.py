@@ -12,13 +12,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from benchmarks import expect, stats
+from benchmarks import stats
 from benchmarks.contender import NOT_INSTALLED, PASSED
-from benchmarks.expect import COUNT, POSITIVE, SHARE, TEXT
 from benchmarks.judge import SCHEMA
-from mnist_edge import bundle, cli
-from mnist_edge.apart import one_line
-from mnist_edge.cli import InputError, setting
+from mnist_edge import bundle, cli, expect
+from mnist_edge.cli import InputError, one_line, setting
+from mnist_edge.expect import COUNT, POSITIVE, SHARE, TEXT
 
 _REMEDY = "Run: python -m benchmarks"
 _INTERVAL_US = (POSITIVE, POSITIVE)

@@ -4,6 +4,7 @@ import dataclasses
 
 from benchmarks import bundles, runtimes
 from benchmarks.worker import WorkerFailed
+from mnist_edge import manifest
 
 PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
 
@@ -67,7 +68,7 @@ def contend(bundle, entry):
     if not runtimes.is_installed(contender.path):
         row["status"] = NOT_INSTALLED
     else:
-        cause = bundles.damage(contender.path, entry)
+        cause = manifest.damage(contender.path, entry)
         if cause:
             contender.fail(WorkerFailed(cause))
     return contender

@@ -13,13 +13,11 @@ moment, and must compute what one process alone computed. Exits with 1 on a brea
 import dataclasses
 import json
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import bundles, laps, machine, progress, runtimes, tables
-from mnist_edge import bundle, cli, models
+from mnist_edge import bundle, cli, manifest, models
+from mnist_edge.apart import Allowance, WorkerFailed
 from mnist_edge.cli import InputError, setting
 
 _LAP_IMAGES = 1000
@@ -74,29 +72,27 @@ def run(settings):
                 f"--variants must be among {', '.join(entries)}. Got: {variant}. "
                 f"Leave it out, or run: python -m export {settings.bundle}"
             )
-    with tempfile.TemporaryDirectory(prefix="endurance-") as folder:
-        images = Path(folder) / "images.npy"
-        np.save(images, read.images[:_LAP_IMAGES])
-        count = -(-settings.predictions // min(_LAP_IMAGES, len(read.images)))
-        for variant in settings.variants:
-            path = settings.bundle / entries[variant]["file"]
-            cause = bundles.damage(path, entries[variant])
-            if cause:
-                row = {"status": FAILED, "causes": [f"{path}: {cause}"]}
-            elif not runtimes.is_installed(path):
-                row = {"status": SKIPPED, "causes": ["its runtime is not installed"]}
-            else:
-                row = _run_one(settings, path, images, count, variant)
-            yield {"variant": variant, **row}
+    images = read.images[:_LAP_IMAGES]
+    for variant in settings.variants:
+        path = settings.bundle / entries[variant]["file"]
+        cause = manifest.damage(path, entries[variant])
+        if cause:
+            row = {"status": FAILED, "causes": [f"{path}: {cause}"]}
+        elif not runtimes.is_installed(path):
+            row = {"status": SKIPPED, "causes": ["its runtime is not installed"]}
+        else:
+            row = _run_one(settings, path, images, variant)
+        yield {"variant": variant, **row}
 
 
-def _run_one(settings, path, images, count, title):
-    seconds, several = settings.timeout_seconds, settings.processes
+def _run_one(settings, path, images, title):
+    allowance, several = Allowance(settings.timeout_seconds), settings.processes
+    count = -(-settings.predictions // len(images))
     try:
-        alone = laps.at_once(path, images, 1, 1, seconds) if several > 1 else []
+        alone = laps.at_once(path, images, 1, 1, allowance) if several > 1 else []
         with progress.bar(count * several, title, settings.progress) as lap_done:
-            runs = laps.at_once(path, images, count, several, seconds, lap_done)
-    except laps.RunFailed as error:
+            runs = laps.at_once(path, images, count, several, allowance, lap_done)
+    except WorkerFailed as error:
         return {"status": FAILED, "causes": [f"{path}: {error}"]}
     _, (first, *_) = (alone or runs)[0]
     return judge(runs, first["sha256"], settings.max_growth)
@@ -117,9 +113,8 @@ def judge(runs, expected, max_growth):
         `resident_start_bytes` after the first laps, `resident_most_bytes` later, and
         `growth`, a share; None where the system does not tell.
     """
-    head, _ = runs[0]
-    per_lap = head["predictions_per_lap"]
-    predictions = per_lap * sum(len(done) for _, done in runs)
+    runtime, _ = runs[0]
+    predictions = sum(lap["predictions"] for _, done in runs for lap in done)
     seconds = max(sum(lap["seconds"] for lap in done) for _, done in runs)
     other_laps = sum(lap["sha256"] != expected for _, done in runs for lap in done)
     start, most, growth = max((_growth(done) for _, done in runs), key=lambda found: found[2] or 0)
@@ -131,7 +126,7 @@ def judge(runs, expected, max_growth):
     return {
         "status": FAILED if causes else PASSED,
         "causes": causes,
-        "runtime": head["runtime"],
+        "runtime": runtime,
         "processes": len(runs),
         "predictions": predictions,
         "predictions_per_second": round(predictions / seconds),

@@ -17,11 +17,11 @@ from benchmarks import (
     runtimes,
     worker,
 )
-from benchmarks.bundles import KERAS_ROW
 from benchmarks.contender import BREACHED, NOT_INSTALLED, PASSED, contend
 from benchmarks.recommend import recommend
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge.cli import InputError
+from mnist_edge.manifest import KERAS_ROW
 
 SCHEMA = 2
 # Images that calls are timed on, in turn.

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, expect, machine, tables
+from benchmarks import bundles, machine, tables
 from benchmarks.runtimes import RuntimeMissing
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import bundle, cli, models
+from mnist_edge import bundle, cli, expect, manifest, models
 from mnist_edge.apart import Process
 from mnist_edge.cli import InputError, setting
 
@@ -126,7 +126,7 @@ def compare(settings, report=print):
     found = []
     for entry in read.manifest["artifacts"]:
         path = settings.bundle / entry["file"]
-        cause = bundles.damage(path, entry)
+        cause = manifest.damage(path, entry)
         if cause:
             raise InputError(f"{path}: {cause}. Run: python -m export {settings.bundle}")
         try:

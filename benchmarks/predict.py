@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, manifest, runtimes
+from benchmarks import runtimes
 from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import cli, images
+from mnist_edge import cli, images, manifest
 from mnist_edge.cli import InputError
 
 _WARMUP, _CALLS = 5, 50  # enough for a median within a few per cent on an idle machine
@@ -63,7 +63,7 @@ def ask_all(folder, read, pixels):
     classes = len(read["data"]["labels"])
     for entry in (keras, *read["artifacts"]):
         path, name = folder / entry["file"], entry["variant"]
-        cause = bundles.damage(path, entry)
+        cause = manifest.damage(path, entry)
         if cause:
             left_out[name] = f"{cause}; export it again"
             continue

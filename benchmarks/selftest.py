@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, manifest, runtimes
+from benchmarks import runtimes
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import cli, npz
+from mnist_edge import cli, manifest, npz
 from mnist_edge.cli import InputError
 
 # Largest probability difference from the exporting machine. Floats differ between
@@ -24,7 +24,6 @@ _TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
 _INTEGER_TOLERANCE = 0.05
 # Ten images; a device is slow to start.
 _ALLOWANCE = Allowance(timeout_seconds=60)
-_MOST_GOLDEN_BYTES = 2**26
 
 
 def check(folder, entry, images, expected):
@@ -41,7 +40,7 @@ def check(folder, entry, images, expected):
         for `passed` where the runtime is not installed.
     """
     path = folder / entry["file"]
-    cause = bundles.damage(path, entry)
+    cause = manifest.damage(path, entry)
     if cause:
         return False, f"{cause}; copy or export it again"
     try:
@@ -67,10 +66,10 @@ def check(folder, entry, images, expected):
 def _load_golden(folder, read, remedy):
     """Images and, by variant, what each artefact gave; all float32."""
     path = folder / read["golden"]["file"]
-    if bundles.damage(path, read["golden"]):
+    if manifest.damage(path, read["golden"]):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
     names = ["images", *(entry["variant"] for entry in read["artifacts"])]
-    golden = npz.read(path, names, _MOST_GOLDEN_BYTES, remedy)
+    golden = npz.read(path, names, manifest.MOST_GOLDEN_BYTES, remedy)
     for name, array in golden.items():
         count = len(golden["images"]) if golden["images"].ndim else 0
         if array.dtype != np.float32 or array.ndim < 2 or not count or len(array) != count:

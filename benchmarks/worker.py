@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from benchmarks import child, expect
-from benchmarks.expect import COUNT, NOT_NEGATIVE, TEXT
+from benchmarks import child
 from benchmarks.runtimes import RuntimeMissing
+from mnist_edge import expect
 from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
+from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
 
 __all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]
 
@@ -17,7 +18,7 @@ _HEAD_BYTES = 1000
 _LEAST_US = 0.001
 # What the answers must be: they come from a process that a file may have taken over.
 _IMPORTED = {"import_ms": NOT_NEGATIVE, "memory_idle_bytes": expect.or_null(COUNT)}
-_OPENED = {
+OPENED = {
     "runtime": TEXT,
     # More images a call than this no report shows; a bomb's batch may be 2**31.
     "batch": expect.or_null(expect.count(2**16, least=1)),
@@ -47,7 +48,7 @@ class Worker(Process):
         super().__init__(child.REQUESTS, allowance, (RuntimeMissing,))
         self._threads = threads
         try:
-            self.opened = self._figures("import", _IMPORTED, str(path), threads)
+            self.opened = self.ask("import", str(path), threads, wanted=_IMPORTED)
             self.open(path)
         except BaseException:
             self.close()
@@ -59,7 +60,7 @@ class Worker(Process):
         Args:
             path: The artefact.
         """
-        self.opened |= self._figures("open", _OPENED, str(path), self._threads)
+        self.opened |= self.ask("open", str(path), self._threads, wanted=OPENED)
 
     def first_call(self, images):
         """Makes the first call.
@@ -70,7 +71,7 @@ class Worker(Process):
         Returns:
             dict: `first_call_us`, and `memory_peak_bytes` of the process until then.
         """
-        return self._figures("first call", _FIRST_CALL, images)
+        return self.ask("first call", images, wanted=_FIRST_CALL)
 
     def predict(self, images, chunk_done=lambda: None):
         """Probabilities of images.
@@ -113,14 +114,6 @@ class Worker(Process):
         if len(taken_us) < count or not in_order:
             raise WorkerFailed("answered 'time calls' with what are no times")
         return taken_us
-
-    def _figures(self, request, wanted, *arguments):
-        """Asks for a dict of figures, and takes no other."""
-        found = self.ask(request, *arguments)
-        wrong = expect.mismatch(found, wanted)
-        if wrong:
-            raise WorkerFailed(f"answered {request!r} wrongly: {wrong}")
-        return {name: found[name] for name in wanted}
 
     def _array(self, request, dtype, most, *arguments):
         """Asks for an array, and takes no other type or shape; the last side may be shorter."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from export import contract, graph, sizes
 from export.variants import KNOWN
-from mnist_edge import apart, cli
+from mnist_edge import apart, cli, expect
 from mnist_edge.apart import Allowance, Process, WorkerFailed
 from mnist_edge.cli import InputError
 
@@ -34,6 +34,7 @@ _WEIGHTED_ONNX = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _ALLOWANCE = Allowance(timeout_seconds=60, memory_limit_mb=2000)
 # Of a stranger's file, at most so many lines of so many characters are shown.
 _LINES_SHOWN, _CONTRACT_SHOWN = 200, 4000
+_REPORT = {"passed": expect.TRUTH, "lines": [expect.TEXT]}
 
 
 def findings(read, variant):
@@ -225,16 +226,16 @@ def _report(state, path):
     lines, passed = report(Path(path))
     if len(lines) > _LINES_SHOWN:
         lines = [*lines[:_LINES_SHOWN], f"  and {len(lines) - _LINES_SHOWN} more lines"]
-    return [passed, *(line[:_CONTRACT_SHOWN] for line in lines)]
+    return {"passed": passed, "lines": [cli.printable(line)[:_CONTRACT_SHOWN] for line in lines]}
 
 
 def ask(process, path):
     """As `report`, in a process that `reader` started; whatever the file does, it does there."""
     try:
-        passed, *lines = process.ask("report", str(path))
+        found = process.ask("report", str(path), wanted=_REPORT)
     except WorkerFailed as error:
         raise InputError(f"{path} can't be read: {error}. Export it again.") from error
-    return [apart.printable(line) for line in lines], passed is True
+    return found["lines"], found["passed"]
 
 
 def reader(allowance=_ALLOWANCE):

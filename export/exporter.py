@@ -4,7 +4,6 @@ import dataclasses
 import platform
 import sys
 import tempfile
-import zipfile
 from importlib.metadata import version
 
 import numpy as np
@@ -15,9 +14,23 @@ from export import source as sources
 from export.artifact import Maker
 from export.settings import ExportSettings
 from export.variants import KNOWN, VARIANTS
-from mnist_edge import backend, bundle, cli, data, lock
+from mnist_edge import backend, bundle, cli, data, expect, lock, npz
+from mnist_edge import manifest as manifests
 from mnist_edge.cli import InputError
 
+# What an earlier manifest must hold to say of which model a folder's artefacts are.
+_LISTED = {"model": {"sha256": expect.TEXT}, "artifacts": [{"variant": expect.TEXT}]}
+# What `summary` tells of an artefact that is kept.
+_OPERATORS = expect.Kind(
+    "operators, counted by kind",
+    lambda value: (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(map(expect.TEXT.test, value))
+        and all(map(expect.POSITIVE.test, value.values()))
+    ),
+)
+_SUMMARISED = {"inputs": ({"dtype": expect.NAME},), "audit": {"operators": _OPERATORS}}
 _PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
 
 
@@ -102,12 +115,12 @@ def _with_stale(settings, stale):
 def _stale(folder, source):
     """Names of the artefacts that a manifest lists of another model than `source`'s."""
     try:
-        old = bundle.read_json(folder / bundle.MANIFEST, ("artifacts", "model"), "")
-        if old["model"]["sha256"] == source.sha256:
-            return []
-        return [e["variant"] for e in old["artifacts"] if e["variant"] in KNOWN]
-    except (InputError, OSError, KeyError, TypeError):
-        return []  # no earlier export, or none that lists anything
+        old = bundle.read_json(folder / bundle.MANIFEST, (), "")
+    except (InputError, OSError):
+        return []  # no earlier export
+    if expect.mismatch(old, _LISTED) or old["model"]["sha256"] == source.sha256:
+        return []
+    return [e["variant"] for e in old["artifacts"] if e["variant"] in KNOWN]
 
 
 def _golden_images(source):
@@ -170,20 +183,24 @@ def _kept(folder, source, made):
         list of `(entry, golden)`: of the same model and data, whole, and not made anew.
     """
     try:
-        old = bundle.read_json(folder / bundle.MANIFEST, ("artifacts", "data", "model"), "")
-        with np.load(folder / bundle.GOLDEN, allow_pickle=False) as archive:
-            golden = dict(archive)
+        old = manifests.read(folder, ("model", "data", "golden", "artifacts"), "")
         if (old["model"]["sha256"], old["data"]) != (source.sha256, source.data_record()):
             return []
-        return [
-            (entry, golden[entry["variant"]])
+        whole = [
+            entry
             for entry in old["artifacts"]
-            if entry["variant"] not in made
-            and (folder / entry["file"]).is_file()
-            and bundle.sha256_file(folder / entry["file"]) == entry["sha256"]
+            if entry["variant"] in set(KNOWN) - set(made)
+            and entry["file"] == KNOWN[entry["variant"]].file
+            and not expect.mismatch(entry, _SUMMARISED)
+            and not manifests.damage(folder / entry["file"], entry)
         ]
-    except (InputError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+        if not whole or manifests.damage(folder / bundle.GOLDEN, old["golden"]):
+            return []
+        names = [entry["variant"] for entry in whole]
+        golden = npz.read(folder / bundle.GOLDEN, names, manifests.MOST_GOLDEN_BYTES)
+    except (InputError, OSError):
         return []  # no earlier export, or none that can be told whole
+    return [(entry, golden[entry["variant"]]) for entry in whole]
 
 
 def _manifest(source, stage, made, kept, rescues):

@@ -4,8 +4,7 @@ import collections
 import dataclasses
 import math
 
-from mnist_edge.apart import in_words
-from mnist_edge.cli import InputError
+from mnist_edge.cli import InputError, in_words
 
 # Flatbuffers and Protocol Buffers both end here.
 _MOST_BYTES = 2**31

@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mnist_edge import messages
+from mnist_edge import expect, messages
+from mnist_edge.cli import in_words, one_line
 
 # How often a child's memory is looked at while an answer is awaited.
 _POLL_SECONDS = 0.05
@@ -28,6 +29,22 @@ _LOG_BYTES = 4096
 
 class WorkerFailed(Exception):
     """A process apart can't go on, or its file can't; the message is the cause, in one line."""
+
+
+class TookTooLong(WorkerFailed):
+    """The time that it was allowed was up."""
+
+
+class TookTooMuch(WorkerFailed):
+    """It held more memory than it was allowed."""
+
+
+class Ended(WorkerFailed):
+    """It ended by itself; `how` is the signal's name, or the status, in words."""
+
+    def __init__(self, how, message):
+        super().__init__(message)
+        self.how = how
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +90,18 @@ class Process:
         self._process.start()
         theirs.close()
 
-    def ask(self, request, *arguments, most_bytes=_MOST_BYTES):
+    def ask(self, request, *arguments, wanted=None, most_bytes=_MOST_BYTES):
         """Asks for something and waits for the answer.
 
         Args:
             request: Name of one of the requests.
             *arguments: Arrays of numbers, and what JSON holds.
+            wanted: What a dict must hold, as `expect.mismatch` takes it; None for any answer.
             most_bytes: The longest answer that is taken.
 
         Returns:
-            The answer, its type and shape the process's word alone: to be checked.
+            What is wanted, and nothing else that the answer held; or else the answer, its type
+            and shape the process's word alone: to be checked.
 
         Raises:
             WorkerFailed: The request failed; or the process ended, took too much or
@@ -93,7 +112,7 @@ class Process:
             outcome, answer = messages.unpack(body)
         except (EOFError, ConnectionError):
             self._process.join(1)  # one that only closed its end may go on without end
-            raise WorkerFailed(self._ending(request)) from None
+            raise self._ending(request) from None
         except ValueError as error:
             self._end()
             raise WorkerFailed(f"answered {request!r} with what is none: {error}") from error
@@ -101,7 +120,7 @@ class Process:
             self._end()  # now: what hangs or eats memory must not outlive its row
             raise
         if outcome is True:
-            return answer
+            return answer if wanted is None else _chosen(request, answer, wanted)
         kinds = {kind.__name__: kind for kind in self._passed_on}
         kind = kinds.get(outcome if isinstance(outcome, str) else None, WorkerFailed)
         raise kind(one_line(answer, _MOST_WORDS))
@@ -133,7 +152,7 @@ class Process:
         def check():
             self._check_memory(request)
             if time.monotonic() > deadline:
-                raise WorkerFailed(
+                raise TookTooLong(
                     f"no answer to {request!r} in {self._allowance.timeout_seconds:g} s"
                 )
 
@@ -168,40 +187,34 @@ class Process:
         limit_mb = self._allowance.memory_limit_mb
         used_mb = (peak_resident_bytes(self._process.pid) or 0) / 1e6
         if used_mb > limit_mb:
-            raise WorkerFailed(
+            raise TookTooMuch(
                 f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
             )
 
     def _ending(self, request):
-        """How the process ended, and the last that it wrote to standard error."""
+        """The error: how the process ended, and the last that it wrote to standard error."""
         exitcode = self._process.exitcode
         if exitcode is None:
             self._end()
-            return f"process closed its connection in {request!r}"
-        how = f"process ended with status {exitcode}"
+            return WorkerFailed(f"process closed its connection in {request!r}")
+        how = f"status {exitcode}"
+        words = f"process ended with {how}"
         if exitcode < 0:
             names = {number.value: number.name for number in signal.Signals}
-            how = f"runtime crashed by {names.get(-exitcode, f'signal {-exitcode}')}"
+            how = names.get(-exitcode, f"signal {-exitcode}")
+            words = f"runtime crashed by {how}"
         self._log.seek(max(0, os.path.getsize(self._log.name) - _LOG_BYTES))
         log = self._log.read(_LOG_BYTES).decode(errors="replace").split("\n")
-        words = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
-        return " ".join([f"{how} in {request!r}", *(f"({last[:200]})" for last in words[-1:])])
+        said = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
+        last = f" ({said[-1][:200]})" if said else ""
+        return Ended(how, f"{words} in {request!r}{last}")
 
 
-def printable(text):
-    """Text from elsewhere as a terminal shows it and does not obey it."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
-
-
-def one_line(text, most=300):
-    """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
-    return " ".join(printable(text).split())[:most]
-
-
-def in_words(error):
-    """An exception in one line, its type first."""
-    said = one_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+def _chosen(request, answer, wanted):
+    wrong = expect.mismatch(answer, wanted)
+    if wrong:
+        raise WorkerFailed(f"answered {request!r} wrongly: {wrong}")
+    return {name: answer[name] for name in wanted}
 
 
 def peak_resident_bytes(pid="self"):
@@ -231,6 +244,17 @@ def limit_memory(limit_mb):
     reserved = _status_bytes("VmSize:")
     if reserved is not None:
         _lower("RLIMIT_AS", reserved + int(limit_mb * 1e6))
+
+
+def write_nothing():
+    """Lets this process write no file any more; what it says is heard by nobody.
+
+    Call it when all libraries are imported: Keras writes its settings when it starts.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # its log is a file too
+        os.dup2(nowhere, stream)
+    _lower("RLIMIT_FSIZE", 0)
 
 
 def _status_bytes(field, pid="self"):

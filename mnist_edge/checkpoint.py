@@ -13,12 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle
+from mnist_edge import bundle, expect, npz
 from mnist_edge.cli import InputError
 
 _VARIABLES, _BEST = "variables.npz", "best.npz"
-_FILES = {_VARIABLES, _BEST, bundle.STATE}
+_ARRAYS = {_VARIABLES, _BEST}
+_FILES = {*_ARRAYS, bundle.STATE}
 _EPOCH = "epoch-"
+_NUMBER = expect.Kind("a number", lambda value: isinstance(value, int | float))
+_STATE = {
+    "identity": {},
+    "history": {"loss": [_NUMBER]},
+    "seconds": expect.NOT_NEGATIVE,
+    "sha256": {_VARIABLES: expect.SHA256, f"{_BEST}?": expect.SHA256},
+}
 
 
 @dataclasses.dataclass
@@ -92,13 +100,15 @@ class Checkpoint:
             kept = self.folder / f"{_EPOCH}{run.epochs:05d}"
             _remove(kept)  # of another run, or damaged
             with bundle.staged_folder(kept) as stage:
-                _save_arrays(stage / _VARIABLES, variables)
-                _save_arrays(stage / _BEST, run.best_weights)
+                arrays = {_VARIABLES: variables, _BEST: run.best_weights}
+                arrays = {name: held for name, held in arrays.items() if held}
+                for name, held in arrays.items():
+                    _save_arrays(stage / name, held)
                 state = {
                     "identity": self.identity,
                     "history": run.history,
                     "seconds": run.seconds,
-                    "sha256": {n: bundle.sha256_file(stage / n) for n in (_VARIABLES, _BEST)},
+                    "sha256": {name: bundle.sha256_file(stage / name) for name in arrays},
                 }
                 bundle.write_json(stage / bundle.STATE, {"state": state, "sha256": _hash(state)})
         for path in self._epochs():
@@ -123,14 +133,16 @@ class Checkpoint:
         for path in epochs:
             try:
                 state = _read_state(path)
+                values, best = (_read_arrays(path, name, state) for name in (_VARIABLES, _BEST))
             except (InputError, OSError) as error:
                 warn(f"{error}; going on from the epoch before")
                 continue
             self._check_identity(state["identity"], remedy)
-            values = _load_arrays(path / _VARIABLES)
+            if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
+                raise InputError(f"{path} holds other arrays than the model has. {remedy}")
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-            return Run(state["history"], _load_arrays(path / _BEST), state["seconds"])
+            return Run(state["history"], best, state["seconds"])
         if epochs:
             raise InputError(f"{self.folder} holds no epoch that is whole. {remedy}")
         return Run()
@@ -169,12 +181,20 @@ def _read_state(path):
     """The state of an epoch whose files are all as they were written; `InputError` otherwise."""
     document = bundle.read_json(path / bundle.STATE, ("state", "sha256"), "It is damaged")
     state = document["state"]
-    if _hash(state) != document["sha256"]:
+    if _hash(state) != document["sha256"] or expect.mismatch(state, _STATE):
         raise InputError(f"{path / bundle.STATE} is damaged")
-    for name, sha256 in state["sha256"].items():
-        if not (path / name).is_file() or bundle.sha256_file(path / name) != sha256:
+    for name in _ARRAYS & set(state["sha256"]):
+        if not (path / name).is_file() or bundle.sha256_file(path / name) != state["sha256"][name]:
             raise InputError(f"{path / name} is missing or damaged")
     return state
+
+
+def _read_arrays(path, name, state):
+    """Arrays of an epoch, in order; none where none were kept."""
+    if name not in state["sha256"]:
+        return []
+    arrays = npz.read(path / name, remedy="It is damaged")
+    return [arrays[key] for key in sorted(arrays)]
 
 
 def _hash(state):
@@ -193,8 +213,3 @@ def _remove(path):
 
 def _save_arrays(path, arrays):
     np.savez(path, **{f"{i:05d}": np.asarray(array) for i, array in enumerate(arrays)})
-
-
-def _load_arrays(path):
-    with np.load(path, allow_pickle=False) as archive:
-        return [archive[name] for name in sorted(archive)]

@@ -116,12 +116,29 @@ def _scalar_type(annotation):
     return annotation
 
 
+def printable(text):
+    """Text from elsewhere as a terminal shows it and does not obey it."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def one_line(text, most=300):
+    """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
+    return " ".join(printable(text).split())[:most]
+
+
+def in_words(error):
+    """An exception in one line, its type first."""
+    said = one_line(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def command(main):
     """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
 
     `InputError` and the operating system's errors (a full disk, a folder that can't be
-    written) become one line on standard error and status 2; Ctrl-C becomes 130, and being
-    asked to end by SIGTERM 143, what was begun undone as after Ctrl-C.
+    written) become one line on standard error, free of what steers a terminal, and status 2;
+    Ctrl-C becomes 130, and being asked to end by SIGTERM 143, what was begun undone as after
+    Ctrl-C.
     """
 
     @functools.wraps(main)
@@ -130,7 +147,7 @@ def command(main):
             with _terminable():
                 return main(argv)
         except (InputError, OSError) as error:
-            print(f"error: {' '.join(_explained(error).split())}", file=sys.stderr)
+            print(f"error: {one_line(_explained(error), most=None)}", file=sys.stderr)
             return BAD_INPUT
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mnist_edge.cli import InputError
+from mnist_edge.cli import InputError, one_line
 
 # No more of it than this is unpacked or allocated at once, in bytes. EMNIST's largest set,
 # by class, is 814,255 images of 784 bytes, 0.6 GB, or 2.6 GB as float32; what is
@@ -164,4 +164,4 @@ def read_at_most(stream, count):
 
 def short(value):
     """A value from a hostile file in words: one line of at most 100 characters."""
-    return " ".join(str(value).split())[:100].rstrip(".")
+    return one_line(value, 100).rstrip(".")

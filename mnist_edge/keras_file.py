@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from mnist_edge import keras_config
+from mnist_edge.cli import one_line
 from mnist_edge.keras_config import shown
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -83,18 +84,19 @@ def refusal(path, error, remedy):
 
     Args:
         path: The file.
-        error: The exception that it caused, of ours or of a library's: one line of it is
-            told, without control characters, which a file could have put there.
+        error: The exception that it caused.
         remedy: What to do; ends the line.
     """
+    return f"{path} can't be loaded: {reason(error)}. {remedy}".rstrip()
+
+
+def reason(error):
+    """The first line of an exception, of ours or of a library's, that says something."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     first, *others = lines or [type(error).__name__]
     if first.endswith(":"):
         first = " ".join([first, *others[:1]])
-    reason = "".join(c if c.isprintable() else "?" for c in first)
-    if len(reason) > 300:
-        reason = f"{reason[:300]}…"
-    return f"{path} can't be loaded: {reason.rstrip('.')}. {remedy}".rstrip()
+    return one_line(first).rstrip(".")
 
 
 def _check_directory(file):

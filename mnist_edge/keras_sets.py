@@ -1,7 +1,7 @@
 """Keras's own data sets, through its loader and its cache."""
 
 from mnist_edge import backend
-from mnist_edge.cli import InputError
+from mnist_edge.cli import InputError, one_line
 
 PREFIX = "keras:"
 NAMES = ("mnist", "fashion_mnist")
@@ -27,7 +27,7 @@ def read(source):
     try:
         (x_train, y_train), (x_test, y_test) = loader.load_data()
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        came = " ".join(str(error).split()).rstrip(".")
+        came = one_line(error).rstrip(".")
         raise InputError(
             f"{source} must be in Keras's cache or within reach of the network. Got: {came}. "
             "Copy ~/.keras/datasets from a machine that has it, or give another --data."

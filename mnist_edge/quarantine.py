@@ -8,26 +8,22 @@ line here. It is no sandbox: code that got to run would run as you. That none do
 `mnist_edge.keras_file` is for, which goes first.
 """
 
-import json
-import multiprocessing
 import os
-import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, cli, footprint, keras_file, trained, weights_file
+from mnist_edge import apart, backend, cli, expect, footprint, keras_file, trained, weights_file
 from mnist_edge.cli import InputError
 
 # Keras with TensorFlow starts in about 5 s on two idle cores; NASNetLarge, of 1,041 layers,
-# took 70 s on two busy ones.
-SECONDS = 300
-# Of addresses, which is what the kernel counts, on top of what Keras itself takes. Threads
-# take 0.8 GB; ConvNeXtTiny took 2.7 in all, of which 0.9 were memory in use.
-MEMORY_BYTES = 4_000_000_000
+# took 70 s on two busy ones. Of addresses, which is what the kernel counts, on top of what
+# Keras itself takes, threads take 0.8 GB; ConvNeXtTiny took 2.7 in all, of which 0.9 were
+# memory in use.
+_ALLOWANCE = apart.Allowance(timeout_seconds=300, memory_limit_mb=4000)
 _MEMORY_ERRORS = ("OOM when allocating", "Unable to allocate", "bad_alloc")
-_MOST_ANSWER_BYTES = 10_000
+_FOUND = {"weights": expect.COUNT, "largest_output": expect.COUNT}
 _REMEDY = (
     "Rebuild the model from Keras's own layers, with weights of a common size, and save it by "
     "model.save('name.keras')."
@@ -35,7 +31,7 @@ _REMEDY = (
 
 
 def trial(path, remedy=_REMEDY, allow_h5=False):
-    """Loads a model file in a child process, and has it predict a batch of zeros there.
+    """Loads a model file in a process apart, and has it predict a batch of zeros there.
 
     Args:
         path: A `.keras` file, or an `.h5` file where that is allowed.
@@ -46,20 +42,22 @@ def trial(path, remedy=_REMEDY, allow_h5=False):
         dict: `weights` and `largest_output`, as `mnist_edge.footprint` has them.
 
     Raises:
-        InputError: It can't be loaded, or took more than it may.
+        InputError: It can't be loaded, or took more than it may; or Keras is not installed.
     """
     try:
         if allow_h5 and Path(path).suffix in keras_file.OLD_ENDINGS:
             keras_file.check_regular(path, keras_file.OLD_ENDINGS)
         else:
             keras_file.check(path)
-        return ask(examine, str(path))
+        return examine_apart(str(path))
+    except InputError:
+        raise
     except Exception as error:  # whatever a file makes `zipfile` raise, say
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
 def examine(path):
-    """What the child does; arguments, result and errors as `trial`'s, the errors bare."""
+    """What the process apart does; arguments and result as `trial`'s, the errors bare."""
     old_format = not path.endswith(keras_file.ENDING)
     with weights_file.opened(path) as file:
         weights_file.check(file)
@@ -91,87 +89,54 @@ def _check_size(config):
     footprint.check(model)
 
 
-def ask(function, argument, seconds=SECONDS, memory_bytes=MEMORY_BYTES, start=None):
-    """Calls a function in a child process, under limits.
+def examine_apart(path, allowance=_ALLOWANCE):
+    """As `examine`, in a process of its own, under limits.
 
     Args:
-        function: Of a module; returns what JSON can say.
-        argument: What it is called with.
-        seconds: How long it may take, the child's start included.
-        memory_bytes: How much more it may take than the child has after its start. The
-            kernel sees to it, where there is /proc.
-        start: What the child calls before it is limited; starts Keras by default.
-
-    Returns:
-        What the function returns.
+        path: The file, a str.
+        allowance: An `apart.Allowance`. The kernel sees to its memory, where there is /proc.
 
     Raises:
-        ValueError: It raised, crashed, or took more than it may; the reason.
+        ValueError: The file can't be loaded, crashed Keras, or took more than it may.
+        InputError: Keras is not installed.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    arguments = (theirs, start or backend.start_keras, function, argument, memory_bytes)
-    process = context.Process(target=_serve, args=arguments, daemon=True)
-    process.start()
-    theirs.close()
+    much = f"more than {allowance.memory_limit_mb / 1000:g} GB of memory"
+    passed_on = (InputError, MemoryError, ValueError)
     try:
-        if not ours.poll(seconds):
-            raise ValueError(f"it took more than {seconds:g} s")
-        # JSON and not `recv`, which unpickles: a child that a file took over must not
-        # hand us code.
-        answer = json.loads(ours.recv_bytes(_MOST_ANSWER_BYTES))
-    except EOFError:
-        process.join()
-        raise ValueError(_ending(process.exitcode, memory_bytes)) from None
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
-    if "reason" in answer:
-        raise ValueError(answer["reason"])
-    return answer["result"]
+        with apart.Process(REQUESTS, allowance, passed_on) as process:
+            process.ask("start")
+            return process.ask("examine", path, wanted=_FOUND)
+    except (MemoryError, apart.TookTooMuch) as error:
+        raise ValueError(f"it asks for {much}") from error
+    except apart.TookTooLong as error:
+        raise ValueError(f"it took more than {allowance.timeout_seconds:g} s") from error
+    except apart.Ended as error:
+        raise ValueError(f"it crashed Keras ({error.how}), or asked for {much}") from error
 
 
-def _ending(exitcode, memory_bytes):
-    how = signal.Signals(-exitcode).name if exitcode < 0 else f"status {exitcode}"
-    return f"it crashed Keras ({how}), or asked for more than {memory_bytes / 1e9:g} GB of memory"
-
-
-def _serve(connection, start, function, argument, memory_bytes):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+def _start(state):
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # no GPU memory
-    start()
-    _confine(memory_bytes)
+    backend.start_keras()
+    confine(state)
+
+
+def confine(state):
+    """Limits the process from here on: so much more memory, and no file written."""
+    apart.limit_memory(state["allowance"].memory_limit_mb)
+    apart.write_nothing()
+
+
+def _examine(state, path):
     try:
-        answer = {"result": function(argument)}
-    except Exception as error:
-        answer = {"reason": _reason(error, memory_bytes)}
-    connection.send_bytes(json.dumps(answer).encode())
+        return examine(path)
+    except Exception as error:  # what Keras raises is anything
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_ERRORS):
+            raise MemoryError from error
+        raise ValueError(keras_file.reason(error)) from error
 
 
-def _reason(error, memory_bytes):
-    text = str(error)
-    if isinstance(error, MemoryError) or any(words in text for words in _MEMORY_ERRORS):
-        return f"it asks for more than {memory_bytes / 1e9:g} GB of memory"
-    return text[:2000] or type(error).__name__
-
-
-def _confine(memory_bytes):
-    """Limits this process: more memory, no file written, no core dumped."""
-    try:
-        import resource
-    except ImportError:
-        return  # not a Unix
-    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        used_bytes = int(statm.read_text().split()[0]) * resource.getpagesize()
-        limits[resource.RLIMIT_AS] = used_bytes + memory_bytes
-    for kind, limit in limits.items():
-        _, most = resource.getrlimit(kind)
-        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-        resource.setrlimit(kind, (limit, limit))
+# What the process apart may be asked for.
+REQUESTS = {"start": _start, "examine": _examine}
 
 
 @cli.command

@@ -4,6 +4,7 @@ import base64
 import json
 import marshal
 import os
+import sys
 import time
 import zipfile
 
@@ -11,34 +12,37 @@ import numpy as np
 
 from mnist_edge.keras_file import CONFIG, METADATA, WEIGHTS
 
-
-def nothing():
-    """In place of Keras's start, for what needs no Keras."""
+# In place of `quarantine`'s own requests; each is called with the process's state and a path.
 
 
-def crash(_):
+def crash(state, path):
     os.abort()
 
 
-def leave(_):
+def leave(state, path):
     os._exit(3)
 
 
-def hang(seconds):
-    time.sleep(seconds)
+def hang(state, path):
+    time.sleep(100)
 
 
-def hog(count):
-    return float(np.ones(count).sum())
+def hog(state, path):
+    return {"weights": int(np.ones(10**9).sum()), "largest_output": 0}
 
 
-def write(path):
-    with open(path, "w") as file:
+def hold(state, path):
+    return {"weights": int(np.ones(10**7).sum()), "largest_output": 0}
+
+
+def write(state, path):
+    print("a word", file=sys.stderr, flush=True)  # is no file written
+    with open(path + ".written", "w") as file:
         file.write("x")
 
 
-def echo(value):
-    return value
+def lie(state, path):
+    return {"weights": "\x1b[2J", "largest_output": 0}
 
 
 def members(path):

@@ -1,6 +1,8 @@
 """A checkpoint is whole whatever happens to its writer, and says so where it is not."""
 
 import errno
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -77,6 +79,57 @@ def test_a_damaged_epoch_falls_back_to_the_one_before_with_a_warning(tmp_path, n
     assert warnings[0].endswith("going on from the epoch before")
     keep(tmp_path, 2, value=9)  # the damaged epoch, trained again
     assert restored(tmp_path) == (2, 9)
+
+
+def hostile_arrays(path):
+    np.savez(path / "variables.npz", a=np.array([{}], dtype=object))
+
+
+def nothing_in_it(path):
+    np.savez(path / "best.npz")
+
+
+STATES = {
+    "no object": lambda path, state: [],
+    "no history": lambda path, state: state | {"history": [1]},
+    "no losses": lambda path, state: state | {"history": {"loss": "abc"}},
+    "no identity": lambda path, state: state | {"identity": None},
+    "no hashes": lambda path, state: state | {"sha256": {}},
+    "a pickle": lambda path, state: hostile_arrays(path) or rehashed(path, state),
+    "an empty archive": lambda path, state: nothing_in_it(path) or rehashed(path, state),
+}
+
+
+def rehashed(path, state):
+    return state | {"sha256": {name: bundle.sha256_file(path / name) for name in state["sha256"]}}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_an_epoch_that_vouches_for_what_it_is_not_falls_back_too(tmp_path, name):
+    for epochs in (1, 2):
+        keep(tmp_path, epochs)
+    path = tmp_path / "epoch-00002"
+    state = bundle.read_json(path / bundle.STATE, (), "")["state"]
+    state = STATES[name](path, state)
+    sha256 = hashlib.sha256(json.dumps(state).encode()).hexdigest()
+    bundle.write_json(path / bundle.STATE, {"state": state, "sha256": sha256})
+    warnings = []
+    assert restored(tmp_path, warnings) == (1, 1)
+    assert "damaged" in warnings[0] or "pickle" in warnings[0]
+    assert warnings[0].endswith("going on from the epoch before")
+
+
+def test_a_run_that_keeps_no_best_weights_goes_on_without(tmp_path):
+    Checkpoint(tmp_path, IDENTITY).save(variables(1), Run({"loss": [0.1]}, seconds=1))
+    assert sorted(os.listdir(tmp_path / "epoch-00001")) == ["state.json", "variables.npz"]
+    assert restored(tmp_path) == (1, 1)
+    assert Checkpoint(tmp_path, IDENTITY).restore(variables(0), pytest.fail).best_weights == []
+
+
+def test_arrays_of_another_model_are_one_line(tmp_path):
+    keep(tmp_path, 1)
+    with pytest.raises(InputError, match=r"holds other arrays than the model has\. Train without"):
+        Checkpoint(tmp_path, IDENTITY).restore(variables(0)[:1], pytest.fail)
 
 
 def test_where_every_epoch_is_damaged_the_run_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import endurance, laps, runtimes
-from mnist_edge import bundle
+from mnist_edge import apart, bundle
 
 ROOT = Path(__file__).parent.parent
 IMAGES = [np.full((1, 4), i, np.float32) for i in range(10)]
@@ -18,9 +18,8 @@ QUICK = ["--no-progress", "--json"]
 
 def judged(call, count=6):
     """What comes of a function that stands for a runtime's call."""
-    done = list(laps.run(call, IMAGES, count))
-    runs = [({"runtime": "a fake", "predictions_per_lap": len(IMAGES)}, done)]
-    return endurance.judge(runs, done[0]["sha256"], max_growth=0.05)
+    done = [laps.lap(call, IMAGES) for _ in range(count)]
+    return endurance.judge([("a fake", done)], done[0]["sha256"], max_growth=0.05)
 
 
 def test_a_steady_call_passes():
@@ -76,10 +75,9 @@ def test_eight_processes_at_once_compute_what_one_alone_computes(small, capsys):
 
 
 def test_a_process_that_computes_something_else_is_a_breach():
-    done = list(laps.run(lambda values: values, IMAGES, 2))
-    other = list(laps.run(lambda values: values + 1, IMAGES, 2))
-    head = {"runtime": "a fake", "predictions_per_lap": len(IMAGES)}
-    row = endurance.judge([(head, done), (head, other)], done[0]["sha256"], 1)
+    done = [laps.lap(lambda values: values, IMAGES) for _ in range(2)]
+    other = [laps.lap(lambda values: values + 1, IMAGES) for _ in range(2)]
+    row = endurance.judge([("a fake", done), ("a fake", other)], done[0]["sha256"], 1)
     assert row["causes"] == ["2 laps gave other bits"]
 
 
@@ -94,10 +92,10 @@ def test_a_process_that_hangs_or_dies_is_a_failed_row_with_its_cause(bundle_of_t
     argv = ["--predictions", "500", "--variants", "tflite-int8", "onnx-float32", "--no-progress"]
     assert endurance.main([str(bundle_of_three), *argv]) == 1
     printed = capsys.readouterr().out
-    assert f"tflite-int8 FAILED: {broken}: process ended with 1 (ValueError: " in printed
+    assert f"tflite-int8 FAILED: {broken}: ValueError: " in printed
     assert printed.endswith("1 of 2 artefacts endured\n")
-    with pytest.raises(laps.RunFailed, match=r"no answer in 0\.01 s"):
-        laps.at_once(Path(runtimes.YARDSTICK), "none.npy", 1, 2, timeout_seconds=0.01)
+    with pytest.raises(apart.WorkerFailed, match=r"no answer to 'import' in 0\.01 s"):
+        laps.at_once(Path(runtimes.YARDSTICK), None, 1, 2, apart.Allowance(timeout_seconds=0.01))
 
 
 def test_a_damaged_file_is_never_opened_and_a_missing_runtime_is_no_pass(

@@ -20,7 +20,7 @@ layers = keras.layers
 @pytest.fixture(autouse=True)
 def without_child(monkeypatch):
     """What the child does is done here: tests/test_quarantine.py starts it, in seconds."""
-    monkeypatch.setattr(quarantine, "ask", lambda function, argument: function(argument))
+    monkeypatch.setattr(quarantine, "examine_apart", quarantine.examine)
 
 
 def documented_convnet():

@@ -11,7 +11,7 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import predict, runtimes, selftest
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
-from mnist_edge import apart, bundle
+from mnist_edge import apart, bundle, messages
 from mnist_edge.cli import InputError
 from tests import hostile, tiny
 from tests.test_apart import taken_at_most
@@ -193,6 +193,11 @@ def test_asking_about_a_picture_survives_hostile_files(folder, without_keras, ca
     assert left_out["tflite-crash"].startswith("runtime crashed by SIGSEGV")
 
 
+def answers(monkeypatch, process, answer):
+    body = messages.pack([True, answer])[messages.FRAME_BYTES :]
+    monkeypatch.setattr(process, "_exchange", lambda *_: body)
+
+
 @pytest.mark.parametrize(
     ("request_name", "answer", "words"),
     [
@@ -211,7 +216,7 @@ def test_answers_that_are_none_are_a_failed_row(
 ):
     """A file that took its process over answers as it likes."""
     one = benches("onnx")
-    monkeypatch.setattr(one, "ask", lambda *_, **__: answer)
+    answers(monkeypatch, one, answer)
     requests = {
         "predict": lambda: one.predict(images),
         "time calls": lambda: one.time_calls(3),
@@ -290,6 +295,13 @@ def test_a_contract_that_is_none_is_one_line(member, method, words, reader, tmp_
     path.write_bytes(with_contract(member, method=method))
     with pytest.raises(InputError, match=words):
         audit.ask(reader, path)
+
+
+@pytest.mark.parametrize("answer", [None, [], {"passed": 1, "lines": []}, {"passed": True}])
+def test_an_audit_that_a_file_took_over_is_one_line(answer, reader, monkeypatch):
+    answers(monkeypatch, reader, answer)
+    with pytest.raises(InputError, match=r"^x.onnx can't be read: answered 'report' wrongly: "):
+        audit.ask(reader, "x.onnx")
 
 
 def test_a_contracts_words_do_not_reach_the_terminal_raw(reader, tmp_path):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import compare, expect, predict, selftest
-from mnist_edge import bundle
+from benchmarks import compare, predict, selftest
+from mnist_edge import bundle, expect
 from tests import tiny
 from tests.test_apart import taken_at_most
 

@@ -14,8 +14,18 @@ EXPORTERS = {"keras", "tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime",
 REPORTERS = {"matplotlib", "sklearn"}
 READERS = ("csv_files", "data", "file_sets", "files", "idx", "known", "npz", "sources")
 LEAN = (
-    *("__init__", "apart", "bundle", "cli", "footprint", "ink", "keras_config", "keras_file"),
-    *("messages", "pieces", *READERS),
+    *(
+        "__init__",
+        "apart",
+        "bundle",
+        "cli",
+        "expect",
+        "footprint",
+        "ink",
+        "keras_config",
+        "keras_file",
+    ),
+    *("manifest", "messages", "pieces", *READERS),
 )
 PICTURES = ("images", "pictures", "sheet")
 REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")

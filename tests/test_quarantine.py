@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mnist_edge import footprint, keras_file, quarantine, trained
+from mnist_edge.apart import Allowance, WorkerFailed
 from mnist_edge.cli import InputError
 from tests import culprits
 from tests.culprits import (
@@ -28,53 +29,62 @@ from tests.test_keras_config import of_many_kinds
 layers = keras.layers
 
 
-def ask(function, argument=None, **limits):
-    """`quarantine.ask` without Keras."""
-    return quarantine.ask(function, argument, start=culprits.nothing, **limits)
+@pytest.fixture
+def ask(monkeypatch, tmp_path):
+    """`quarantine.examine_apart` of a culprit, without Keras."""
+
+    def call(culprit, **limits):
+        requests = {"start": quarantine.confine, "examine": culprit}
+        monkeypatch.setattr(quarantine, "REQUESTS", requests)
+        allowance = Allowance(**{"timeout_seconds": 60, "memory_limit_mb": 500} | limits)
+        return quarantine.examine_apart(str(tmp_path / "model.keras"), allowance)
+
+    return call
 
 
-# The child, without Keras: each in a fraction of a second.
-
-
-def test_an_answer_comes_back():
-    assert ask(culprits.echo, {"a": [1, None, "x"]}) == {"a": [1, None, "x"]}
+# The process apart, without Keras: each in a fraction of a second.
 
 
 @pytest.mark.parametrize(
-    ("culprit", "argument", "reason"),
+    ("culprit", "reason"),
     [
-        (culprits.crash, None, r"it crashed Keras \(SIGABRT\), or asked for more than 0.5 GB"),
-        (culprits.leave, None, r"it crashed Keras \(status 3\)"),
-        (culprits.hog, 10**9, r"it asks for more than 0.5 GB of memory"),
-        (culprits.echo, "x" * 20_000, "bad message length"),
+        (culprits.crash, r"it crashed Keras \(SIGABRT\), or asked for more than 0.5 GB"),
+        (culprits.leave, r"it crashed Keras \(status 3\)"),
+        (culprits.hog, r"it asks for more than 0.5 GB of memory"),
+        (culprits.lie, r"weights must be an integer of 0 or more. Got: \[2J"),
     ],
 )
-def test_what_ends_the_child_is_one_line_here(culprit, argument, reason):
-    with pytest.raises((ValueError, OSError), match=reason):
-        ask(culprit, argument, memory_bytes=500_000_000)
+def test_what_ends_the_child_is_one_line_here(ask, culprit, reason):
+    with pytest.raises((ValueError, WorkerFailed), match=reason):
+        ask(culprit)
 
 
-def test_the_same_memory_is_given_where_the_limit_allows_it():
-    assert ask(culprits.hog, 10**7, memory_bytes=500_000_000) == 10**7
+def test_less_memory_than_the_limit_is_given(ask):
+    assert ask(culprits.hold) == {"weights": 10**7, "largest_output": 0}
 
 
-def test_a_child_that_hangs_is_ended():
+def test_memory_that_is_only_seen_from_outside_is_the_same_line(ask):
+    with pytest.raises(ValueError, match=r"it asks for more than 0.02 GB of memory"):
+        ask(culprits.hang, memory_limit_mb=20)  # Python and NumPy alone are more
+
+
+def test_a_child_that_hangs_is_ended(ask):
     started = time.monotonic()
     with pytest.raises(ValueError, match="it took more than 2 s"):
-        ask(culprits.hang, 100, seconds=2)
+        ask(culprits.hang, timeout_seconds=2)
     assert time.monotonic() - started < 50
 
 
-def test_the_child_writes_no_file(tmp_path):
-    with pytest.raises(ValueError, match="File too large"):
-        ask(culprits.write, str(tmp_path / "file"))
-    assert (tmp_path / "file").stat().st_size == 0
+def test_the_child_writes_no_file(ask, tmp_path):
+    with pytest.raises(WorkerFailed, match="File too large"):
+        ask(culprits.write)
+    assert (tmp_path / "model.keras.written").stat().st_size == 0
 
 
 def test_a_crash_is_one_line_of_the_command(tmp_path, monkeypatch, capsys):
     path = saved(tmp_path / "model.keras", dense())
-    monkeypatch.setattr(quarantine, "examine", culprits.crash)
-    monkeypatch.setattr(quarantine.backend, "start_keras", culprits.nothing)
+    requests = {"start": quarantine.confine, "examine": culprits.crash}
+    monkeypatch.setattr(quarantine, "REQUESTS", requests)
     assert quarantine.main([str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {path} can't be loaded: it crashed Keras (SIGABRT)")
@@ -207,7 +217,7 @@ def places(config):
 
 @pytest.mark.long
 def test_mutants_of_a_configuration_load_or_are_refused_in_a_line(honest, tmp_path, monkeypatch):
-    monkeypatch.setattr(quarantine, "ask", lambda function, argument: function(argument))
+    monkeypatch.setattr(quarantine, "examine_apart", quarantine.examine)
     draw = random.Random(0)
     outcomes = collections.Counter()
     for _ in range(600):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import bundles, gate, parity, runtimes
 from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import bundle, cli, data, models, records
+from mnist_edge import bundle, cli, data, manifest, models, records
 from mnist_edge.cli import InputError
 
 
@@ -34,7 +34,7 @@ def measure(folder):
     variants, breaches = {}, []
     for entry in read.manifest["artifacts"]:
         name, path = entry["variant"], folder / entry["file"]
-        cause = bundles.damage(path, entry)
+        cause = manifest.damage(path, entry)
         if cause:
             raise InputError(f"{path}: {cause}. Run: python -m export {folder}")
         try:

@@ -12,8 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import bundles
-from mnist_edge import bundle, cli, data, records, trained
+from mnist_edge import bundle, cli, data, manifest, records, trained
 from mnist_edge.cli import InputError
 
 _ROOT = Path(__file__).parents[2]
@@ -87,9 +86,8 @@ def run(job):
             run_stage("export", job.folder, *chosen)
         measured = json.loads(run_stage("benchmarks.frontier.accuracy", job.folder))
     except Exception as error:  # a job that fails is a line and must not stop the others
-        cause = " ".join(str(error).split())
-        if not isinstance(error, (InputError, OSError, StageFailed)):
-            cause = f"{type(error).__name__}: {cause}"
+        is_expected = isinstance(error, (InputError, OSError, StageFailed))
+        cause = cli.one_line(error, most=None) if is_expected else cli.in_words(error)
         return Outcome(job, error=cause, process=os.getpid())
     return Outcome(
         job, record, measured["variants"], tuple(measured["breaches"]), process=os.getpid()
@@ -133,17 +131,15 @@ def is_exported(folder, variants=()):
         variants: Names of those that must be among them.
     """
     try:
-        manifest = bundle.read_json(
-            folder / bundle.MANIFEST, ("model", "artifacts", "reference"), ""
-        )
+        read = manifest.read(folder, ("model", "artifacts", "reference"), "")
         model = bundle.sha256_file(folder / bundle.MODEL)
     except (InputError, OSError):
         return False
-    files = [*manifest["artifacts"], manifest["reference"]]
-    if not set(variants) <= {entry["variant"] for entry in manifest["artifacts"]}:
+    files = [*read["artifacts"], read["reference"]]
+    if not set(variants) <= {entry["variant"] for entry in read["artifacts"]}:
         return False
-    return manifest["model"]["sha256"] == model and not any(
-        bundles.damage(folder / entry["file"], entry) for entry in files
+    return read["model"]["sha256"] == model and not any(
+        manifest.damage(folder / entry["file"], entry) for entry in files
     )
 
 

@@ -17,7 +17,7 @@ from benchmarks.frontier import jobs as frontier_jobs
 from benchmarks.frontier import published
 from benchmarks.frontier.jobs import StageFailed
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import bundle, cli, data, models
+from mnist_edge import bundle, cli, data, manifest, models
 from mnist_edge.cli import InputError
 
 # Ratios are to `UNIT`'s export of the same format in float32.
@@ -191,7 +191,7 @@ def _checked(read, entries, variant):
     if variant not in entries:
         raise InputError(f"{read.folder} must hold {variant} and does not. {remedy}")
     path = read.folder / entries[variant]["file"]
-    cause = bundles.damage(path, entries[variant])
+    cause = manifest.damage(path, entries[variant])
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
     return path

@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
-from mnist_edge.apart import one_line
+from mnist_edge.cli import one_line
 
 # No file has more; and a float holds it exactly.
 _LARGEST = 2**53
@@ -47,6 +47,7 @@ def or_null(kind):
 
 
 TEXT = Kind("printable text", _is_text)
+TRUTH = Kind("true or false", lambda value: isinstance(value, bool))
 COUNT = count()
 POSITIVE = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 NOT_NEGATIVE = Kind("a number of 0 or more", lambda value: _is_number(value) and value >= 0)

@@ -1,20 +1,21 @@
 """A bundle's manifest, read as what it is: a file from anywhere.
 
-Every value that the benchmarks use is checked here, once, before it names a file, opens
+Every value that is used is checked here, once, before it names a file, opens
 one or sizes anything.
 """
 
-from benchmarks import expect
-from benchmarks.expect import NAME, SHA256, TEXT
-from mnist_edge import bundle
+from mnist_edge import bundle, expect
 from mnist_edge.cli import InputError
+from mnist_edge.expect import NAME, SHA256, TEXT
 
 # The row of the Keras model; no artefact may have its name.
 KERAS_ROW = "keras"
 FORMATS = ("tflite", "onnx")
 # Flatbuffers and Protocol Buffers both end here.
-MOST_FILE_BYTES = 2**31
-_FILE_BYTES = expect.count(MOST_FILE_BYTES)
+_MOST_FILE_BYTES = 2**31
+# Images and predictions, one a class, unpacked.
+MOST_GOLDEN_BYTES = 2**26
+_FILE_BYTES = expect.count(_MOST_FILE_BYTES)
 _FILE = {"sha256": SHA256}
 _ARRAYS = _FILE | {"file": expect.file_name(".npz")}
 # By part of the manifest, what it must hold.
@@ -63,6 +64,26 @@ def read(folder, parts, remedy):
     if wrong:
         raise InputError(f"{path}: {wrong}. {remedy}")
     return manifest
+
+
+def damage(path, entry):
+    """Why a file is not the one that the manifest describes; None where it is.
+
+    Args:
+        path: The file.
+        entry: Its entry in the manifest.
+    """
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    expected = entry.get("size_bytes", size)
+    if size < expected:
+        return f"truncated or replaced: {size} bytes, {expected} in the manifest"
+    # First its size: to hash a file without end has none either.
+    is_readable = size == expected <= _MOST_FILE_BYTES
+    if is_readable and bundle.sha256_file(path) == entry["sha256"]:
+        return None
+    return "replaced or damaged: its SHA-256 is not the manifest's"
 
 
 def _artifacts_mismatch(entries):

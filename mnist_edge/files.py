@@ -69,11 +69,17 @@ def require(path, remedy=""):
     Raises:
         InputError: It is missing, or something else.
     """
+    got = instead(path)
+    if got:
+        raise InputError(f"{path} must be a file and is not. Got: {got}. {remedy}".rstrip())
+
+
+def instead(path):
+    """What a path names where it names no regular file, in words; "" where it does."""
     path = Path(path)
     if path.is_file():
-        return
-    kind = "nothing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
-    raise InputError(f"{path} must be a file and is not. Got: {kind}. {remedy}".rstrip())
+        return ""
+    return "nothing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
 
 
 def head(path):

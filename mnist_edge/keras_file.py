@@ -12,7 +12,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-from mnist_edge import keras_config
+from mnist_edge import files, keras_config
 from mnist_edge.cli import one_line
 from mnist_edge.keras_config import shown
 
@@ -72,11 +72,12 @@ def check_regular(path, endings):
     path = Path(path)
     if path.suffix not in endings:
         raise ValueError(f"it must be a file whose name ends in {' or '.join(endings)}")
-    status = os.stat(path)  # before it is opened: a FIFO would wait for ever
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it must be a regular file, not a folder, a device or a pipe")
-    if status.st_size > MOST_BYTES:
-        raise ValueError(f"it has {status.st_size:,} bytes, at most {MOST_BYTES:,} are read")
+    got = files.instead(path)  # before it is opened: a FIFO would wait for ever
+    if got:
+        raise ValueError(f"it must be a regular file. Got: {got}")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, at most {MOST_BYTES:,} are read")
 
 
 def refusal(path, error, remedy):

@@ -33,7 +33,7 @@ INSIDE = EXPORTERS | REPORTERS | {"PIL", "h5py"}  # only inside a function
 # Classes of Keras's kind, which need it at once: these modules are themselves imported
 # inside functions, which the last test holds them to.
 KERAS_CLASSES = tuple(
-    f"mnist_edge/{stem}.py" for stem in ("distortion", "learner", "normalisation")
+    f"mnist_edge/{stem}.py" for stem in ("distortion", "learner", "muon", "normalisation")
 )
 # What a module of the benchmarks may import besides, in functions alone: a device need
 # not have it.

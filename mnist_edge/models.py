@@ -58,7 +58,7 @@ _AVERAGED = Recipe(
     cosine=True,
     average=0.998,
 )
-_SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE)
+_SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
 _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=40, all_images=True)
 
 ZOO = {
@@ -112,9 +112,11 @@ ZOO = {
         dataclasses.replace(
             _AVERAGED,
             epochs=1,
-            batch_size=(96,),
+            batch_size=(64,),
+            muon_rate=5e-2,
             warmup_epochs=0.2,
             average=0.98,
+            label_smoothing=0.1,
             all_images=True,
         ),
     ),

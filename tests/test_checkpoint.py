@@ -5,8 +5,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from mnist_edge import bundle
 from mnist_edge.checkpoint import Checkpoint, Run
 from mnist_edge.cli import InputError
+from tests import killed
 
 IDENTITY = {"model": "edge", "seed": 0}
 
@@ -170,24 +169,8 @@ def test_a_full_disk_leaves_the_last_epoch_as_it_was(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["epoch-00001"]
 
 
-KILLED = """
-import os, shutil, signal, sys
-from pathlib import Path
-import numpy as np
+KEEPING = """
 from tests.test_checkpoint import keep
-folder, after = Path(sys.argv[1]), int(sys.argv[2])
-steps = 0
-def step(call):
-    def counted(*given, **options):
-        global steps
-        steps += 1
-        if steps > after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*given, **options)
-    return counted
-for module, names in ((os, ("fsync", "rename", "unlink", "rmdir")), (np, ("savez",))):
-    for name in names:
-        setattr(module, name, step(getattr(module, name)))
 keep(folder, 3)
 """
 
@@ -198,8 +181,7 @@ def test_a_kill_at_any_step_of_writing_leaves_the_old_epoch_or_the_new_one(tmp_p
         folder = tmp_path / str(len(seen))
         for epochs in (1, 2):
             keep(folder, epochs)
-        ended = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(len(seen))])
-        seen.append((ended.returncode, *restored(folder)))
+        seen.append((killed.run(KEEPING, folder, len(seen)), *restored(folder)))
         Checkpoint(folder, IDENTITY).check()
         keep(folder, 4)
         assert not list(folder.glob(bundle.STAGED + "*"))

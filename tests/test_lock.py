@@ -13,6 +13,7 @@ from mnist_edge import bundle, lock
 from mnist_edge.cli import InputError
 from mnist_edge.evaluate import main as evaluate
 from mnist_edge.train import main as train
+from tests import killed
 
 
 def files(folder):
@@ -84,22 +85,8 @@ def test_a_killed_holder_holds_nothing(tmp_path):
 
 # Killed while files are moved into place.
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
+WRITING = """
 from mnist_edge import bundle
-folder, after = Path(sys.argv[1]), int(sys.argv[2])
-steps = 0
-def step(call):
-    def counted(*given, **options):
-        global steps
-        steps += 1
-        if steps > after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*given, **options)
-    return counted
-for name in ("fsync", "rename", "replace", "rmdir"):
-    setattr(os, name, step(getattr(os, name)))
 with bundle.staged(folder) as stage:
     for name in ("model.keras", "history.csv", "train.json"):
         (stage / name).write_text("new")
@@ -108,18 +95,18 @@ with bundle.staged(folder) as stage:
 
 def test_a_kill_at_any_step_of_writing_leaves_all_old_files_or_all_new_ones(tmp_path):
     seen = set()
-    for after in range(9):
+    for after in range(13):
         folder = tmp_path / str(after)
         with bundle.staged(folder) as stage:
             for name in ("model.keras", "history.csv", "train.json"):
                 (stage / name).write_text("old")
-        ended = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(after)])
+        status = killed.run(WRITING, folder, after)
         with lock.held(folder):
             pass
         found = files(folder)
         assert sorted(found) == ["history.csv", "model.keras", "train.json"]
         assert len(set(found.values())) == 1
-        seen.add((ended.returncode, found["train.json"]))
+        seen.add((status, found["train.json"]))
     assert seen == {(-signal.SIGKILL, "old"), (-signal.SIGKILL, "new"), (0, "new")}
 
 

@@ -183,8 +183,9 @@ def test_the_export_refuses_what_its_child_refuses(honest, tmp_path, capsys):
     assert line.startswith(f"error: {path} can't be loaded: its weights hold a link to elsewhere")
 
 
-@pytest.mark.long  # TensorFlow waits 10 s for memory before it gives up
+@pytest.mark.long
 def test_what_a_layer_takes_inside_is_limited_too(tmp_path):
+    # TensorFlow waits 10 s for memory before it gives up.
     # 4,096 tokens, each of which looks at each other: 64 MB an example, 16 kB to be seen.
     tokens = keras.Input((4096, 1))
     x = layers.MultiHeadAttention(1, 1)(tokens, tokens)

@@ -17,7 +17,7 @@ def test_the_loops_take_the_same_number_of_steps_and_another_network_is_timed_be
     assert list(times) == [speed.OURS, speed.PLAIN, speed.STEPS, OTHER]
     assert all(seconds > 0 for row in times.values() for seconds in row)
     ours, bare = learners
-    assert int(ours.optimizer.iterations) == int(bare.optimizer.iterations) == 2 * 11
+    assert int(ours.optimizer.iterations) == int(bare.optimizer.iterations) == 2 * 16  # 1,000 by 64
 
 
 def test_the_last_line_has_the_ratios(monkeypatch, capsys):

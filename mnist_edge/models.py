@@ -95,7 +95,12 @@ ZOO = {
     "nano": Network(
         networks.nano,
         dataclasses.replace(
-            _AVERAGED, epochs=60, batch_size=(64,), learning_rate=2e-2, all_images=True
+            _AVERAGED,
+            epochs=40,
+            batch_size=(64,),
+            learning_rate=2e-2,
+            muon_rate=5e-2,
+            all_images=True,
         ),
         folded=True,
     ),

@@ -9,7 +9,6 @@ once, at the end, to report. A run that was interrupted goes on by `--resume`; `
 train.json` repeats a run and says whether its weights came out the same.
 """
 
-import csv
 import dataclasses
 import importlib.util
 import json
@@ -27,10 +26,10 @@ from mnist_edge import (
     folding,
     lock,
     models,
+    outcome,
     plots,
     records,
     repeat,
-    saving,
     trained,
 )
 from mnist_edge.checkpoint import Checkpoint
@@ -86,16 +85,16 @@ def _train(settings, repetition):
         model = folding.fold(model)
     record = {
         "schema": 2,
-        **_figures(model, recipe, run, learner, dataset),
+        **outcome.figures(model, recipe, run, learner, dataset),
         "recipe": dataclasses.asdict(recipe),
         "teacher": _teacher_record(teacher),
         "seed": settings.seed,
-        "data": _data_record(settings, dataset, splits),
+        "data": outcome.data_record(settings, dataset, splits),
         "weights_sha256": repeat.weights_sha256(model),
         **repeat.environment(),
     }
     with bundle.staged(settings.folder) as stage:
-        _write(stage, settings, model, run, record)
+        outcome.write(stage, settings, model, run, record)
         if settings.plots and drawing.available():
             plots.write_training_plots(
                 stage, run.history, dataset, model, settings.seed, record["kept_epoch"]
@@ -159,19 +158,6 @@ def _teacher_record(teacher):
     return teacher and {name: teacher.record[name] for name in ("model", "model_sha256")}
 
 
-def _data_record(settings, dataset, splits):
-    return {
-        "source": dataset.source,
-        "classes": dataset.classes,
-        "labels": list(dataset.labels),
-        "split_seed": settings.split_seed,
-        "train_count": len(splits[0]),
-        "validation_count": len(splits[1]),
-        "test_count": len(dataset.x_test),
-        "sha256": dataset.sha256(),
-    }
-
-
 def _identity(settings, recipe, teacher, dataset):
     """What makes a run what it is: none of it may change between its sittings."""
     import keras
@@ -202,69 +188,6 @@ def _callbacks(settings):
     return [keras.callbacks.TensorBoard(settings.tensorboard)]
 
 
-def _figures(model, recipe, run, learner, dataset):
-    """What was trained and how well it does, the test set read once, a dict."""
-    kept = run.best_epoch if recipe.keep == "best" else run.epochs - 1
-    test = learner.evaluate(
-        data.as_inputs(dataset.x_test, model.input.shape[1:]),
-        fitting.targets(dataset.y_test, recipe, dataset.classes),
-        batch_size=500,
-        verbose=0,
-        return_dict=True,
-    )
-    return {
-        "model": model.name,
-        "parameters": model.count_params(),
-        "multiply_accumulates": models.multiply_accumulates(model),
-        "metrics": {
-            **{
-                f"validation_{name}": None
-                if recipe.all_images
-                else run.history[f"val_{name}"][kept]
-                for name in ("accuracy", "loss")
-            },
-            "test_accuracy": test["accuracy"],
-            "test_loss": test["loss"],
-        },
-        "kept_epoch": kept + 1,
-        "epochs": run.epochs,
-        "training_seconds": round(run.seconds, 1),
-    }
-
-
-def _write(stage, settings, model, run, record):
-    """Writes a bundle's files into its staging folder, and the model's hash into `record`."""
-    saving.save(model, stage / bundle.MODEL)
-    if settings.save_h5:
-        with cli.native_logs_held():  # Keras warns that the format is old; that is asked for
-            model.save(stage / bundle.MODEL_H5)
-    if settings.save_weights:
-        model.save_weights(stage / bundle.WEIGHTS)
-    with open(stage / bundle.HISTORY, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *run.history])
-        for epoch, row in enumerate(zip(*run.history.values(), strict=True), start=1):
-            writer.writerow([epoch, *row])
-    record["model_sha256"] = bundle.sha256_file(stage / bundle.MODEL)
-    bundle.write_json(stage / bundle.TRAIN, record)
-
-
-def _report(record, folder):
-    """What a person reads at the end, in three lines."""
-    metrics = record["metrics"]
-    accuracy = metrics["validation_accuracy"]
-    validation = "no validation" if accuracy is None else f"validation accuracy {accuracy:.2%}"
-    return (
-        f"{record['model']}: {record['parameters']:,} parameters, "
-        f"{record['multiply_accumulates']:,} multiply-accumulates, "
-        f"epoch {record['kept_epoch']} of {record['epochs']} kept, "
-        f"{record['training_seconds']} s\n"
-        f"{validation}, test accuracy {metrics['test_accuracy']:.2%}, "
-        f"test loss {metrics['test_loss']:.4f}\n"
-        f"written: {folder}"
-    )
-
-
 @cli.command
 def main(argv=None):
     """Parses `argv`, trains, prints the result; returns the exit status."""
@@ -282,7 +205,7 @@ def main(argv=None):
         print("\nfinished epochs are kept: go on with the same flags and --resume")
         raise
     if not settings.quiet:
-        print(_report(record, settings.folder))
+        print(outcome.report(record, settings.folder))
     results = {"bundle": str(settings.folder), "model": record["model"], "seed": record["seed"]}
     results |= record["metrics"] | {"seconds": record["training_seconds"]}
     if repetition:

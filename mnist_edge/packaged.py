@@ -17,8 +17,8 @@ SHA256 = {
         "train.json": "bf9ccf365345400ec1e8f21d216b5ef30ecb0722de852243793190ae86c962e9",
     },
     "edge": {
-        "model.keras": "dc532bbfb1da31bfd29e62d9bc321aea6f270d507c8322bef5d82e8e4d3cd94d",
-        "train.json": "5c7efd6db0243b64b7fde3f968bfb1c4d8ebceaa9e0debcfbc428316d7913f1f",
+        "model.keras": "7d15d529f3361a5c3ec94d2f4c090853e2ca3dcc15a9d05908da6bb661b27e1f",
+        "train.json": "debb93825c4c0f9073f97c0a4f1940625756ccae6203a7d553b89e29e3c07173",
     },
     "accurate": {
         "model.keras": "bf9eec76ce74eb111b750a4120a49463bc31d0a68d6f78a85e0621ed808d3ce2",

@@ -13,8 +13,8 @@ from mnist_edge.cli import InputError
 # SHA-256 of what is read of each: the model, and the record that names its classes.
 SHA256 = {
     "nano": {
-        "model.keras": "e445897cb0f6d65afad40bfbf9a8d5c8e07e79340099f8035c86374183dea847",
-        "train.json": "bf9ccf365345400ec1e8f21d216b5ef30ecb0722de852243793190ae86c962e9",
+        "model.keras": "b88aa918153e2ba34f044e7ab248fff2b9abe7b880a3c874f5d1a957757e8932",
+        "train.json": "e47ae150b11f22fb30bf5f1b3f20283d6b73e74b3377e748bb5abaf31a1f2053",
     },
     "edge": {
         "model.keras": "7d15d529f3361a5c3ec94d2f4c090853e2ca3dcc15a9d05908da6bb661b27e1f",

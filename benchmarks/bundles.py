@@ -10,9 +10,6 @@ from mnist_edge import manifest as manifests
 from mnist_edge.cli import InputError
 from mnist_edge.manifest import KERAS_ROW
 
-# Labels are bytes: no data set has more classes.
-_MOST_CLASSES = 256
-
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
@@ -123,7 +120,7 @@ def _load_reference(folder, manifest, labels, remedy):
     cause = manifests.damage(path, manifest["reference"])
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
-    most_bytes = len(labels) * _MOST_CLASSES * np.dtype(np.float32).itemsize
+    most_bytes = len(labels) * data.MOST_CLASSES * np.dtype(np.float32).itemsize
     found = npz.read(path, ["probabilities"], most_bytes, remedy)["probabilities"]
     if found.dtype != np.float32 or found.ndim != 2 or len(found) != len(labels):
         raise InputError(
@@ -131,7 +128,7 @@ def _load_reference(folder, manifest, labels, remedy):
             f"Got: {found.dtype} {list(found.shape)}. {remedy}"
         )
     least = max(2, int(labels.max()) + 1)
-    if not least <= found.shape[1] <= _MOST_CLASSES or not np.isfinite(found).all():
+    if not least <= found.shape[1] <= data.MOST_CLASSES or not np.isfinite(found).all():
         raise InputError(
             f"{path} must hold finite probabilities of {least} classes or more. "
             f"Got: {found.shape[1]}{'' if np.isfinite(found).all() else ', NaN or infinite'}. "

@@ -8,19 +8,16 @@ import time
 import numpy as np
 
 from benchmarks import latency, runtimes
-from mnist_edge import apart
-
-# Labels are bytes, so no model has more; what gives more is none of this project's.
-MOST_CLASSES = 256
+from mnist_edge import data, limits
 
 
 def _import(state, path, threads):
     """Imports the file's runtime, and limits what is reserved from here on."""
-    idle_bytes = apart.peak_resident_bytes()
+    idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
     runtimes.import_runtime(path, threads)
     imported = time.perf_counter()
-    apart.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state["allowance"].memory_limit_mb)
     return {
         "import_ms": round(1000 * (imported - started), 2),
         "memory_idle_bytes": idle_bytes,
@@ -46,16 +43,16 @@ def _first_call(state, images):
     (first_call_us,) = latency.time_calls(opened.call, inputs, 0, 1, opened.batch or 1)
     return {
         "first_call_us": round(float(first_call_us), 1),
-        "memory_peak_bytes": apart.peak_resident_bytes(),
+        "memory_peak_bytes": limits.peak_resident_bytes(),
     }
 
 
 def _predict(state, images):
     found = runtimes.predict(state["opened"], images)
-    if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > MOST_CLASSES:
+    if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > data.MOST_CLASSES:
         raise ValueError(
             f"gives {found.dtype} {list(found.shape)}; float32 [n, classes] promised, at most "
-            f"{MOST_CLASSES} classes"
+            f"{data.MOST_CLASSES} classes"
         )
     return found.astype(np.float32, copy=False)
 

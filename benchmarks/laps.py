@@ -6,14 +6,12 @@ A lap is every image once, at batch 1 or the batch that the file is fixed to.
 import concurrent.futures
 import contextlib
 import hashlib
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks import child, worker
-from mnist_edge import expect
+from mnist_edge import expect, limits
 from mnist_edge.apart import Process
 
 _LAP = {
@@ -45,16 +43,8 @@ def lap(call, calls):
         "sha256": digest.hexdigest(),
         "predictions": sum(map(len, calls)),
         "seconds": seconds,
-        "resident_bytes": _resident_bytes(),
+        "resident_bytes": limits.resident_bytes(),
     }
-
-
-def _resident_bytes():
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _lap(state):

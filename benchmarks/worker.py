@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks import child
 from benchmarks.runtimes import RuntimeMissing
-from mnist_edge import expect
+from mnist_edge import data, expect
 from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
 from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
 
@@ -86,7 +86,7 @@ class Worker(Process):
         outputs = []
         for start in range(0, len(images), _CHUNK):
             given = images[start : start + _CHUNK]
-            found = self._array("predict", np.float32, (len(given), child.MOST_CLASSES), given)
+            found = self._array("predict", np.float32, (len(given), data.MOST_CLASSES), given)
             if outputs and found.shape[1] != outputs[0].shape[1]:
                 raise WorkerFailed(f"gives {outputs[0].shape[1]} classes, then {found.shape[1]}")
             outputs.append(found)

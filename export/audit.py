@@ -15,7 +15,7 @@ from pathlib import Path
 
 from export import contract, graph, sizes
 from export.variants import KNOWN
-from mnist_edge import apart, cli, expect
+from mnist_edge import cli, expect, limits
 from mnist_edge.apart import Allowance, Process, WorkerFailed
 from mnist_edge.cli import InputError
 
@@ -219,7 +219,7 @@ def _start(state):
     """Imports the parsers, and limits what is reserved from here on."""
     for module in ("ai_edge_litert.schema_py_generated", "onnx"):
         importlib.import_module(module)
-    apart.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state["allowance"].memory_limit_mb)
 
 
 def _report(state, path):

@@ -9,6 +9,8 @@ import io
 import json
 import zipfile
 
+from mnist_edge import files
+
 _MEMBER = "contract.json"
 # Of 256 classes with long names it is a twentieth.
 _MOST_BYTES = 2**20
@@ -64,7 +66,7 @@ def read(path):
     if path.suffix == ".tflite":
         if not zipfile.is_zipfile(path):
             return {}
-        with zipfile.ZipFile(path) as archive:
+        with files.open_zip(path) as archive:
             return _read_member(archive) if _MEMBER in archive.namelist() else {}
     import onnx
 
@@ -74,11 +76,10 @@ def read(path):
 
 def _read_member(archive):
     info = archive.getinfo(_MEMBER)
-    # zipfile unpacks the other methods without a limit.
-    is_usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    if not is_usual or info.file_size > _MOST_BYTES:
+    if info.file_size > _MOST_BYTES:
         raise ValueError(f"a {_MEMBER} that unpacks to {info.file_size:,} bytes")
-    carried = json.loads(archive.read(info))
+    with files.open_member(archive, info) as member:
+        carried = json.loads(member.read())
     if not isinstance(carried, dict):
         raise ValueError(f"a {_MEMBER} that holds no object")
     return carried

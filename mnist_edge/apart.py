@@ -12,9 +12,8 @@ import signal
 import socket
 import tempfile
 import time
-from pathlib import Path
 
-from mnist_edge import expect, messages
+from mnist_edge import expect, limits, messages
 from mnist_edge.cli import in_words, one_line
 
 # How often a child's memory is looked at while an answer is awaited.
@@ -55,7 +54,7 @@ class Allowance:
         timeout_seconds: How long an answer may take. Keras with TensorFlow starts in
             about 5 s on two idle cores.
         memory_limit_mb: Peak resident memory in 1e6 bytes, watched from outside where
-            the system has /proc; and, from `limit_memory` on, what it may reserve more.
+            the system has /proc; and, from `limits.limit_memory` on, what it may reserve more.
         cores: The cores to stay on; None for any.
     """
 
@@ -185,7 +184,7 @@ class Process:
 
     def _check_memory(self, request):
         limit_mb = self._allowance.memory_limit_mb
-        used_mb = (peak_resident_bytes(self._process.pid) or 0) / 1e6
+        used_mb = (limits.peak_resident_bytes(self._process.pid) or 0) / 1e6
         if used_mb > limit_mb:
             raise TookTooMuch(
                 f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
@@ -217,74 +216,14 @@ def _chosen(request, answer, wanted):
     return {name: answer[name] for name in wanted}
 
 
-def peak_resident_bytes(pid="self"):
-    """Largest resident memory that a process has had.
-
-    From /proc, not from `getrusage`: there a child's figure starts from its parent's,
-    since `exec` carries it over.
-
-    Args:
-        pid: The process; this one unless told otherwise.
-
-    Returns:
-        int; None where the system or the process has no such record.
-    """
-    return _status_bytes("VmHWM:", pid)
-
-
-def limit_memory(limit_mb):
-    """Lets this process reserve so much more than it has, so that a bomb fails at once.
-
-    Call it when all libraries are imported: the system's limit counts addresses, and
-    TensorFlow reserves many times what it uses. Does nothing where there is no /proc.
-
-    Args:
-        limit_mb: In 1e6 bytes.
-    """
-    reserved = _status_bytes("VmSize:")
-    if reserved is not None:
-        _lower("RLIMIT_AS", reserved + int(limit_mb * 1e6))
-
-
-def write_nothing():
-    """Lets this process write no file any more; what it says is heard by nobody.
-
-    Call it when all libraries are imported: Keras writes its settings when it starts.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # its log is a file too
-        os.dup2(nowhere, stream)
-    _lower("RLIMIT_FSIZE", 0)
-
-
-def _status_bytes(field, pid="self"):
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _lower(name, value):
-    """Lowers one of the process's limits for good; one that is lower stays."""
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return
-    kind = getattr(resource, name)
-    _, hard = resource.getrlimit(kind)
-    if hard == resource.RLIM_INFINITY or value < hard:
-        resource.setrlimit(kind, (value, value))
-
-
 def _serve(connection, log, requests, allowance, passed_on):
     """The child's loop: a request in, an answer or an exception's words out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     written = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):  # runtimes log at start, whatever their level
         os.dup2(written, stream)
-    _lower("RLIMIT_CORE", 0)
-    _lower("RLIMIT_FSIZE", int(allowance.memory_limit_mb * 1e6))
+    limits.lower("RLIMIT_CORE", 0)
+    limits.lower("RLIMIT_FSIZE", int(allowance.memory_limit_mb * 1e6))
     if allowance.cores:  # before anything is imported that starts threads
         os.sched_setaffinity(0, allowance.cores)
     state = {"allowance": allowance}

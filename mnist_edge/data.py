@@ -19,6 +19,7 @@ HELP = (
 )
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with a name a line"
 VALIDATION_COUNT = 5_000
+MOST_CLASSES = 256  # labels are bytes
 _SURELY_GREY = 100  # a value above this and a whole set below 1 are not of one scale
 # Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).

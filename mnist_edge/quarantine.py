@@ -14,7 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import apart, backend, cli, expect, footprint, keras_file, trained, weights_file
+from mnist_edge import (
+    apart,
+    backend,
+    cli,
+    expect,
+    footprint,
+    keras_file,
+    limits,
+    trained,
+    weights_file,
+)
 from mnist_edge.cli import InputError
 
 # Keras with TensorFlow starts in about 5 s on two idle cores; NASNetLarge, of 1,041 layers,
@@ -122,8 +132,8 @@ def _start(state):
 
 def confine(state):
     """Limits the process from here on: so much more memory, and no file written."""
-    apart.limit_memory(state["allowance"].memory_limit_mb)
-    apart.write_nothing()
+    limits.limit_memory(state["allowance"].memory_limit_mb)
+    limits.write_nothing()
 
 
 def _examine(state, path):

@@ -18,10 +18,10 @@ from mnist_edge.recipe import Recipe
 
 _KEYS = ("model", "recipe", "teacher", "seed", "data", "versions", "machine")
 # Settings that go with --from: none of them changes what is learnt.
-_BESIDE = {"from_", "output", "data", "resume", "plots", "quiet", "tensorboard"} | {
-    "save_h5",
-    "save_weights",
-}
+_BESIDE = (
+    *("from_", "output", "data", "resume", "plots", "quiet"),
+    *("tensorboard", "save_h5", "save_weights"),
+)
 # Variables that change how a backend adds up, where they are set.
 _VARIABLES = (
     "OMP_NUM_THREADS",
@@ -32,7 +32,6 @@ _VARIABLES = (
     "XLA_FLAGS",
     "CUDA_VISIBLE_DEVICES",
 )
-_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +60,7 @@ def environment():
             "python": platform.python_version(),
             "keras": keras.version(),
             "backend": backend,
-            "backend_version": _version(_PACKAGES.get(backend, backend)),
+            "backend_version": _version(backend),  # its package has its name
             "numpy": np.__version__,
         },
         "machine": {

@@ -16,7 +16,7 @@ from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data
 from mnist_edge.settings import TrainSettings
 from mnist_edge.train import train
-from tests import culprits
+from tests import culprits, tiny
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
 
@@ -106,3 +106,15 @@ def marker(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "evil", raising=False)
     yield path
     assert not path.exists()
+
+
+@pytest.fixture(scope="session")
+def kept_tiny(tmp_path_factory):
+    """The bundle of `tests.tiny`, made once."""
+    return tiny.make(tmp_path_factory.mktemp("tiny") / "bundle")
+
+
+@pytest.fixture
+def tiny_bundle(kept_tiny, tmp_path):
+    """A copy of the tiny bundle that a test may damage."""
+    return shutil.copytree(kept_tiny, tmp_path / "bundle")

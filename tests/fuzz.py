@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import bundles, gate, parity, runtimes
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
-from mnist_edge import apart
+from mnist_edge import limits
 from mnist_edge.cli import InputError
 from tests.mutants import mutants
 
@@ -142,7 +142,7 @@ def run(folder, format, count, seed=0, audited=True):
     list(mutants(format, contents, 1))  # the parsers' import is no growth
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak is what is held now
-    before, started = apart.peak_resident_bytes() or 0, time.monotonic()
+    before, started = limits.peak_resident_bytes() or 0, time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         for name, content in mutants(format, contents, count, seed):
             entry = entries[name.split()[1]]
@@ -158,7 +158,7 @@ def run(folder, format, count, seed=0, audited=True):
     bench.close()
     auditor.close()
     counts.seconds = time.monotonic() - started
-    counts.growth_bytes = (apart.peak_resident_bytes() or 0) - before
+    counts.growth_bytes = (limits.peak_resident_bytes() or 0) - before
     return counts
 
 

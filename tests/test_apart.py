@@ -12,7 +12,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mnist_edge import apart, messages
+from mnist_edge import limits, messages
 from mnist_edge.apart import Allowance, Process, WorkerFailed
 
 # What the child may be asked for. A hostile one answers by its socket, not by its loop.
@@ -65,7 +65,7 @@ def hang_up(state):
 
 
 def reserve(state, limit_mb, wanted_mb):
-    apart.limit_memory(limit_mb)
+    limits.limit_memory(limit_mb)
     return bool(np.empty(wanted_mb * 10**6, np.uint8).size)
 
 

@@ -43,8 +43,9 @@ def test_pixels_of_another_scale_are_recognised(tmp_path, low, high, message):
 
 @pytest.mark.parametrize("high", [0, 2.0, 255, np.uint8(255)])
 def test_pixels_of_0_to_255_and_blank_ones_are_taken(tmp_path, high):
-    x = np.full((12, 28, 28), high)
-    data.require_grey_levels(data.load(save(tmp_path / "a.npz", x)))
+    loaded = data.load(save(tmp_path / "a.npz", np.full((12, 28, 28), high)))
+    data.require_grey_levels(loaded)
+    assert loaded.x_train.max() == high
 
 
 RECOGNISED = r"scaled.npz: x_train must be pixels from 0 to 255, .* Got: 0 to 1. Multiply by 255"

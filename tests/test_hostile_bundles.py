@@ -15,17 +15,10 @@ from mnist_edge import bundle, expect
 from tests import tiny
 from tests.test_apart import taken_at_most
 
-QUICK = ["--rounds", "1", "--calls", "3", "--warmup", "1", "--no-progress"]
-
-
-@pytest.fixture(scope="module")
-def kept_tiny(tmp_path_factory):
-    return tiny.make(tmp_path_factory.mktemp("tiny") / "bundle")
-
 
 @pytest.fixture
-def folder(kept_tiny, tmp_path):
-    return shutil.copytree(kept_tiny, tmp_path / "bundle")
+def folder(tiny_bundle):
+    return tiny_bundle
 
 
 def refused(main, arguments, capsys):
@@ -111,7 +104,7 @@ def test_a_hostile_manifest_is_one_line_of_each_command(folder, capsys, path, va
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     bundle.write_json(folder / bundle.MANIFEST, changed(manifest, path, value))
     commands = (
-        (benchmarks.main, [folder, *QUICK]),
+        (benchmarks.main, [folder, *tiny.QUICK]),
         (selftest.main, [folder]),
         (predict.main, ["no.png", folder]),
     )
@@ -125,7 +118,7 @@ def test_a_hostile_manifest_is_one_line_of_each_command(folder, capsys, path, va
 def test_a_hostile_manifest_is_one_line_of_the_benchmark(folder, capsys, path, value, words):
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     bundle.write_json(folder / bundle.MANIFEST, changed(manifest, path, value))
-    assert words in refused(benchmarks.main, [folder, *QUICK], capsys)
+    assert words in refused(benchmarks.main, [folder, *tiny.QUICK], capsys)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +193,7 @@ def test_a_hostile_reference_is_one_line(folder, capsys, name):
     REFERENCES[name](path)
     tiny.vouch(folder, "reference")
     with taken_at_most(60e6):
-        assert "reference.npz" in refused(benchmarks.main, [folder, *QUICK], capsys)
+        assert "reference.npz" in refused(benchmarks.main, [folder, *tiny.QUICK], capsys)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +235,7 @@ def test_an_endless_file_is_not_hashed(folder, without_keras, capsys):
 def result(kept_tiny, tmp_path_factory):
     folder = shutil.copytree(kept_tiny, tmp_path_factory.mktemp("result") / "bundle")
     (folder / bundle.MODEL).unlink()
-    benchmarks.main([str(folder), *QUICK])  # its Keras row fails; it is a row, too
+    benchmarks.main([str(folder), *tiny.QUICK])  # its Keras row fails; it is a row, too
     return json.loads((folder / bundle.BENCHMARK_JSON).read_text())
 
 

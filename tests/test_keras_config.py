@@ -218,9 +218,11 @@ def test_the_export_refuses_and_runs_nothing(honest, tmp_path, marker, capsys, a
 def test_the_code_in_these_files_runs_where_nothing_guards(marker):
     layer = layers.Lambda.from_config(lambda_layer(marker)["config"], safe_mode=False)
     layer(np.zeros(1))
-    marker.unlink()  # it was there
-    importlib.import_module("evil")
+    assert marker.exists()
     marker.unlink()
+    importlib.import_module("evil")
+    assert marker.exists()
+    marker.unlink()  # of every other test none may be left
 
 
 def nested(depth):

@@ -1,9 +1,12 @@
 """One command at a time writes to a bundle; what a killed one left behind is cleared up."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +73,39 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(tmp_path,
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match=r"can't be written to\. Give another folder"):
         lock.held(tmp_path).__enter__()
+
+
+def refusal_as_nobody(folder):
+    """What `held` says to a user who is not root, root may write anywhere; by a fork."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        try:
+            if os.getuid() == 0:
+                os.setuid(65534)
+            lock.held(folder).__enter__()
+        except InputError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.wait()
+    with os.fdopen(reading) as said:
+        return said.read()
+
+
+def test_a_folder_that_is_really_read_only_is_refused_and_stays_as_it_is():
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    try:
+        (folder / "model.keras").write_text("good")
+        folder.chmod(0o555)
+        said = refusal_as_nobody(folder)
+        assert said == f"{folder} can't be written to. Give another folder by --output."
+        assert files(folder) == {"model.keras": "good"}
+        folder.chmod(0o777)
+        assert refusal_as_nobody(folder) == ""
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
 
 
 def test_a_killed_holder_holds_nothing(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import machine, runtimes, worker
 from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import apart, bundle, data
+from mnist_edge import bundle, data, limits
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_worker_tells_what_it_opened_and_what_that_cost(int8, images):
 def test_a_childs_memory_is_its_own_and_not_its_parents():
     ballast = np.ones(50_000_000)  # 400 MB that the parent has had
     with Worker(runtimes.EMPTY, threads=1) as one:
-        assert apart.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
+        assert limits.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
 
 
 def test_predictions_come_in_pieces_and_whole(int8, small, images):

@@ -9,6 +9,8 @@ from benchmarks import runtimes
 from mnist_edge import bundle
 
 COUNT = 40
+# Flags of a benchmark that only has to judge.
+QUICK = ["--rounds", "1", "--calls", "3", "--warmup", "1", "--no-progress"]
 
 
 def make(folder):

@@ -12,9 +12,10 @@ def fold(model):
     convolution's kernel takes the one, its bias the other.
 
     Args:
-        model: A `keras.Model`, a chain of layers, in which each `BatchNormalization` comes
-            right after a `Conv2D`, `DepthwiseConv2D` or `SeparableConv2D` without
-            activation.
+        model: A functional `keras.Model`, a chain of layers, in which each
+            `BatchNormalization` comes right after a `Conv2D`, `DepthwiseConv2D` or
+            `SeparableConv2D` without activation that is called once; other layers may be
+            called several times.
 
     Returns:
         A `keras.Model` with the same inputs and outputs; its predictions differ by
@@ -25,19 +26,27 @@ def fold(model):
     """
     import keras
 
-    first, *rest = model.layers
-    x = image = keras.Input(first.batch_shape[1:], name=first.name)
-    for layer, following in zip(rest, [*rest[1:], None], strict=True):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            continue
-        config, weights = layer.get_config(), layer.get_weights()
-        if isinstance(following, keras.layers.BatchNormalization):
-            weights = _folded(layer, following)
+    followers = dict(zip(model.layers, [*model.layers[1:], None], strict=True))
+    weights = {}
+
+    def copied(layer):
+        config, weights[layer.name] = layer.get_config(), layer.get_weights()
+        if _is_normalisation(followers[layer]):
+            weights[layer.name] = _folded(layer, followers[layer])
             config["use_bias"] = True
-        copy = type(layer).from_config(config)
-        x = copy(x)
-        copy.set_weights(weights)
-    return keras.Model(image, x, name=model.name)
+        return type(layer).from_config(config)
+
+    def called(layer, x, **options):
+        return x if _is_normalisation(layer) else layer(x, **options)
+
+    folded = keras.models.clone_model(model, clone_function=copied, call_function=called)
+    for layer in folded.layers:
+        layer.set_weights(weights.get(layer.name, []))
+    return folded
+
+
+def _is_normalisation(layer):
+    return type(layer).__name__ == "BatchNormalization"
 
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")

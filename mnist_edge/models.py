@@ -27,12 +27,15 @@ class Network:
             one, or None.
         folded: Whether the trained network is saved with its batch normalisation folded
             into the convolutions.
+        classifies: Whether its layers end in a logit a class, so that no dense layer comes
+            behind them; `hidden_layers` is then told how many classes there are.
     """
 
     hidden_layers: Callable
     recipe: Recipe
     longer: Recipe | None = None
     folded: bool = False
+    classifies: bool = False
 
     @property
     def summary(self):
@@ -100,9 +103,11 @@ ZOO = {
             batch_size=(64,),
             learning_rate=2e-2,
             muon_rate=5e-2,
+            augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
             all_images=True,
         ),
         folded=True,
+        classifies=True,
     ),
     "accurate": Network(
         networks.accurate,
@@ -143,10 +148,11 @@ def build(name, shape=(28, 28), classes=10):
         A `keras.Model` with input `image`, float32 `[batch, height, width, 1]`, 0 to
         255, and output `probabilities`, float32 `[batch, classes]`.
     """
-    return assemble(ZOO[name].hidden_layers, name, shape, classes)
+    row = ZOO[name]
+    return assemble(row.hidden_layers, name, shape, classes, row.classifies)
 
 
-def assemble(hidden_layers, name, shape=(28, 28), classes=10):
+def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
     """Puts scaling before, and the classifier behind, a network's layers.
 
     Args:
@@ -154,6 +160,7 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10):
         name: The model's.
         shape: As `build`'s.
         classes: As `build`'s.
+        classifies: As `Network.classifies`.
 
     Returns:
         An untrained `keras.Model`, as `build`'s.
@@ -162,10 +169,13 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10):
 
     image = keras.Input((*shape, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    for layer in hidden_layers(keras.layers):
+    for layer in hidden_layers(keras.layers, *[classes] * classifies):
         x = layer(x)
-    probabilities = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)
-    return keras.Model(image, probabilities, name=name)
+    if classifies:
+        classifier = keras.layers.Activation("softmax", name="probabilities")
+    else:
+        classifier = keras.layers.Dense(classes, activation="softmax", name="probabilities")
+    return keras.Model(image, classifier(x), name=name)
 
 
 # Layers with weights, and which of them multiply each position of the output. Biases,
@@ -192,15 +202,24 @@ def multiply_accumulates(model):
     Raises:
         InputError: It holds a layer with weights of which it is not known what they cost.
     """
+    import keras
+
     total = 0
-    for layer in model.layers:
+
+    def called(layer, *inputs, **options):
+        nonlocal total
         kind = type(layer).__name__
+        output = layer(*inputs, **options)
         if layer.weights and kind not in _KERNELS:
             raise InputError(
                 f"multiply-accumulates are known of {', '.join(_KERNELS)}. Got: {layer.name}, a "
                 f"{kind} with weights. Add it to models._KERNELS."
             )
-        positions = math.prod(layer.output.shape[1:-1]) if layer.weights else 0
+        positions = math.prod(output.shape[1:-1]) if layer.weights else 0
         for kernel in _KERNELS.get(kind, ()):
             total += positions * math.prod(getattr(layer, kernel).shape)
+        return output
+
+    # A layer may be called several times, and each call has its own positions.
+    keras.models.clone_model(keras.Model(model.inputs, model.outputs), call_function=called)
     return total

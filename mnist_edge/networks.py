@@ -99,25 +99,26 @@ def swift(layers):
     ]
 
 
-def nano(layers):
-    """A convolution and four separable ones, no more than 700 parameters."""
+def nano(layers, classes):
+    """Six convolutions, five of them separable and sharing their kernels, no dense layer."""
 
-    # Valid padding: after six epochs 97.8 % of the validation images, with the same padding
-    # 95.8 %. SiLU gains 0.2 points on leaky ReLU.
-    def normalised(kind, filters):
-        return [
-            kind(filters, 3, use_bias=False),
-            layers.BatchNormalization(momentum=0.95),
-            layers.Activation("silu"),
-        ]
+    # Separable layers of as many channels share one depthwise kernel a channel: what that
+    # saves buys wider layers. Valid padding, averages and SiLU each gain (docs/search.md).
+    def normalised(kernel):
+        return [kernel, layers.BatchNormalization(momentum=0.95), layers.Activation("silu")]
 
+    def separable(spatial, filters):
+        return [spatial, *normalised(layers.Conv2D(filters, 1, use_bias=False))]
+
+    narrow, wide = (layers.DepthwiseConv2D(3, use_bias=False) for _ in range(2))
     return [
-        *normalised(layers.Conv2D, 6),
-        layers.MaxPooling2D(),
-        *normalised(layers.SeparableConv2D, 5),
-        *normalised(layers.SeparableConv2D, 9),
-        *normalised(layers.SeparableConv2D, 10),
-        *normalised(layers.SeparableConv2D, 8),
+        *normalised(layers.Conv2D(7, 3, use_bias=False)),
+        *separable(narrow, 7),
+        layers.AveragePooling2D(2),
+        *separable(narrow, 10),
+        *separable(wide, 10),
+        *separable(wide, 10),
+        *separable(wide, classes),
         layers.GlobalAveragePooling2D(),
     ]
 

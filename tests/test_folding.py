@@ -39,6 +39,24 @@ def test_a_folded_model_answers_the_same(convolution, scale):
     np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_a_layer_that_is_called_twice_keeps_one_kernel_when_its_network_is_folded():
+    spatial = keras.layers.DepthwiseConv2D(3, use_bias=False)
+    pointwise = [keras.layers.Conv2D(3, 1, use_bias=False) for _ in range(2)]
+    first, second = (keras.layers.BatchNormalization() for _ in range(2))
+    x = image = keras.Input((8, 8, 3), name="image")
+    for layer in (spatial, pointwise[0], first, spatial, pointwise[1], second):
+        x = layer(x)
+    model = keras.Model(image, x)
+    random = np.random.default_rng(0)
+    for layer in (first, second):
+        layer.set_weights([random.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+    folded = folding.fold(model)
+    assert folded.count_params() == 3 * 9 + 2 * (3 * 3 + 3)
+    images = random.uniform(0, 1, (5, 8, 8, 3)).astype("float32")
+    expected, seen = (m.predict(images, verbose=0) for m in (model, folded))
+    np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_folding_the_wrong_statistics_would_be_seen():
     model = trained_like(
         keras.layers.Conv2D(3, 3, use_bias=False), keras.layers.BatchNormalization()

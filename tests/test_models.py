@@ -108,16 +108,18 @@ ARCHITECTURES = {
     ),
     "nano": (
         [
-            ("Conv2D", (26, 26, 6)),
-            ("MaxPooling2D", (13, 13, 6)),
-            ("SeparableConv2D", (11, 11, 5)),
-            ("SeparableConv2D", (9, 9, 9)),
-            ("SeparableConv2D", (7, 7, 10)),
-            ("SeparableConv2D", (5, 5, 8)),
-            ("GlobalAveragePooling2D", (8,)),
-            ("Dense", (10,)),
+            ("Conv2D", (26, 26, 7)),
+            ("DepthwiseConv2D", (24, 24, 7)),  # twice, here by its first call
+            ("Conv2D", (24, 24, 7)),
+            ("AveragePooling2D", (12, 12, 7)),
+            ("Conv2D", (10, 10, 10)),
+            ("DepthwiseConv2D", (8, 8, 10)),  # three times
+            ("Conv2D", (8, 8, 10)),
+            ("Conv2D", (6, 6, 10)),
+            ("Conv2D", (4, 4, 10)),
+            ("GlobalAveragePooling2D", (10,)),
         ],
-        811,
+        851,
     ),
     "accurate": (
         [
@@ -206,6 +208,22 @@ def test_multiply_accumulates_of_depthwise_separable_and_grouped_convolutions():
         4 * 3,
     ]
     assert models.multiply_accumulates(model) == sum(by_hand)
+
+
+def test_multiply_accumulates_of_a_layer_that_is_called_twice_count_twice():
+    spatial = keras.layers.DepthwiseConv2D(3)
+    image = keras.Input((8, 8, 2))
+    model = keras.Model(image, spatial(spatial(image)))
+    assert models.multiply_accumulates(model) == (6 * 6 + 4 * 4) * 9 * 2
+    assert model.count_params() == 9 * 2 + 2
+
+
+def test_counting_multiply_accumulates_leaves_the_model_as_it_is():
+    model = models.build("nano")
+    layers, calls = model.layers, [layer.output for layer in model.layers]
+    assert models.multiply_accumulates(model) == 142_440
+    assert model.layers == layers
+    assert all(layer.output is call for layer, call in zip(layers, calls, strict=True))
 
 
 def test_multiply_accumulates_of_an_unknown_layer_are_not_left_out():

@@ -99,7 +99,7 @@ ZOO = {
         networks.nano,
         dataclasses.replace(
             _AVERAGED,
-            epochs=40,
+            epochs=80,
             batch_size=(64,),
             learning_rate=2e-2,
             muon_rate=5e-2,

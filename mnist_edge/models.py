@@ -88,7 +88,7 @@ ZOO = {
     "edge": Network(
         networks.edge,
         _SMALL,
-        longer=_SMALL_LONGER,
+        longer=dataclasses.replace(_SMALL_LONGER, epochs=80, weight_decay=0.1),
     ),
     "swift": Network(
         networks.swift,

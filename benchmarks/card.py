@@ -72,7 +72,7 @@ A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} 
 
 **Data.** {given["source"]}: {given["train_count"]:,} training images, \
 {given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
-recipe was chosen on 5,000 validation images split off by seed {given["split_seed"]}\
+recipe was chosen on validation images, split off the 60,000\
 {"; this model was then trained on all 60,000" if not given["validation_count"] else ""} \
 (`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
 

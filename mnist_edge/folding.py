@@ -1,5 +1,7 @@
 """Fold batch normalisation into the convolution before it: fewer numbers, the same answers."""
 
+import collections
+
 import numpy as np
 
 from mnist_edge.cli import InputError
@@ -22,12 +24,12 @@ def fold(model):
         rounding alone.
 
     Raises:
-        InputError: A normalisation comes after something else.
+        InputError: A normalisation comes after something else, or after one of several calls.
     """
     import keras
 
     followers = dict(zip(model.layers, [*model.layers[1:], None], strict=True))
-    weights = {}
+    weights, calls = {}, collections.Counter()
 
     def copied(layer):
         config, weights[layer.name] = layer.get_config(), layer.get_weights()
@@ -37,9 +39,17 @@ def fold(model):
         return type(layer).from_config(config)
 
     def called(layer, x, **options):
+        calls[layer.name] += 1
         return x if _is_normalisation(layer) else layer(x, **options)
 
     folded = keras.models.clone_model(model, clone_function=copied, call_function=called)
+    for layer, follower in followers.items():
+        if _is_normalisation(follower) and calls[layer.name] > 1:
+            raise InputError(
+                "batch normalisation folds into a convolution that is called once. "
+                f"Got: {follower.name} after {layer.name}, which is called {calls[layer.name]} "
+                "times. Leave the network as it is (Network.folded=False)."
+            )
     for layer in folded.layers:
         layer.set_weights(weights.get(layer.name, []))
     return folded

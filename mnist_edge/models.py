@@ -169,7 +169,8 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
 
     image = keras.Input((*shape, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    for layer in hidden_layers(keras.layers, *[classes] * classifies):
+    told = (classes,) if classifies else ()
+    for layer in hidden_layers(keras.layers, *told):
         x = layer(x)
     if classifies:
         classifier = keras.layers.Activation("softmax", name="probabilities")

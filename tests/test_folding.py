@@ -57,6 +57,15 @@ def test_a_layer_that_is_called_twice_keeps_one_kernel_when_its_network_is_folde
     np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_convolution_that_is_normalised_after_one_of_its_two_calls_is_refused():
+    convolution = keras.layers.Conv2D(3, 1, use_bias=False)
+    x = image = keras.Input((8, 8, 3), name="image")
+    for layer in (convolution, keras.layers.BatchNormalization(), convolution):
+        x = layer(x)
+    with pytest.raises(InputError, match=r"Got: batch_.* after conv2d.*, which is called 2 times"):
+        folding.fold(keras.Model(image, x))
+
+
 def test_folding_the_wrong_statistics_would_be_seen():
     model = trained_like(
         keras.layers.Conv2D(3, 3, use_bias=False), keras.layers.BatchNormalization()

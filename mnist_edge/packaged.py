@@ -13,12 +13,12 @@ from mnist_edge.cli import InputError
 # SHA-256 of what is read of each: the model, and the record that names its classes.
 SHA256 = {
     "nano": {
-        "model.keras": "b88aa918153e2ba34f044e7ab248fff2b9abe7b880a3c874f5d1a957757e8932",
-        "train.json": "e47ae150b11f22fb30bf5f1b3f20283d6b73e74b3377e748bb5abaf31a1f2053",
+        "model.keras": "cdb7b3832ef694a5a18ed7d4415b773aeae99256577ade5fcbf41f535ecb76a2",
+        "train.json": "cbd8efdac0d49e8f4c03378525ee8d30a0b163052044032ca5721a732c623056",
     },
     "edge": {
-        "model.keras": "7d15d529f3361a5c3ec94d2f4c090853e2ca3dcc15a9d05908da6bb661b27e1f",
-        "train.json": "debb93825c4c0f9073f97c0a4f1940625756ccae6203a7d553b89e29e3c07173",
+        "model.keras": "4a0ee1184ad3c2674b75d1eff0073704998e1fafd86ab43720cdb06ebb635306",
+        "train.json": "578b94ff6baf6b66c5dd2ab9f92abe9c0630dcd259979009b4e7b19369730ad4",
     },
     "accurate": {
         "model.keras": "bf9eec76ce74eb111b750a4120a49463bc31d0a68d6f78a85e0621ed808d3ce2",

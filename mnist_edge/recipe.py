@@ -84,6 +84,7 @@ class Recipe:
             f"batch {' then '.join(map(str, self.batch_size))}",
             f"Muon {self.muon_rate:g}" if self.muon_rate else "",
             f"{'AdamW' if self.weight_decay else 'Adam'} {self.learning_rate:g}",
+            f"weight decay {self.weight_decay:g}" if self.weight_decay else "",
             "warm-up and cosine" if self.cosine else "",
             "one-hot labels" if self.loss == "categorical_crossentropy" else "",
             f"labels smoothed by {self.label_smoothing:g}" if self.label_smoothing else "",

@@ -176,7 +176,8 @@ def test_batch_sizes_are_used_in_turn_for_equal_shares_of_the_epochs():
 def test_a_recipe_tells_itself_in_a_line():
     assert models.ZOO["classic"].recipe.words() == "10 epochs, batch 64, Adam 0.001"
     assert models.ZOO["edge"].recipe.words() == (
-        "20 epochs, batch 128, Muon 0.05, AdamW 0.01, warm-up and cosine, augmented, averaged"
+        "20 epochs, batch 128, Muon 0.05, AdamW 0.01, weight decay 0.01, warm-up and cosine, "
+        "augmented, averaged"
     )
 
 

@@ -63,6 +63,13 @@ _AVERAGED = Recipe(
 )
 _SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
 _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=40, all_images=True)
+_NANO = dataclasses.replace(
+    _AVERAGED,
+    batch_size=(64,),
+    learning_rate=2e-2,
+    muon_rate=5e-2,
+    augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
+)
 
 ZOO = {
     "conv-conv": Network(
@@ -97,15 +104,8 @@ ZOO = {
     ),
     "nano": Network(
         networks.nano,
-        dataclasses.replace(
-            _AVERAGED,
-            epochs=80,
-            batch_size=(64,),
-            learning_rate=2e-2,
-            muon_rate=5e-2,
-            augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
-            all_images=True,
-        ),
+        _NANO,
+        longer=dataclasses.replace(_NANO, epochs=80, all_images=True),
         folded=True,
         classifies=True,
     ),

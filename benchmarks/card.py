@@ -72,8 +72,8 @@ A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} 
 
 **Data.** {given["source"]}: {given["train_count"]:,} training images, \
 {given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
-recipe was chosen on validation images, split off the 60,000\
-{"; this model was then trained on all 60,000" if not given["validation_count"] else ""} \
+recipe was chosen on validation images, split off the training images\
+{"" if given["validation_count"] else "; this model was then trained on all of them"} \
 (`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
 
 **Recipe.** {models.Recipe.from_record(record["recipe"]).words()}; seed {record["seed"]}, \

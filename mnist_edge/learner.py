@@ -37,6 +37,10 @@ class Learner(keras.Model):
         self._share = recipe.teacher_share if teacher else 0.0
         if teacher:
             teacher.trainable = False
+        self._branches = None
+        if recipe.branch_losses:
+            averaging = self.network.layers[-2]  # what the softmax comes behind
+            self._branches = keras.Model(self.network.input, averaging.input)
         if recipe.average:
             weights = np.concatenate([array.ravel() for array in network.get_weights()])
             self._average = self.add_weight(weights.shape, trainable=False, name="average")
@@ -44,7 +48,10 @@ class Learner(keras.Model):
             self._steps = self.add_weight((), "zeros", trainable=False, name="steps")
 
     def call(self, images, training=False):
-        """Probabilities; in training, of distorted images, with the teacher's loss added."""
+        """Probabilities; in training, of distorted images, with the teacher's loss added.
+
+        In training with a loss a branch they are each branch's, `[batch, branches, classes]`.
+        """
         if not training:
             return self.network(images, training=False)
         images = ops.cast(images, self.compute_dtype)  # they come as bytes
@@ -52,9 +59,15 @@ class Learner(keras.Model):
             self._follow()
         if self.distortion:
             images = self.distortion(images, training=True)
-        probabilities = self.network(images, training=True)
+        if self._branches:
+            logits = self._branches(images, training=True)
+            probabilities = ops.softmax(ops.stack(logits, axis=1))
+        else:
+            probabilities = self.network(images, training=True)
         if self._teacher:
             taught = ops.stop_gradient(self._teacher(images, training=False))
+            if self._branches:
+                taught = _for_each_branch(taught, probabilities)
             loss = ops.mean(ops.categorical_crossentropy(taught, probabilities))
             self.add_loss(self._share * loss)
         return probabilities
@@ -62,12 +75,20 @@ class Learner(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Cross-entropy; label smoothing and the teacher's part in training alone."""
         smoothing = self._recipe.label_smoothing
-        if not training or not (smoothing or self._teacher):
+        if not training or not (smoothing or self._teacher or self._branches):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         if self._recipe.loss == _SPARSE:
             y = ops.one_hot(ops.cast(y, "int32"), y_pred.shape[-1])
+        if self._branches:
+            y = _for_each_branch(y, y_pred)
         losses = keras.losses.categorical_crossentropy(y, y_pred, label_smoothing=smoothing)
         return (1 - self._share) * ops.mean(losses) + sum(self.losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Accuracy; of the branches' mean in training with a loss a branch."""
+        if len(y_pred.shape) == 3:
+            y_pred = ops.mean(y_pred, axis=1)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _follow(self):
         """Takes the weights that the step before left into the average, in the graph."""
@@ -101,6 +122,11 @@ class Learner(keras.Model):
         fixed = {id(variable) for variable in self._teacher.variables} if self._teacher else set()
         own = [variable for variable in self.variables if id(variable) not in fixed]
         return [*own, *self.optimizer.variables]
+
+
+def _for_each_branch(targets, probabilities):
+    """`targets`, `[batch, classes]`, as often as there are branches in `probabilities`."""
+    return ops.repeat(targets[:, None], probabilities.shape[1], axis=1)
 
 
 class GoodWeights(keras.callbacks.Callback):

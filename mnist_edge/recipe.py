@@ -32,6 +32,8 @@ class Recipe:
         teacher: A trained network whose probabilities are learnt from: a packaged bundle's
             name, or a bundle's folder.
         teacher_share: The teacher's part of the loss; the labels have the rest.
+        branch_losses: Whether each of the branches whose logits the network averages has a
+            loss of its own, in the place of one for their average.
         label_smoothing: Part of each label that is spread evenly over the classes.
         gentle_epochs: The last so many epochs are distorted less.
         gentle_strength: What multiplies the ranges of distortion in them; 0 is none.
@@ -53,6 +55,7 @@ class Recipe:
     average: float = 0.0
     teacher: str | None = None
     teacher_share: float = 0.5
+    branch_losses: bool = False
     label_smoothing: float = 0.0
     gentle_epochs: int = 0
     gentle_strength: float = 0.5
@@ -87,6 +90,7 @@ class Recipe:
             f"weight decay {self.weight_decay:g}" if self.weight_decay else "",
             "warm-up and cosine" if self.cosine else "",
             "one-hot labels" if self.loss == "categorical_crossentropy" else "",
+            "a loss a branch" if self.branch_losses else "",
             f"labels smoothed by {self.label_smoothing:g}" if self.label_smoothing else "",
             "augmented" if self.augment else "",
             f"less so for {self.gentle_epochs}" if self.augment and self.gentle_epochs else "",

@@ -62,13 +62,20 @@ _AVERAGED = Recipe(
     average=0.998,
 )
 _SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
-_SMALL_LONGER = dataclasses.replace(_SMALL, epochs=40, all_images=True)
+_SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_images=True)
 _NANO = dataclasses.replace(
     _AVERAGED,
     batch_size=(64,),
     learning_rate=2e-2,
     muon_rate=5e-2,
     augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
+)
+_BRANCHED = dataclasses.replace(
+    _AVERAGED,
+    epochs=4,
+    muon_rate=5e-2,
+    augment=Affine(rotation=12, shift=2, zoom=0.12, shear=8),
+    branch_losses=True,
 )
 
 ZOO = {
@@ -95,7 +102,7 @@ ZOO = {
     "edge": Network(
         networks.edge,
         _SMALL,
-        longer=dataclasses.replace(_SMALL_LONGER, epochs=80, weight_decay=0.1),
+        longer=_SMALL_LONGER,
     ),
     "swift": Network(
         networks.swift,
@@ -111,11 +118,9 @@ ZOO = {
     ),
     "accurate": Network(
         networks.accurate,
-        dataclasses.replace(
-            _AVERAGED,
-            augment=Affine(rotation=12, shift=2, zoom=0.12, shear=8),
-            all_images=True,
-        ),
+        _BRANCHED,
+        longer=dataclasses.replace(_BRANCHED, epochs=12, all_images=True),
+        classifies=True,
     ),
     "sprint": Network(
         networks.sprint,

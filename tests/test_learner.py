@@ -108,3 +108,12 @@ def test_what_a_resumed_run_needs_is_named_once(branched):
     learner = fitting.compiled(branched, recipe(), 0, 64)
     state = learner.state()
     assert len({id(variable) for variable in state}) == len(state)
+
+
+@pytest.mark.parametrize("name", [n for n, row in models.ZOO.items() if row.recipe.branch_losses])
+def test_what_has_a_loss_a_branch_averages_its_branches(name):
+    assert models.ZOO[name].full_recipe.branch_losses
+    averaging, softmax = models.build(name).layers[-2:]
+    assert isinstance(averaging, keras.layers.Average)
+    assert len(averaging.input) > 1
+    assert softmax.activation is keras.activations.softmax

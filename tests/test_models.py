@@ -95,8 +95,9 @@ ARCHITECTURES = {
     ),
     "swift": (
         [
-            ("Conv2D", (14, 14, 16)),
-            ("ZeroPadding2D", (18, 18, 16)),
+            ("ZeroPadding2D", (30, 30, 1)),
+            ("Conv2D", (13, 13, 16)),
+            ("ZeroPadding2D", (17, 17, 16)),
             ("Conv2D", (8, 8, 16)),
             ("Conv2D", (6, 6, 16)),
             ("Conv2D", (4, 4, 16)),
@@ -121,20 +122,36 @@ ARCHITECTURES = {
         ],
         851,
     ),
+    # Three branches, layer by layer side by side.
     "accurate": (
         [
-            ("Conv2D", (26, 26, 24)),
-            ("Conv2D", (24, 24, 32)),
-            ("MaxPooling2D", (12, 12, 32)),
-            ("Conv2D", (12, 12, 64)),
-            ("Conv2D", (10, 10, 64)),
-            ("Conv2D", (8, 8, 96)),
-            ("MaxPooling2D", (4, 4, 96)),
-            ("Conv2D", (2, 2, 128)),
-            ("GlobalAveragePooling2D", (128,)),
-            ("Dense", (10,)),
+            *(("Conv2D", (side, side, 16)) for side in (26, 24, 22)),
+            *(("Conv2D", (side, side, 24)) for side in (24, 22, 20)),
+            *(
+                (pooling, (side, side, 24))
+                for pooling, side in (
+                    ("AveragePooling2D", 12),
+                    ("MaxPooling2D", 11),
+                    ("MaxPooling2D", 10),
+                )
+            ),
+            *(("Conv2D", (side, side, 32)) for side in (12, 11, 10)),
+            *(("Conv2D", (side, side, 48)) for side in (10, 9, 8)),
+            *(("Conv2D", (side, side, 64)) for side in (8, 7, 8)),
+            *(
+                (pooling, (side, side, 64))
+                for pooling, side in (
+                    ("AveragePooling2D", 4),
+                    ("MaxPooling2D", 3),
+                    ("MaxPooling2D", 4),
+                )
+            ),
+            *3 * [("Conv2D", (2, 2, 96))],
+            *3 * [("GlobalAveragePooling2D", (96,))],
+            *3 * [("Dense", (10,))],
+            ("Average", (10,)),
         ],
-        231_234,
+        298_286,
     ),
     "sprint": (
         [

@@ -21,8 +21,8 @@ SHA256 = {
         "train.json": "578b94ff6baf6b66c5dd2ab9f92abe9c0630dcd259979009b4e7b19369730ad4",
     },
     "accurate": {
-        "model.keras": "bf9eec76ce74eb111b750a4120a49463bc31d0a68d6f78a85e0621ed808d3ce2",
-        "train.json": "80b8722ec3be456cb62cd71b3666fd88be1d0d2cdb2a4b3c3f72645a89d047cf",
+        "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",
+        "train.json": "3e38fd9faa4941e6729d058f7e672e68f8f759a4590550b9a1ceebce6b3dd06c",
     },
 }
 

@@ -86,7 +86,7 @@ def edge(layers):
 
 
 def swift(layers):
-    """Five small convolutions, the first two with stride 2: half of edge's time."""
+    """Five small convolutions, the first two with stride 2: half of edge's arithmetic."""
     # Drawn for ONNX Runtime, which counts channels in sixteens, takes columns six at a time
     # and is dear where it pads and at 14 x 14 (docs/export.md).
     return [
@@ -129,7 +129,7 @@ def accurate(layers, classes):
     """Three branches of six convolutions, the first 3x3, 5x5 and 7x7; their logits averaged."""
 
     # Each branch has a loss of its own in training (`Recipe.branch_losses`): with one for
-    # all of them they err together. The more they differ the better (docs/search.md).
+    # all of them they err together (docs/search.md).
     def branch(first, pooling, padding, last):
         return [
             *_conv_bn(layers, 16, first, padding="valid"),

@@ -40,7 +40,7 @@ def _write(record, file):
 
 
 def add_run(name, trained, variants=None, file=None):
-    """Adds a run in place of its seed's older one; runs by another recipe go.
+    """Adds a run in place of its seed's older one; runs by another recipe or network go.
 
     One process alone may write a record: what another adds meanwhile is lost.
 
@@ -61,7 +61,11 @@ def add_run(name, trained, variants=None, file=None):
         "recipe": recipe_record(name),
         "versions": trained["versions"],
     }
-    others = [done for done in runs_of(record, name) if done["seed"] != run["seed"]]
+    others = [
+        done
+        for done in runs_of(record, name)
+        if done["seed"] != run["seed"] and size_of(done) == size_of(run)
+    ]
     runs = [*others, run | ({"variants": variants} if variants else {})]
     record["runs"][name] = sorted(runs, key=lambda done: done["seed"])
     _write(record, file)
@@ -80,6 +84,22 @@ def rounded(share):
 def runs_of(record, name):
     """The runs of a model by today's full recipe; older ones say nothing of it."""
     return [run for run in record["runs"].get(name, ()) if is_of_today(run["recipe"], name)]
+
+
+def size_of(run):
+    """Parameters and multiply-accumulates of a run, or of what `train.json` holds."""
+    return run["parameters"], run["multiply_accumulates"]
+
+
+def size_of_today(name):
+    """The same of a network of the zoo, as `train` saves it.
+
+    A recipe does not tell a network from an older one of the same name; this mostly does.
+    """
+    model = models.build(name)
+    if models.ZOO[name].folded:
+        model = folding.fold(model)
+    return model.count_params(), models.multiply_accumulates(model)
 
 
 def is_of_today(recipe, name):
@@ -132,15 +152,13 @@ def zoo_table():
     record = load()
     rows = [("model", "parameters", "MAC", "accuracy on record", "network; recipe")]
     for name, network in models.ZOO.items():
-        model = models.build(name)
-        if network.folded:
-            model = folding.fold(model)
+        parameters, multiply_accumulates = size_of_today(name)
         longer = f" (--full: {network.longer.words()})" if network.longer else ""
         rows.append(
             (
                 name,
-                f"{model.count_params():,}",
-                f"{models.multiply_accumulates(model):,}",
+                f"{parameters:,}",
+                f"{multiply_accumulates:,}",
                 accuracy_words(runs_of(record, name)),
                 f"{network.summary}; {network.recipe.words()}{longer}",
             )

@@ -107,7 +107,7 @@ ZOO = {
     "swift": Network(
         networks.swift,
         _SMALL,
-        longer=_SMALL_LONGER,
+        longer=dataclasses.replace(_SMALL_LONGER, weight_decay=0.05),
     ),
     "nano": Network(
         networks.nano,

@@ -40,7 +40,7 @@ def _write(record, file):
 
 
 def add_run(name, trained, variants=None, file=None):
-    """Adds a run in place of its seed's older one; runs by another recipe or network go.
+    """Adds a run in place of its seed's older one; runs by another recipe go.
 
     One process alone may write a record: what another adds meanwhile is lost.
 
@@ -61,11 +61,7 @@ def add_run(name, trained, variants=None, file=None):
         "recipe": recipe_record(name),
         "versions": trained["versions"],
     }
-    others = [
-        done
-        for done in runs_of(record, name)
-        if done["seed"] != run["seed"] and size_of(done) == size_of(run)
-    ]
+    others = [done for done in runs_of(record, name) if done["seed"] != run["seed"]]
     runs = [*others, run | ({"variants": variants} if variants else {})]
     record["runs"][name] = sorted(runs, key=lambda done: done["seed"])
     _write(record, file)
@@ -84,22 +80,6 @@ def rounded(share):
 def runs_of(record, name):
     """The runs of a model by today's full recipe; older ones say nothing of it."""
     return [run for run in record["runs"].get(name, ()) if is_of_today(run["recipe"], name)]
-
-
-def size_of(run):
-    """Parameters and multiply-accumulates of a run, or of what `train.json` holds."""
-    return run["parameters"], run["multiply_accumulates"]
-
-
-def size_of_today(name):
-    """The same of a network of the zoo, as `train` saves it.
-
-    A recipe does not tell a network from an older one of the same name; this mostly does.
-    """
-    model = models.build(name)
-    if models.ZOO[name].folded:
-        model = folding.fold(model)
-    return model.count_params(), models.multiply_accumulates(model)
 
 
 def is_of_today(recipe, name):
@@ -147,18 +127,29 @@ def accuracy_words(runs):
     return f"{statistics.mean(accuracies):.2f} %{spread} ({seeds})"
 
 
+def network_size(name):
+    """A network's size as a run on MNIST has it: `parameters`, `multiply_accumulates`; a dict."""
+    model = models.build(name)
+    if models.ZOO[name].folded:
+        model = folding.fold(model)
+    return {
+        "parameters": model.count_params(),
+        "multiply_accumulates": models.multiply_accumulates(model),
+    }
+
+
 def zoo_table():
     """The zoo: name, parameters, multiply-accumulates, recipe, accuracy on record."""
     record = load()
     rows = [("model", "parameters", "MAC", "accuracy on record", "network; recipe")]
     for name, network in models.ZOO.items():
-        parameters, multiply_accumulates = size_of_today(name)
+        size = network_size(name)
         longer = f" (--full: {network.longer.words()})" if network.longer else ""
         rows.append(
             (
                 name,
-                f"{parameters:,}",
-                f"{multiply_accumulates:,}",
+                f"{size['parameters']:,}",
+                f"{size['multiply_accumulates']:,}",
                 accuracy_words(runs_of(record, name)),
                 f"{network.summary}; {network.recipe.words()}{longer}",
             )

@@ -109,11 +109,12 @@ class FrontierSettings:
 
 def wanted(settings):
     """The jobs that the record lacks, list of `Job`, seed by seed."""
-    measured = frontier_report.measured(records.load(settings.record))
-    done = set()
-    for name in set(settings.models) & set(measured):
-        size = records.size_of_today(name)
-        done |= {(name, run["seed"]) for run in measured[name] if records.size_of(run) == size}
+    record = records.load(settings.record)
+    done = {
+        (name, run["seed"])
+        for name, runs in frontier_report.measured(record).items()
+        for run in runs
+    }
     return [
         Job(name, seed, settings.work / f"{name}-{seed}", settings.data, settings.variants)
         for seed in range(settings.seeds)

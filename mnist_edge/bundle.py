@@ -10,8 +10,12 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
+from mnist_edge import files
 from mnist_edge.cli import InputError
 
 ARTIFACTS = Path("artifacts")
@@ -21,6 +25,7 @@ WEIGHTS = "model.weights.h5"
 TRAIN = "train.json"
 HISTORY = "history.csv"
 CHECKPOINT = "checkpoint"
+EPOCH = "epoch-"  # a folder per finished epoch, in the checkpoint
 STATE = "state.json"
 REFERENCE = "reference.npz"
 GOLDEN = "golden.npz"
@@ -34,91 +39,171 @@ EVALUATION = "evaluate.json"
 CONFUSION = "confusion.csv"
 PLOTS = "plots"  # a folder of .png
 
-# A folder of files that are being written, and one of files that are whole and on their way.
-STAGED, _READY = ".staged-", ".ready-"
+# A folder of files that are being written, beside those that they replace.
+STAGED = ".staged-"
+# In it: the new files, and those that they replace while all are moved into place.
+_NEW, _OLD = "new", "old"
 # The longest of this project's records is a hundredth of it; Python's objects take tenfold.
 _MOST_JSON_BYTES = 2**26
+# VGG16, the largest classifier in common use, takes 553 MB; Flatbuffers end at 2 GiB.
+MOST_FILE_BYTES = 2**31
 # The records that vouch for other files by hash; moved into place after them.
 _VOUCHERS = (TRAIN, MANIFEST)
+PROJECT = "mnist-edge"
 
 
-def sha256_file(path):
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+def sha256_file(path: Path, most_bytes: int = MOST_FILE_BYTES) -> str:
+    """SHA-256 of a regular file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        InputError: It is no regular file, a symbolic link say, or larger than `most_bytes`.
+    """
+    with files.open_regular(path, most_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_array(array):
+def sha256_array(array: np.ndarray) -> str:
     """SHA-256 of a NumPy array's elements in C order, as 64 hexadecimal digits."""
-    return hashlib.sha256(array.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()  # `tobytes` would copy it
 
 
 @contextlib.contextmanager
-def staged(folder):
+def staged(folder: Path) -> Iterator[Path]:
     """Writes files into `folder` all together, or not at all.
 
     Yields a new folder beside the final files. When the block ends, each file in it, and
     in folders in it, is flushed to the disk and moved over its namesake in `folder`, the
-    records that hold the others' hashes last. When the block raises, `folder` is as it was;
-    `sweep` finishes a move that was cut.
+    records that hold the others' hashes last. When the block raises, or a file can't be moved,
+    `folder` is as it was. A move that a kill cut is finished by `recover`.
 
     Args:
         folder: Where the files are to stand; made where it is missing.
 
-    Yields:
-        `pathlib.Path` of the staging folder.
+    Raises:
+        InputError: A folder or a link stands where a file or a folder must go.
     """
     folder = Path(folder)
     with made(folder):
         stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder))
+        new = stage / _NEW
         try:
-            yield stage
-            _flush(stage)
-            ready = stage.rename(stage.with_name(stage.name.replace(STAGED, _READY)))
-        finally:
+            for part in (_NEW, _OLD):
+                (stage / part).mkdir()
+            yield new
+            names = _names(new)
+            _check_places(folder, names)
+            _flush(new, names)
+        except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
-        try:
-            _move(ready, folder)
-        except KeyboardInterrupt:
-            _move(ready, folder)  # half of it is no state to stop in
             raise
-        finally:
-            shutil.rmtree(ready, ignore_errors=True)
+        _commit(stage, folder, names)
 
 
 @contextlib.contextmanager
-def staged_folder(folder):
+def staged_folder(folder: Path) -> Iterator[Path]:
     """Writes a new folder whole, or not at all; yields the staging folder, beside it."""
     stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder.parent))
     try:
         yield stage
-        _flush(stage)
+        _flush(stage, _names(stage))
         stage.rename(folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _flush(stage):
-    for path in _files(stage):
-        with open(path, "rb") as file:
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file that the user names, whole or not at all.
+
+    A link is followed, as every tool does with a file that it is given by name; what is no
+    regular file, a device or a pipe, is written to and never replaced.
+    """
+    final = Path(os.path.realpath(path))
+    if final.exists() and not final.is_file():
+        final.write_bytes(content)
+        return
+    with made(final.parent), tempfile.TemporaryDirectory(prefix=STAGED, dir=final.parent) as stage:
+        (Path(stage) / final.name).write_bytes(content)
+        _flush(Path(stage), [final.name])
+        os.replace(Path(stage) / final.name, final)
+
+
+def _flush(stage: Path, names: list[str]) -> None:
+    for name in names:
+        with open(stage / name, "rb") as file:
             os.fsync(file.fileno())
 
 
-def _files(stage):
-    """A staging folder's files, those that vouch for others last."""
-    files = [path for path in stage.rglob("*") if path.is_file()]
-    return sorted(files, key=lambda path: (path.name in _VOUCHERS, path))
+def _names(stage: Path) -> list[str]:
+    """Paths of a staging folder's files within it, those that vouch for others last."""
+    paths = [path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
+    return [str(path) for path in sorted(paths, key=lambda p: (p.name in _VOUCHERS, p))]
 
 
-def _move(stage, folder):
-    for path in _files(stage):
-        final = folder / path.relative_to(stage)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, final)
+def _check_places(folder: Path, names: list[str]) -> None:
+    """Raises `InputError` before anything is moved where a file's place is not to be had."""
+    for name in names:
+        for parent in Path(name).parents[:-1]:
+            if files.kind(folder / parent) not in ("a folder", "nothing"):
+                raise InputError(
+                    f"{folder / parent} must be a folder and is not. "
+                    f"Got: {files.kind(folder / parent)}. Move it elsewhere."
+                )
+        if files.kind(folder / name) == "a folder":
+            raise InputError(
+                f"{folder / name} must be a file. Got: a folder in its place. Move it elsewhere."
+            )
+
+
+def _commit(stage: Path, folder: Path, names: list[str]) -> None:
+    """Moves all files into place; where one can't be moved, moves all of them back.
+
+    Where that fails too, both sets stay, and the next command tries again.
+    """
+    journal = _journal(folder)
+    try:
+        _record(journal, stage, names)
+        _move(stage, folder, names)
+    except KeyboardInterrupt:
+        _move(stage, folder, names)  # half of it is no state to stop in
+        _forget(journal, stage)
+        raise
+    except OSError:
+        _move_back(stage, folder, names)
+        _forget(journal, stage)
+        raise
+    _forget(journal, stage)
+
+
+def _forget(journal: Path, stage: Path) -> None:
+    with contextlib.suppress(OSError):
+        journal.unlink(missing_ok=True)
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _move(stage: Path, folder: Path, names: list[str]) -> None:
+    """Moves those files into place that are not there yet, and what they replace aside."""
+    for name in names:
+        new, old, final = stage / _NEW / name, stage / _OLD / name, folder / name
+        if not os.path.lexists(new):
+            continue
+        for parent in (old.parent, final.parent):
+            parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(final):
+            os.replace(final, old)
+        os.replace(new, final)
+
+
+def _move_back(stage: Path, folder: Path, names: list[str]) -> None:
+    for name in names:
+        new, old, final = stage / _NEW / name, stage / _OLD / name, folder / name
+        if not os.path.lexists(new):
+            os.replace(final, new)
+        if os.path.lexists(old):
+            os.replace(old, final)
 
 
 @contextlib.contextmanager
-def made(folder):
+def made(folder: Path) -> Iterator[None]:
     """Makes a folder where it is missing; what is still empty when the block ends goes again."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,36 +215,85 @@ def made(folder):
                 path.rmdir()
 
 
-def sweep(folder):
+# Which moves have begun stands outside of every bundle, among the user's own files: what a
+# bundle from elsewhere holds can't name anything that is then moved.
+
+
+def _journal(folder: Path) -> Path:
+    """Where it is recorded that files are being moved into a folder."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = hashlib.sha256(os.path.realpath(folder).encode(errors="surrogateescape")).hexdigest()
+    return state / PROJECT / f"{name}.json"
+
+
+def _identity(stage: Path) -> list[int]:
+    """What tells a staging folder from any other that may come to stand in its place."""
+    found = stage.lstat()
+    return [found.st_dev, found.st_ino]
+
+
+def _record(journal: Path, stage: Path, names: list[str]) -> None:
+    document = {"stage": stage.name, "identity": _identity(stage), "names": names}
+    # Where the user has no place for it, a move that is cut is seen by the hashes alone.
+    with contextlib.suppress(OSError):
+        write_file(journal, json.dumps(document).encode())
+
+
+def recover(folder: Path) -> None:
     """Clears up after a command that was killed while it wrote to `folder`.
 
-    What it had not finished is removed. What was whole and was being moved into place is
-    moved to the end, so that no two files of different runs stay side by side.
+    Files that were whole and being moved into place are moved to the end, so that no two files
+    of different runs stay side by side. This holds for what this user's own command recorded
+    among the user's own files, and for nothing that the folder itself holds. Other staging
+    folders are removed.
     """
-    for path in folder.glob(_READY + "*"):
-        _move(path, folder)
-        shutil.rmtree(path)
+    journal = _journal(folder)
+    with contextlib.suppress(InputError, OSError, KeyError, TypeError):
+        record = read_json(journal, ("stage", "identity", "names"), "")
+        stage = folder / record["stage"]
+        if files.kind(stage) == "a folder" and _identity(stage) == record["identity"]:
+            _check_places(folder, record["names"])
+            _move(stage, folder, record["names"])
+        journal.unlink()
     for path in folder.glob(STAGED + "*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if files.kind(path) == "a folder" and path.lstat().st_uid == _user():
+            shutil.rmtree(path, ignore_errors=True)
 
 
-# What a bundle holds of this project's making, whichever stage it has come to.
-_MARKS = (TRAIN, MANIFEST, EVALUATION, BENCHMARK_JSON, CHECKPOINT)
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0  # Windows: every file's is 0
 
 
-def refuse_foreign(folder, *allowed):
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a bundle or holds reports: one of its records says so itself."""
+    return any(map(_is_record, (folder / name for name in _RECORDS)))
+
+
+_RECORDS = (TRAIN, MANIFEST, EVALUATION, BENCHMARK_JSON)
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a file is a record of this project's, by what it holds and not by its name."""
+    try:
+        record = read_json(path, ("schema",), "")
+    except InputError:
+        return False
+    versions = record.get("versions")  # which is where older records name the project
+    named = record.get("project") == PROJECT or (isinstance(versions, dict) and PROJECT in versions)
+    return named and isinstance(record["schema"], int)
+
+
+def refuse_foreign(folder: Path, *allowed: Path) -> None:
     """Raises `InputError` where a folder holds other people's files and is no bundle.
 
     Args:
         folder: What is to be written to.
         *allowed: Paths that may stand in it all the same.
     """
-    if not folder.is_dir() or any((folder / mark).exists() for mark in _MARKS):
+    if not folder.is_dir() or is_ours(folder):
         return
     foreign = [
-        path
-        for path in sorted(folder.iterdir())
-        if path not in allowed and not path.name.startswith((STAGED, _READY))
+        path for path in sorted(folder.iterdir()) if path not in allowed and not _is_begun(path)
     ]
     if foreign:
         raise InputError(
@@ -168,12 +302,38 @@ def refuse_foreign(folder, *allowed):
         )
 
 
-def write_json(path, document):
+def _is_begun(path: Path) -> bool:
+    """Whether it is what a run leaves that was killed in its first epochs."""
+    if files.kind(path) != "a folder":
+        return False
+    if path.name == CHECKPOINT:
+        return all(inner.name.startswith((STAGED, EPOCH)) for inner in path.iterdir())
+    return path.name.startswith(STAGED)
+
+
+def refuse_replacing(folder: Path, names: Iterable[str]) -> None:
+    """Raises `InputError` where reports would replace files that are not this project's.
+
+    Args:
+        folder: What is to be written to; one that `is_ours` holds our own reports.
+        names: Of the files and folders to be written.
+    """
+    if not folder.is_dir() or is_ours(folder):
+        return
+    found = [name for name in names if os.path.lexists(folder / name)]
+    if found:
+        raise InputError(
+            f"{folder / found[0]} must not exist, or be mnist-edge's own. Got: another's file. "
+            "Give another folder by --output."
+        )
+
+
+def write_json(path: Path, document: dict) -> None:
     """Writes `document` as indented JSON with a final newline."""
-    Path(path).write_text(json.dumps(document, indent=2) + "\n")
+    Path(path).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path, keys, remedy):
+def read_json(path: Path, keys: Iterable[str], remedy: str) -> dict:
     """Reads a JSON object.
 
     Args:
@@ -184,17 +344,15 @@ def read_json(path, keys, remedy):
     Raises:
         InputError: The file is missing or holds something else.
     """
-    path = Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise InputError(f"{path} is required and does not exist. {remedy}")
-    if not path.is_file() or path.stat().st_size > _MOST_JSON_BYTES:
-        raise InputError(
-            f"{path} must be a file of at most {_MOST_JSON_BYTES:,} bytes and is not. {remedy}"
-        )
     try:
-        document = json.loads(path.read_text())
+        with files.open_regular(path, _MOST_JSON_BYTES, remedy) as file:
+            document = json.loads(file.read())
     except RecursionError:
         raise InputError(f"{path} must be JSON. Got: lists without end. {remedy}") from None
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} must be JSON. Got: {error}. {remedy}") from error
     if not isinstance(document, dict):

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, expect, npz
+from mnist_edge import bundle, expect, files, npz
 from mnist_edge.cli import InputError
 
 _VARIABLES, _BEST = "variables.npz", "best.npz"
 _ARRAYS = {_VARIABLES, _BEST}
 _FILES = {*_ARRAYS, bundle.STATE}
-_EPOCH = "epoch-"
 _NUMBER = expect.Kind("a number", lambda value: isinstance(value, int | float))
 _STATE = {
     "identity": {},
@@ -79,6 +78,11 @@ class Checkpoint:
 
     def check(self):
         """Raises `InputError` where the folder holds what is no checkpoint."""
+        if files.kind(self.folder) not in ("a folder", "nothing"):
+            raise InputError(
+                f"{self.folder} must be a folder. Got: {files.kind(self.folder)}. Move it "
+                "elsewhere, or give another folder by --output."
+            )
         if not self.folder.exists():
             return
         foreign = [path for path in self.folder.iterdir() if not _is_ours(path)]
@@ -96,8 +100,8 @@ class Checkpoint:
             run: A `Run`.
         """
         with bundle.made(self.folder):
-            bundle.sweep(self.folder)
-            kept = self.folder / f"{_EPOCH}{run.epochs:05d}"
+            bundle.recover(self.folder)
+            kept = self.folder / f"{bundle.EPOCH}{run.epochs:05d}"
             _remove(kept)  # of another run, or damaged
             with bundle.staged_folder(kept) as stage:
                 arrays = {_VARIABLES: variables, _BEST: run.best_weights}
@@ -112,7 +116,7 @@ class Checkpoint:
                 }
                 bundle.write_json(stage / bundle.STATE, {"state": state, "sha256": _hash(state)})
         for path in self._epochs():
-            if int(path.name.removeprefix(_EPOCH)) not in (run.epochs, run.epochs - 1):
+            if int(path.name.removeprefix(bundle.EPOCH)) not in (run.epochs, run.epochs - 1):
                 _remove(path)
 
     def restore(self, variables, warn):
@@ -149,9 +153,9 @@ class Checkpoint:
 
     def remove(self):
         """Removes the checkpoint, and its folder where nothing else is in it."""
-        if not self.folder.is_dir():
+        if files.kind(self.folder) != "a folder":
             return
-        bundle.sweep(self.folder)
+        bundle.recover(self.folder)
         for path in self._epochs():
             _remove(path)
         if not any(self.folder.iterdir()):
@@ -159,7 +163,7 @@ class Checkpoint:
 
     def _epochs(self):
         """Folders of the epochs that are kept, the last one first."""
-        return sorted(self.folder.glob(_EPOCH + "*"), reverse=True)
+        return sorted(self.folder.glob(bundle.EPOCH + "*"), reverse=True)
 
     def _check_identity(self, identity, remedy):
         for key, value in self.identity.items():
@@ -172,8 +176,8 @@ class Checkpoint:
 
 def _is_ours(path):
     """Whether a checkpoint's folder may hold it: an epoch, whole or being written."""
-    if path.name.startswith(_EPOCH):
-        return path.is_dir() and {inner.name for inner in path.iterdir()} <= _FILES
+    if path.name.startswith(bundle.EPOCH):
+        return files.kind(path) == "a folder" and {p.name for p in path.iterdir()} <= _FILES
     return path.name.startswith(bundle.STAGED)
 
 
@@ -184,8 +188,8 @@ def _read_state(path):
     if _hash(state) != document["sha256"] or expect.mismatch(state, _STATE):
         raise InputError(f"{path / bundle.STATE} is damaged")
     for name in _ARRAYS & set(state["sha256"]):
-        if not (path / name).is_file() or bundle.sha256_file(path / name) != state["sha256"][name]:
-            raise InputError(f"{path / name} is missing or damaged")
+        if bundle.sha256_file(path / name) != state["sha256"][name]:
+            raise InputError(f"{path / name} is damaged")
     return state
 
 
@@ -203,7 +207,7 @@ def _hash(state):
 
 def _remove(path):
     """Removes an epoch's own files, and its folder where nothing else is in it."""
-    if path.is_dir():
+    if files.kind(path) == "a folder":
         (path / bundle.STATE).unlink(missing_ok=True)  # first: without it, it is no epoch
         for name in _FILES:
             (path / name).unlink(missing_ok=True)

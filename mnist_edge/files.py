@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -11,7 +12,7 @@ from pathlib import Path
 from mnist_edge.cli import InputError, one_line
 
 # No more of it than this is unpacked or allocated at once, in bytes. EMNIST's largest set,
-# by class, is 814,255 images of 784 bytes, 0.6 GB, or 2.6 GB as float32; what is
+# by class, is 814,255 images of 784 bytes, 0.6 GB, and 2.6 GB more as float32; what is
 # above this is a mistake or a bomb, and one of such machines as run this has 8 GB.
 LIMIT_BYTES = 4 * 2**30
 # Deflate makes nothing smaller than 1/1032 of its size (zlib's technical notes), so a
@@ -48,6 +49,11 @@ _OTHERS = (
 )
 
 
+def data_bytes(count: int, item_bytes: int = 1) -> int:
+    """How many bytes so many numbers of data take: as read, and as the float32 of a model."""
+    return count * (item_bytes + 4)
+
+
 class _Bounded(io.FileIO):
     """A file of which `zipfile` reads no larger directory than it should."""
 
@@ -80,6 +86,53 @@ def instead(path):
     if path.is_file():
         return ""
     return "nothing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
+
+
+def kind(path: Path) -> str:
+    """What a path itself names: "a file", "a symbolic link", "a folder", "nothing", ..."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return "nothing"
+    return next((words for test, words in _KINDS if test(mode)), "a pipe or device")
+
+
+_KINDS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+def open_regular(path: Path, most_bytes: int, remedy: str = "") -> io.BufferedReader:
+    """Opens a file of a bundle: a regular one, of a size that is known before it is read.
+
+    No link is followed, and a pipe is never waited for.
+
+    Args:
+        path: The file.
+        most_bytes: The most that it may have.
+        remedy: What to do where it is something else; ends the error's line.
+
+    Raises:
+        InputError: It is something else, too large, or can't be read.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # as the system has them
+        flags |= getattr(os, name, 0)
+    required = f"{path} must be a file of at most {most_bytes:,} bytes"
+    try:
+        if kind(path) != "a file":
+            raise InputError(f"{required}. Got: {kind(path)}. {remedy}".rstrip())
+        file = os.fdopen(os.open(path, flags), "rb")
+    except OSError as error:
+        cause = error.strerror or type(error).__name__
+        raise InputError(f"{required}. Got: {cause}. {remedy}".rstrip()) from error
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+        file.close()
+        raise InputError(f"{required}. Got: {found.st_size:,} bytes. {remedy}".rstrip())
+    return file
 
 
 def head(path):

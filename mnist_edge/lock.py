@@ -41,7 +41,7 @@ def held(written, *read):
         for folder in read:
             if folder.is_dir() and not folder.samefile(written):
                 stack.enter_context(_locked(folder, shared=True))
-        bundle.sweep(written)
+        bundle.recover(written)
         yield
 
 

@@ -4,18 +4,18 @@ Every value that is used is checked here, once, before it names a file, opens
 one or sizes anything.
 """
 
-from mnist_edge import bundle, expect
+from pathlib import Path
+
+from mnist_edge import bundle, expect, files
 from mnist_edge.cli import InputError
-from mnist_edge.expect import NAME, SHA256, TEXT
+from mnist_edge.expect import NAME, PATH, SHA256, TEXT
 
 # The row of the Keras model; no artefact may have its name.
 KERAS_ROW = "keras"
 FORMATS = ("tflite", "onnx")
-# Flatbuffers and Protocol Buffers both end here.
-_MOST_FILE_BYTES = 2**31
-# Images and predictions, one a class, unpacked.
-MOST_GOLDEN_BYTES = 2**26
-_FILE_BYTES = expect.count(_MOST_FILE_BYTES)
+# Images and predictions, one a class where they fit, unpacked: room for one of any model.
+MOST_GOLDEN_BYTES = 2**27
+_FILE_BYTES = expect.count(bundle.MOST_FILE_BYTES)
 _FILE = {"sha256": SHA256}
 _ARRAYS = _FILE | {"file": expect.file_name(".npz")}
 # By part of the manifest, what it must hold.
@@ -25,9 +25,9 @@ _PARTS = {
         "name": TEXT,
         "file": expect.file_name(".keras"),
         "size_bytes": _FILE_BYTES,
-        "input_shape": [expect.count(2**20, least=1)],
+        "input_shape": [expect.count(2**24, least=1)],
     },
-    "data": {"source": TEXT, "labels": [TEXT], "sha256": {"x_test": SHA256, "y_test": SHA256}},
+    "data": {"source": PATH, "labels": [TEXT], "sha256": {"x_test": SHA256, "y_test": SHA256}},
     "reference": _ARRAYS,
     "golden": _ARRAYS,
     "artifacts": [
@@ -66,23 +66,26 @@ def read(folder, parts, remedy):
     return manifest
 
 
-def damage(path, entry):
+def damage(path: Path, entry: dict) -> str | None:
     """Why a file is not the one that the manifest describes; None where it is.
 
     Args:
-        path: The file.
+        path: The file, of a bundle: no link is followed.
         entry: Its entry in the manifest.
     """
-    if not path.is_file():
-        return "is missing"
-    size = path.stat().st_size
-    expected = entry.get("size_bytes", size)
-    if size < expected:
-        return f"truncated or replaced: {size} bytes, {expected} in the manifest"
-    # First its size: to hash a file without end has none either.
-    is_readable = size == expected <= _MOST_FILE_BYTES
-    if is_readable and bundle.sha256_file(path) == entry["sha256"]:
-        return None
+    kind = files.kind(path)
+    if kind != "a file":
+        return "is missing" if kind == "nothing" else f"is {kind}, not a file"
+    try:
+        size = path.stat().st_size
+        expected = entry.get("size_bytes", size)
+        if size < expected:
+            return f"truncated or replaced: {size} bytes, {expected} in the manifest"
+        # First its size: to hash a file without end has none either.
+        if size == expected and bundle.sha256_file(path, expected) == entry["sha256"]:
+            return None
+    except (InputError, OSError) as error:
+        return f"can't be read: {error}"
     return "replaced or damaged: its SHA-256 is not the manifest's"
 
 

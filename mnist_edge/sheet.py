@@ -1,6 +1,8 @@
 """Draw what a model saw beside what it was given. Pillow alone."""
 
-from mnist_edge import bundle
+import io
+
+from mnist_edge import bundle, cli
 
 _TILE, _GAP, _CAPTION = 168, 12, 46  # pixels; a tile is six times MNIST's field
 _COLUMNS = 3
@@ -29,9 +31,10 @@ def draw(digits, answers, path):
         left, top = _GAP + i % columns * width, _GAP + i // columns * height
         _paste(canvas, pen, digit.original, left, top)
         _paste(canvas, pen, digit.pixels, left + _TILE, top)
-        _caption(pen, digit.name, answer, left, top + _TILE)
-    with bundle.staged(path.parent) as stage:
-        canvas.save(stage / path.name, format="PNG")
+        _caption(pen, cli.printable(digit.name), answer, left, top + _TILE)
+    png = io.BytesIO()
+    canvas.save(png, format="PNG")
+    bundle.write_file(path, png.getvalue())
 
 
 def _paste(canvas, pen, pixels, left, top):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import sys
 
@@ -19,6 +20,12 @@ from mnist_edge.train import train
 from tests import culprits, tiny
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory):
+    """What commands record among the user's own files goes to a folder of the tests'."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_a_folder_of_other_peoples_files_is_refused(tmp_path):
     for good in ("missing", "empty", "bundle"):
         (tmp_path / good).mkdir()
     (tmp_path / "missing").rmdir()
-    (tmp_path / "bundle" / bundle.TRAIN).touch()
+    bundle.write_json(tmp_path / "bundle" / bundle.TRAIN, {"schema": 2, "project": bundle.PROJECT})
     (tmp_path / "bundle" / "notes.txt").touch()
     (tmp_path / "empty" / ".staged-left").mkdir()
     for good in ("missing", "empty", "bundle"):

@@ -131,7 +131,7 @@ with bundle.staged(folder) as stage:
 
 def test_a_kill_at_any_step_of_writing_leaves_all_old_files_or_all_new_ones(tmp_path):
     seen = set()
-    for after in range(13):
+    for after in range(20):
         folder = tmp_path / str(after)
         with bundle.staged(folder) as stage:
             for name in ("model.keras", "history.csv", "train.json"):

@@ -18,6 +18,7 @@ def make(folder):
     folder.mkdir()
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
+    images[:, 0, :10] = np.eye(10)[rng.integers(0, 10, COUNT)]  # what comes out: probabilities
     inputs = images[..., None].astype(np.float32)
     opened = runtimes.open_artifact(runtimes.EMPTY_GRAPHS["onnx"], threads=1)
     probabilities = runtimes.predict(opened, inputs)

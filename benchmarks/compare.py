@@ -12,18 +12,23 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from benchmarks import stats
+from benchmarks import rounds
 from benchmarks.contender import NOT_INSTALLED, PASSED
 from benchmarks.judge import SCHEMA
-from mnist_edge import bundle, cli, expect
+from mnist_edge import bundle, cli, expect, metrics
 from mnist_edge.cli import InputError, one_line, setting
-from mnist_edge.expect import COUNT, POSITIVE, SHARE, TEXT
+from mnist_edge.expect import COUNT, SHARE, TEXT
 
 _REMEDY = "Run: python -m benchmarks"
-_INTERVAL_US = (POSITIVE, POSITIVE)
+# Reports give a thousandth of a microsecond, and nobody waits for eleven days.
+_MICROSECONDS = expect.number(1e12, least=0.001)
+_INTERVAL_US = expect.Kind(
+    f"null, or a list of 2, each {_MICROSECONDS.words}",
+    lambda value: value is None or not expect.mismatch(value, (_MICROSECONDS, _MICROSECONDS)),
+)
 _BLOCK = {
     "threads": COUNT,
-    "yardstick_p50_us": POSITIVE,
+    "yardstick_p50_us": _MICROSECONDS,
     "yardstick_p50_interval_us": _INTERVAL_US,
 }
 _ROW = {
@@ -36,7 +41,7 @@ _ROW = {
     "agreement?": SHARE,
     "wrong_indices?": [COUNT],
     "disagreements?": {"indices": [COUNT]},
-    "latency": [{"threads": COUNT, "p50_us": POSITIVE, "p50_interval_us": _INTERVAL_US}],
+    "latency": [{"threads": COUNT, "p50_us": _MICROSECONDS, "p50_interval_us": _INTERVAL_US}],
 }
 # What is compared, of all that docs/benchmark-schema.md tells; the rest may be missing.
 _RESULT = {
@@ -104,6 +109,8 @@ def compare(old, new, settings):
             ]
             regressions += [f"{name}: {cause}" for cause in found]
     notes += [f"{'/'.join(key)}: new" for key in latest]
+    if not all(_has_intervals(result) for result in (old, new)):
+        notes.append("latency: not compared, fewer than six rounds can't be told from noise")
     return regressions, notes
 
 
@@ -127,7 +134,7 @@ def _answers(before, after, settings):
         ("agreement", lambda row: set(row["disagreements"]["indices"])),
     ):
         lost, won = len(bad(after) - bad(before)), len(bad(before) - bad(after))
-        p = stats.mcnemar_p(lost, won)
+        p = metrics.mcnemar_p(lost, won)
         if lost > won and p <= settings.max_p:
             found.append(
                 f"{name} {before[name]:.2%} -> {after[name]:.2%}: {lost} images lost, {won} won, "
@@ -153,7 +160,7 @@ def _latency(before, after, old, new, settings):
             continue
         then, now = _in_yardsticks(block, old), _in_yardsticks(later, new)
         rise = now["median"] / then["median"] - 1
-        if rise > settings.max_slowdown and now["low"] > then["high"]:
+        if rise > settings.max_slowdown and rounds.is_above(now["interval"], then["interval"]):
             found.append(
                 f"latency at threads {block['threads']}: {then['median']:.2f} -> "
                 f"{now['median']:.2f} yardsticks, {rise:+.0%} ({block['p50_us']:.1f} -> "
@@ -162,16 +169,23 @@ def _latency(before, after, old, new, settings):
     return found
 
 
-def _in_yardsticks(block, result):
+def _in_yardsticks(block: dict, result: dict) -> dict:
     """A median and its interval as multiples of what the run's own yardstick took."""
     (run,) = [r for r in result["timing"]["blocks"] if r["threads"] == block["threads"]]
-    low_us, high_us = block["p50_interval_us"]
-    shortest_us, longest_us = run["yardstick_p50_interval_us"]
+    ends_us, yardstick_us = block["p50_interval_us"], run["yardstick_p50_interval_us"]
+    known = ends_us and yardstick_us
     return {
         "median": block["p50_us"] / run["yardstick_p50_us"],
-        "low": low_us / longest_us,
-        "high": high_us / shortest_us,
+        "interval": [ends_us[0] / yardstick_us[1], ends_us[1] / yardstick_us[0]] if known else None,
     }
+
+
+def _has_intervals(result: dict) -> bool:
+    blocks = [block for row in result["rows"] for block in row["latency"]]
+    timed = result["timing"]["blocks"]
+    return all(block["p50_interval_us"] for block in blocks) and all(
+        block["yardstick_p50_interval_us"] for block in timed
+    )
 
 
 def fingerprints(old, new):

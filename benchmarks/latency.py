@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from benchmarks import stats
+from mnist_edge import metrics
 
 # Beside single images: a few, and as many as a server would gather.
 BATCHES = (1, 32, 256)
@@ -54,10 +54,11 @@ def summary(samples):
     """
     calls_us = next(iter(samples.values()))
     p50, p90, p99 = np.percentile(calls_us, [50, 90, 99])
+    interval = metrics.median_interval(calls_us)
     return {
         "calls": calls_us.size,
         "p50_us": round(float(p50), 3),
-        "p50_interval_us": [round(end, 3) for end in stats.median_interval(calls_us)],
+        "p50_interval_us": interval and [round(end, 3) for end in interval],
         "p90_us": round(float(p90), 3),
         "p99_us": round(float(p99), 3),
         "max_us": round(float(calls_us.max()), 3),

@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from benchmarks import stats
+from mnist_edge import metrics
+
+
+def as_probabilities(answers: np.ndarray, entry: dict) -> np.ndarray:
+    """What a row answers: behind a Keras model of logits export put softmax, here it is missing.
+
+    Args:
+        answers: float32 `[n, classes]`, as its file gives them.
+        entry: The manifest's entry of it.
+    """
+    return metrics.softmax(answers) if entry.get("softmax_added") else answers
 
 
 def shares(probabilities, reference, labels):
@@ -40,16 +50,18 @@ def measure(probabilities, reference, labels):
     differs = np.flatnonzero(choice != reference_choice)
     newly_wrong = int(np.sum(reference_right & ~right))
     newly_right = int(np.sum(right & ~reference_right))
-    difference = np.abs(probabilities - reference)
+    difference = np.abs(probabilities.astype(np.float64) - reference)  # float32 may overflow
     return {
         **shares(probabilities, reference, labels),
-        "accuracy_interval": stats.wilson_interval(int(right.sum()), len(labels)),
-        "agreement_interval": stats.wilson_interval(len(labels) - len(differs), len(labels)),
+        "accuracy_interval": metrics.wilson_interval(int(right.sum()), len(labels)),
+        "agreement_interval": metrics.wilson_interval(len(labels) - len(differs), len(labels)),
         "newly_wrong_count": newly_wrong,
         "newly_right_count": newly_right,
-        "mcnemar_p": stats.mcnemar_p(newly_wrong, newly_right),
-        "mean_probability_difference": float(difference.mean(dtype=np.float64)),
+        "mcnemar_p": metrics.mcnemar_p(newly_wrong, newly_right),
+        "mean_probability_difference": float(difference.mean()),
         "max_probability_difference": float(difference.max()),
+        "divergence": float(metrics.divergence(probabilities, reference).mean()),
+        "one_hot_divergence": float(metrics.one_hot_divergence(reference).mean()),
         "recall_per_class": _recall(right, labels, reference.shape[1]),
         "wrong_indices": np.flatnonzero(~right).tolist(),
         "disagreements": {

@@ -1,5 +1,7 @@
 """Which artefact to ship: the ones that no other beats, and of those that fit, one."""
 
+from benchmarks import rounds
+
 # A limit of the settings, the unit to show it in, and the row's figure that it bounds.
 _LIMITS = (
     ("max_kb", "kB", lambda row: row["size_bytes"] / 1000),
@@ -34,17 +36,24 @@ def recommend(rows, settings):
     level = [row for row in fitting if row["accuracy"] >= best["accuracy_interval"][0]]
     chosen = min(level, key=lambda row: (row["latency"][0]["p50_us"], row["size_bytes"]))
     low, high = best["accuracy_interval"]
+    others = [name(row, several) for row in level if row is not chosen and not _slower(row, chosen)]
+    noise = f"; not told slower: {', '.join(others)}" if others else ""
     return result | {
         "ship": name(chosen, several),
         "why": f"{_figures(chosen, several)}: the fastest of the {len(level)} that fit and whose "
         f"accuracy is not told apart from the best one's ({name(best, several)}, "
-        f"{low:.2%} to {high:.2%})",
+        f"{low:.2%} to {high:.2%}){noise}",
     }
 
 
 def name(row, several):
     """A row's name: its variant, after its bundle where there are several."""
     return f"{row['bundle']}/{row['variant']}" if several else row["variant"]
+
+
+def _slower(one: dict, other: dict) -> bool | None:
+    """Whether a row's median is above another's beyond noise."""
+    return rounds.is_above(*(row["latency"][0]["p50_interval_us"] for row in (one, other)))
 
 
 def _is_measured(row):

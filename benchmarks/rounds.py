@@ -69,9 +69,13 @@ def add_ratios(blocks, float_siblings):
                 block[f"speed_over_{name}"] = round(ratio, 3)
     for row, sibling in float_siblings.items():
         if row in blocks and sibling in blocks:
-            # Beyond noise: the intervals of the medians don't touch.
-            slowest_float = blocks[sibling]["p50_interval_us"][1]
-            blocks[row]["slower_than_float"] = blocks[row]["p50_interval_us"][0] > slowest_float
+            ends = [blocks[one]["p50_interval_us"] for one in (row, sibling)]
+            blocks[row]["slower_than_float"] = is_above(*ends)
+
+
+def is_above(one: list[float] | None, other: list[float] | None) -> bool | None:
+    """Whether an interval lies above another: more than noise; None where one is missing."""
+    return one[0] > other[1] if one and other else None
 
 
 def add_floor(block, empty_us):

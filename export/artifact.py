@@ -20,13 +20,10 @@ from export import (
     to_onnx,
     to_tflite,
 )
-from mnist_edge import bundle, cli
+from mnist_edge import bundle, cli, gate
 
 _FORMATS = {"tflite": to_tflite, "onnx": to_onnx}
 _LEAN = {"tflite": lean.rewrite, "onnx": bytes}
-# The benchmarks' gate, here on validation images.
-_MIN_AGREEMENT = 0.98
-_MAX_ACCURACY_DROP = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Made:
         golden: float32 `[classes, classes]`, its probabilities on the golden images.
         agreement: Share of the check images on which it agrees with the model.
         breaches: list of str, why it must not be written; empty where it may.
+        remarks: list of str, what to know of that verdict.
         seconds: What it took.
     """
 
@@ -49,6 +47,7 @@ class Made:
     golden: np.ndarray
     agreement: float
     breaches: list
+    remarks: list
     seconds: float
 
 
@@ -133,12 +132,11 @@ class Maker:
         model, prepare = self._source.model, _FORMATS[variant.format].prepare
         with cli.native_logs_held(), blame.refusing(model, variant.format, prepare):
             converted = convert()
-        slim = _LEAN[variant.format](converted)
-        content = self._with_contract(variant, slim)
-        path = Path(self._folder) / f"judged-{variant.file}"
-        path.write_bytes(content)
-        read = graph.read(path)
-        with cli.native_logs_held():
+            slim = _LEAN[variant.format](converted)
+            content = self._with_contract(variant, slim)
+            path = Path(self._folder) / f"judged-{variant.file}"
+            path.write_bytes(content)
+            read = graph.read(path)
             computed, inputs, outputs = reopen.run(path, self._images)
             golden, _, _ = reopen.run(path, self._golden_images)
             before = computed if slim is converted else self._run(variant, converted)
@@ -157,15 +155,21 @@ class Maker:
             "audit": audit.record(read),
         }
         agreement = float(np.mean(computed.argmax(1) == self._expected.argmax(1)))
+        verdict = gate.judge(
+            computed,
+            self._expected,
+            self._labels,
+            is_float32=variant.precision == "float32",
+            thresholds=gate.Thresholds(),
+        )
         return Made(
             variant=variant,
             content=content,
             entry=entry,
             golden=golden,
             agreement=agreement,
-            breaches=audit.findings(read, variant)
-            + changes(before, computed)
-            + self._compare(computed, agreement),
+            breaches=audit.findings(read, variant) + changes(before, computed) + verdict.breaches,
+            remarks=verdict.remarks,
             seconds=time.perf_counter() - started,
         )
 
@@ -188,24 +192,6 @@ class Maker:
                 "output": {"name": "probabilities", "labels": list(source.labels)},
             },
         )
-
-    def _compare(self, computed, agreement):
-        """The gate on the check images, list of str."""
-        if not np.isfinite(computed).all():
-            return [f"{np.mean(~np.isfinite(computed)):.1%} of its probabilities are not finite"]
-        found = []
-        if agreement < _MIN_AGREEMENT:
-            found.append(
-                f"agrees with the Keras model on {agreement:.1%} of {len(computed)} validation "
-                f"images, at least {_MIN_AGREEMENT:.0%} required"
-            )
-        right, kept = (np.mean(p.argmax(1) == self._labels) for p in (self._expected, computed))
-        if right - kept > _MAX_ACCURACY_DROP + 1e-9:
-            found.append(
-                f"loses {100 * (right - kept):.1f} points of validation accuracy, at most "
-                f"{100 * _MAX_ACCURACY_DROP:.1f} allowed"
-            )
-        return found
 
     def _error(self, variant, content):
         """Mean absolute difference from the model's probabilities."""

@@ -1,13 +1,13 @@
 """The pictures of an evaluation: confusion matrix, reliability, confident mistakes."""
 
-import math
-
 import numpy as np
 
-from mnist_edge import drawing
+from mnist_edge import drawing, metrics
 
 # Above this many classes a matrix has no room for numbers.
 _MOST_NUMBERED = 15
+# Above this many its axes have none for names, and a picture of them all would be gigabytes.
+_MOST_NAMED = 100
 
 
 def confusion(matrix, labels):
@@ -26,7 +26,7 @@ def confusion(matrix, labels):
 
     classes = len(labels)
     numbered = classes <= _MOST_NUMBERED
-    size = max(6.0, classes * (0.62 if numbered else 0.16))
+    size = max(6.0, min(classes, _MOST_NAMED) * (0.62 if numbered else 0.16))
     figure = drawing.blank(size + 1.2, size)
     axis = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -36,7 +36,9 @@ def confusion(matrix, labels):
         cmap=colormaps["cividis_r"].with_extremes(bad="white"),
         norm=PowerNorm(0.35, vmin=0, vmax=1),
     )
-    _name_both_axes(axis, drawing.names(labels))
+    if classes <= _MOST_NAMED:
+        _name_both_axes(axis, drawing.names(labels))
+    axis.set(xlabel="predicted", ylabel="true")
     if numbered:
         for row, column in np.argwhere(matrix):
             dark = image.norm(shares[row, column]) > 0.5
@@ -59,8 +61,6 @@ def _name_both_axes(axis, names):
     rotation = 90 if max(map(len, names)) > 3 else 0
     axis.set_xticks(places, names, fontsize=drawing.SMALL, rotation=rotation)
     axis.set_yticks(places, names, fontsize=drawing.SMALL)
-    axis.set_xlabel("predicted")
-    axis.set_ylabel("true")
     # Thin lines between cells lead the eye along a row.
     axis.set_xticks(np.arange(len(names)) + 0.5, minor=True)
     axis.set_yticks(np.arange(len(names)) + 0.5, minor=True)
@@ -84,7 +84,8 @@ def reliability(rows, error):
     confidence, accuracy = (
         np.array([row[k] for row in filled]) for k in ("confidence", "accuracy")
     )
-    low, high = np.array([_wilson(row["accuracy"], row["count"]) for row in filled]).T
+    rights = [(round(row["accuracy"] * row["count"]), row["count"]) for row in filled]
+    low, high = np.array([metrics.wilson_interval(*one) for one in rights]).T
     upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GREY, label="as sure as right")
     upper.errorbar(
         confidence,
@@ -116,13 +117,6 @@ def reliability(rows, error):
     for axis in (upper, lower):
         axis.grid(alpha=0.3)
     return figure
-
-
-def _wilson(share, count, z=1.96):
-    """Wilson's 95 % interval of a share of `count`; it stays within 0 and 1."""
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return min(centre - half, share), max(centre + half, share)
 
 
 def mistakes(images, y, probabilities, labels):

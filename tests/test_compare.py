@@ -9,12 +9,18 @@ from mnist_edge import bundle
 
 @pytest.fixture
 def old(small):
-    return small.result
+    """A run whose medians are without noise: two rounds of ten calls have no interval."""
+    result = copy.deepcopy(small.result)
+    for block in (b for row in result["rows"] for b in row["latency"]):
+        block["p50_interval_us"] = [block["p50_us"]] * 2
+    for block in result["timing"]["blocks"]:
+        block["yardstick_p50_interval_us"] = [block["yardstick_p50_us"]] * 2
+    return result
 
 
 @pytest.fixture
-def new(small):
-    return copy.deepcopy(small.result)
+def new(old):
+    return copy.deepcopy(old)
 
 
 def row(result, variant):
@@ -66,19 +72,8 @@ def slow_down(result, factor, rows=None):
             block["p50_interval_us"] = [factor * end for end in block["p50_interval_us"]]
 
 
-def steady(*results):
-    """Medians without noise: two rounds of ten calls have too much for what follows."""
-    for result in results:
-        for block in (b for row in result["rows"] for b in row["latency"]):
-            block["p50_interval_us"] = [block["p50_us"]] * 2
-        for block in result["timing"]["blocks"]:
-            block["yardstick_p50_interval_us"] = [block["yardstick_p50_us"]] * 2
-
-
 @pytest.mark.parametrize(("factor", "count"), [(0.5, 0), (1.09, 0), (1.12, 1)])
 def test_an_artefact_that_became_slower_is_named(old, new, factor, count):
-    old = copy.deepcopy(old)
-    steady(old, new)
     slow_down(new, factor, [row(new, "tflite-int8")])
     lines = regressions(old, new)
     assert len(lines) == count
@@ -86,8 +81,6 @@ def test_an_artefact_that_became_slower_is_named(old, new, factor, count):
 
 
 def test_a_machine_that_is_slower_throughout_is_no_regression(old, new):
-    old = copy.deepcopy(old)
-    steady(old, new)
     slow_down(new, 3)
     for block in new["timing"]["blocks"]:
         block["yardstick_p50_us"] *= 3
@@ -96,11 +89,22 @@ def test_a_machine_that_is_slower_throughout_is_no_regression(old, new):
 
 
 def test_a_slowdown_within_the_intervals_is_noise(old, new):
-    old = copy.deepcopy(old)
-    steady(old, new)
     slow_down(new, 1.5, [row(new, "tflite-int8")])
     row(new, "tflite-int8")["latency"][0]["p50_interval_us"][0] /= 2
     assert regressions(old, new) == []
+
+
+@pytest.mark.parametrize("place", ["row", "yardstick"])
+def test_without_an_interval_nothing_is_slower_and_a_note_says_so(old, new, place):
+    slow_down(new, 9, [row(new, "tflite-int8")])
+    if place == "row":
+        row(new, "tflite-int8")["latency"][0]["p50_interval_us"] = None
+    else:
+        old["timing"]["blocks"][0]["yardstick_p50_interval_us"] = None
+    assert compare.compare(old, new, compare.CompareSettings()) == (
+        [],
+        ["latency: not compared, fewer than six rounds can't be told from noise"],
+    )
 
 
 def test_a_row_that_no_longer_passes_or_is_gone_is_named(old, new):

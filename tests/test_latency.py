@@ -88,6 +88,17 @@ def test_a_ratio_to_a_row_that_is_not_there_is_left_out():
     assert blocks["onnx-int8"] == block(5)
 
 
+@pytest.mark.parametrize("rounds_timed", [1, 2, 5])
+def test_below_six_rounds_nothing_is_told_slower(rounds_timed):
+    blocks = {
+        row: latency.summary({1: np.full((rounds_timed, 20), p50_us)})
+        for row, p50_us in (("onnx-float32", 10.0), ("onnx-int8", 30.0))
+    }
+    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
+    assert blocks["onnx-int8"]["p50_interval_us"] is None
+    assert blocks["onnx-int8"]["slower_than_float"] is None
+
+
 @pytest.mark.parametrize(("p50_us", "slower"), [(9, False), (10.1, False), (11, True)])
 def test_quantised_is_slower_than_its_float_only_beyond_noise(p50_us, slower):
     blocks = {"onnx-float32": block(10), "onnx-int8": block(p50_us)}

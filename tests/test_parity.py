@@ -34,6 +34,25 @@ def test_probability_differences(figures):
     assert figures["mean_probability_difference"] == 4 / 16
 
 
+def test_divergence_is_held_against_that_of_the_bare_choices(figures):
+    assert figures["divergence"] > 1  # two of four answers are others
+    assert figures["one_hot_divergence"] == 0  # the reference is one-hot itself
+
+
+def test_a_keras_model_of_logits_is_judged_by_the_softmax_that_export_put_behind_it():
+    logits = np.array([[1.0, 2.0, 1000.0], [0.0, 0.0, -np.inf]], np.float32)
+    assert parity.as_probabilities(logits, {}) is logits
+    found = parity.as_probabilities(logits, {"softmax_added": True})
+    assert np.allclose(found, [[0, 0, 1], [0.5, 0.5, 0]])
+    assert np.isnan(parity.as_probabilities(-logits, {"softmax_added": True})[1]).any()
+
+
+def test_figures_of_anything_finite_are_finite():
+    huge = np.full((4, 4), np.float32(3e38)) * np.sign(REFERENCE - 0.5)
+    assert np.isfinite(parity.measure(huge, -huge, LABELS)["max_probability_difference"])
+    json.dumps(parity.measure(huge, -huge, LABELS), allow_nan=False)
+
+
 def test_recall_is_by_class_and_null_for_a_class_without_images(figures):
     assert figures["recall_per_class"] == [0, 1, 1, None]
 

@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 run: .venv/installed-all
 	$(BIN)/python -m mnist_edge.train
 	$(BIN)/python -m export
-	$(BIN)/python -m benchmarks --min-accuracy 0.98
+	$(BIN)/python -m benchmarks --min-accuracy 0.98 --require all
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

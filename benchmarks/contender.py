@@ -3,8 +3,7 @@
 import dataclasses
 
 from benchmarks import bundles, runtimes
-from benchmarks.worker import WorkerFailed
-from mnist_edge import manifest
+from mnist_edge import cli, manifest
 
 PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
 
@@ -33,13 +32,10 @@ class Contender:
         """What tells the row from the run's others."""
         return self.bundle.label, self.entry["variant"]
 
-    def fail(self, error):
-        """Records why the row could not be measured; `RuntimeMissing` is no breach."""
-        if isinstance(error, runtimes.RuntimeMissing):
-            self.row["status"] = NOT_INSTALLED
-        else:
-            self.row["status"] = FAILED
-            self.row["breaches"].append(str(error))
+    def fail(self, cause: object) -> None:
+        """Records why the row could not be measured."""
+        self.row["status"] = FAILED
+        self.row["breaches"].append(cli.printable(cause))
 
 
 def contend(bundle, entry):
@@ -62,6 +58,7 @@ def contend(bundle, entry):
         "sha256": entry["sha256"],
         "status": PASSED,
         "breaches": [],
+        "remarks": [],
         "latency": [],
     }
     contender = Contender(bundle, entry, row)
@@ -70,5 +67,5 @@ def contend(bundle, entry):
     else:
         cause = manifest.damage(contender.path, entry)
         if cause:
-            contender.fail(WorkerFailed(cause))
+            contender.fail(cause)
     return contender

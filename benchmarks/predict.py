@@ -6,7 +6,8 @@
 prints a row an artefact for each digit: what it reads, how sure it is, and the median
 time of a call on that digit, one thread, NumPy array in, NumPy array out. The pictures
 are prepared as by `python -m mnist_edge.predict`. Needs Pillow and a runtime; an artefact
-whose runtime is not installed, Keras among them, is left out and named.
+whose runtime is not installed, Keras among them, is left out and named. Exits with 1 where
+one that is installed could not be asked.
 """
 
 import sys
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import runtimes
+from benchmarks import parity, runtimes
 from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import cli, images, manifest
+from mnist_edge import cli, images, manifest, metrics
 from mnist_edge.cli import InputError
 
 _WARMUP, _CALLS = 5, 50  # enough for a median within a few per cent on an idle machine
@@ -34,7 +35,6 @@ def ask(path, pixels):
         median of 50 calls each, in microseconds.
 
     Raises:
-        RuntimeMissing: Its runtime is not installed.
         WorkerFailed: The file can't be run.
     """
     with Worker(path, threads=1) as one:
@@ -46,7 +46,9 @@ def ask(path, pixels):
     return probabilities, np.array(latencies_us)
 
 
-def ask_all(folder, read, pixels):
+def ask_all(
+    folder: Path, read: dict, pixels: np.ndarray
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, str], dict[str, str]]:
     """Asks the Keras model and every artefact of a bundle.
 
     Args:
@@ -55,29 +57,35 @@ def ask_all(folder, read, pixels):
         pixels: As `ask` takes them.
 
     Returns:
-        `(answers, left_out)`: what `ask` gives, by artefact; and why there is nothing, by
-        artefact, where there is nothing.
+        `(answers, left_out, failed)`: what `ask` gives, by artefact; and why there is nothing,
+        by artefact, where its runtime is not installed, and where it is.
     """
-    answers, left_out = {}, {}
+    answers, left_out, failed = {}, {}, {}
     keras = {**read["model"], "variant": manifest.KERAS_ROW}
     classes = len(read["data"]["labels"])
     for entry in (keras, *read["artifacts"]):
         path, name = folder / entry["file"], entry["variant"]
-        cause = manifest.damage(path, entry)
-        if cause:
-            left_out[name] = f"{cause}; export it again"
-            continue
         try:
             runtimes.require(path)
+            if cause := manifest.damage(path, entry):
+                raise WorkerFailed(f"{cause}; export it again")
             answer = ask(path, pixels)
-        except (runtimes.RuntimeMissing, WorkerFailed) as error:
+        except runtimes.RuntimeMissing as error:
             left_out[name] = str(error)
-            continue
-        if answer[0].shape[1] == classes:
-            answers[name] = answer
+        except WorkerFailed as error:
+            failed[name] = str(error)
         else:
-            left_out[name] = f"gives {answer[0].shape[1]} probabilities, {classes} classes named"
-    return answers, left_out
+            probabilities = parity.as_probabilities(answer[0], entry)
+            wrong = metrics.no_probabilities(probabilities, metrics.STEP)
+            if probabilities.shape[1] != classes:
+                failed[name] = (
+                    f"gives {probabilities.shape[1]} probabilities, {classes} classes named"
+                )
+            elif wrong:
+                failed[name] = f"gives no probabilities but {wrong}"
+            else:
+                answers[name] = probabilities, answer[1]
+    return answers, left_out, failed
 
 
 def table(digits, answers, labels):
@@ -95,12 +103,13 @@ def table(digits, answers, labels):
     lines = []
     for i, digit in enumerate(digits):
         where = f" at {' '.join(map(str, digit.box))}" if digit.box else ""
-        lines += ["", digit.name + where]
+        lines += ["", cli.printable(digit.name) + where]
         lines.append(f"  {'artefact':<{wide}}  {'digit':>5}  {'probability':>11}  {'µs':>7}")
         for name, (probabilities, latencies_us) in answers.items():
             best = int(probabilities[i].argmax())
             lines.append(
-                f"  {name:<{wide}}  {labels[best]:>5}  {probabilities[i, best]:>11.2%}  "
+                f"  {name:<{wide}}  {cli.printable(labels[best]):>5}  "
+                f"{probabilities[i, best]:>11.2%}  "
                 f"{latencies_us[i]:>7.1f}"
             )
     return "\n".join(lines[1:])
@@ -139,13 +148,15 @@ def main(argv=None):
         )
     digits = images.load(asked.images, asked.many)
     pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    answers, left_out = ask_all(asked.bundle, read, pixels)
-    for name, why in left_out.items():
-        print(f"{name} left out: {why}", file=sys.stderr)
-    if not answers:
+    answers, left_out, failed = ask_all(asked.bundle, read, pixels)
+    for what, causes in (("left out", left_out), ("FAILED", failed)):
+        for name, why in causes.items():
+            print(f"{name} {what}: {cli.printable(why)}", file=sys.stderr)
+    if answers:
+        print(f"{table(digits, answers, read['data']['labels'])}\n\n{_agreement(digits, answers)}")
+    elif not failed:
         raise InputError("no artefact could be asked. Install ai-edge-litert or onnxruntime.")
-    print(f"{table(digits, answers, read['data']['labels'])}\n\n{_agreement(digits, answers)}")
-    return cli.OK
+    return cli.GATE_BREACHED if failed else cli.OK
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import trained
+from mnist_edge import backend, trained
+from mnist_edge.cli import in_words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,22 +41,25 @@ class Opened:
 
 
 class RuntimeMissing(Exception):
-    """The package that runs a kind of artefact is not installed."""
+    """The package that runs a kind of artefact is not installed: it can't be found."""
 
 
-def is_installed(path):
-    """Whether the package that runs a file of this ending can be found; opens nothing."""
+def is_installed(path: Path | str) -> bool:
+    """Whether the packages that run a file of this ending can be found; imports none."""
     package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
-    return importlib.util.find_spec(package) is not None
+    needed = {package}
+    if package == "keras" and backend.chosen() in backend.NAMES:  # what else it may be, it tells
+        needed.add(backend.chosen())
+    return all(map(importlib.util.find_spec, needed))
 
 
-def require(path):
-    """Raises `RuntimeMissing` where the package that runs a file of this ending is missing."""
+def require(path: Path | str) -> None:
+    """Raises `RuntimeMissing` where a package that runs a file of this ending is missing."""
     if not is_installed(path):
         raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
 
 
-def import_runtime(path, threads):
+def import_runtime(path: Path | str, threads: int) -> None:
     """Imports the runtime that a file's ending names, so that opening is timed without it.
 
     Args:
@@ -64,13 +68,16 @@ def import_runtime(path, threads):
 
     Raises:
         RuntimeMissing: The runtime is not installed.
+        RuntimeError: It is, and can't be imported.
     """
+    require(path)
     runtime = _RUNTIMES[Path(path).suffix]
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     try:
         importlib.import_module(runtime.module)
-    except ImportError as error:
-        raise RuntimeMissing(f"{runtime.package} is not installed: {error}") from error
+    except Exception as error:  # a library that is missing, too little memory, anything
+        cause = f"{runtime.package} is installed and can't be imported: {in_words(error)}"
+        raise RuntimeError(cause) from error
 
 
 def open_artifact(path, threads):

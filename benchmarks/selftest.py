@@ -46,7 +46,7 @@ def check(folder, entry, images, expected):
     try:
         runtimes.require(path)
         with Worker(path, 1, _ALLOWANCE) as one:
-            computed = one.predict(images)
+            computed = one.predict(images, most_classes=expected.shape[1])
     except runtimes.RuntimeMissing as error:
         return None, str(error)
     except WorkerFailed as error:
@@ -95,7 +95,7 @@ def main(argv=None):
         passed, words = check(folder, entry, golden["images"], golden[name])
         outcomes.append(passed)
         state = {True: "ok", False: "FAILED", None: "skipped"}[passed]
-        print(f"{name:<20} {state:<8} {words}")
+        print(f"{name:<20} {state:<8} {cli.printable(words)}")
     tested = [passed for passed in outcomes if passed is not None]
     if not tested:
         print("nothing was tested: install ai-edge-litert or onnxruntime")

@@ -1,9 +1,10 @@
 """One child process an artefact: a file that crashes its runtime costs a row, not the run."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from benchmarks import child
-from benchmarks.runtimes import RuntimeMissing
 from mnist_edge import data, expect
 from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
 from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
@@ -40,12 +41,12 @@ class Worker(Process):
             and `memory_idle_bytes`, what the process held before the runtime came.
 
     Raises:
-        RuntimeMissing: The runtime is not installed.
-        WorkerFailed: The artefact can't be opened. Every request may raise it, too.
+        WorkerFailed: The runtime can't be imported, or the artefact can't be opened. Every
+            request may raise it, too.
     """
 
     def __init__(self, path, threads, allowance=DEFAULT):
-        super().__init__(child.REQUESTS, allowance, (RuntimeMissing,))
+        super().__init__(child.REQUESTS, allowance)
         self._threads = threads
         try:
             self.opened = self.ask("import", str(path), threads, wanted=_IMPORTED)
@@ -73,20 +74,26 @@ class Worker(Process):
         """
         return self.ask("first call", images, wanted=_FIRST_CALL)
 
-    def predict(self, images, chunk_done=lambda: None):
+    def predict(
+        self,
+        images: np.ndarray,
+        chunk_done: Callable[[], None] = lambda: None,
+        most_classes: int = data.MOST_CLASSES,
+    ) -> np.ndarray:
         """Probabilities of images.
 
         Args:
             images: float32 `[n, ...]` as the model takes them.
             chunk_done: Called as each of `chunks(len(images))` is done.
+            most_classes: An answer of more is refused before it is read.
 
         Returns:
-            float32 `[n, classes]`, at most 256 classes.
+            float32 `[n, classes]`.
         """
         outputs = []
         for start in range(0, len(images), _CHUNK):
             given = images[start : start + _CHUNK]
-            found = self._array("predict", np.float32, (len(given), data.MOST_CLASSES), given)
+            found = self._array("predict", np.float32, (len(given), most_classes), given)
             if outputs and found.shape[1] != outputs[0].shape[1]:
                 raise WorkerFailed(f"gives {outputs[0].shape[1]} classes, then {found.shape[1]}")
             outputs.append(found)

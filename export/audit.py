@@ -3,11 +3,12 @@
     python -m export.audit artifacts/edge/*.tflite artifacts/edge/*.onnx
 
 prints what each file holds and exits with 1 where a file is not what its contract, or
-else its name, says. `python -m export` runs the same audit on every file before the file
-gets its name.
+else its name, says, and with 2 where one can't be read. `python -m export` runs the same
+audit on every file before the file gets its name.
 """
 
 import collections
+import contextlib
 import importlib
 import json
 import sys
@@ -238,10 +239,20 @@ def ask(process, path):
     return found["lines"], found["passed"]
 
 
-def reader(allowance=_ALLOWANCE):
-    """Starts a process for `ask`."""
+def reader(allowance: Allowance = _ALLOWANCE) -> Process:
+    """Starts a process for `ask`.
+
+    Raises:
+        InputError: A package that reads the files can't be imported.
+    """
     process = Process({"start": _start, "report": _report}, allowance, (InputError,))
-    process.ask("start")
+    try:
+        process.ask("start")
+    except WorkerFailed as error:
+        process.close()
+        raise InputError(
+            f"the audit's process must start. Got: {error}. Install 'mnist-edge[export]'."
+        ) from error
     return process
 
 
@@ -250,14 +261,20 @@ def main(argv=None):
     """Audits the files in `argv`; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("files", nargs="+", type=Path, help=".tflite and .onnx files")
-    files, status = parser.parse_args(argv).files, cli.OK
-    with reader() as process:
-        for path in files:
-            lines, passed = ask(process, path)
-            print("\n".join(lines))
-            if not passed:
-                status = cli.GATE_BREACHED
-    return status
+    statuses, process = [], None
+    with contextlib.ExitStack() as stack:
+        for path in parser.parse_args(argv).files:
+            if not (process and process.is_alive()):  # the last file may have ended it
+                process = stack.enter_context(reader())
+            try:
+                lines, passed = ask(process, path)
+            except InputError as error:
+                print(f"error: {cli.one_line(error, most=None)}", file=sys.stderr)
+                statuses.append(cli.BAD_INPUT)
+            else:
+                print("\n".join(lines))
+                statuses.append(cli.OK if passed else cli.GATE_BREACHED)
+    return max(statuses)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
 
-from mnist_edge import expect, limits, messages
+from mnist_edge import expect, limits, messages, scratch
 from mnist_edge.cli import in_words, one_line
 
 # How often a child's memory is looked at while an answer is awaited.
@@ -23,7 +24,7 @@ _MOST_BYTES = 2**20
 # Characters of an error.
 _MOST_WORDS = 600
 # Of what the process wrote to standard error, the end is read.
-_LOG_BYTES = 4096
+_LOG, _LOG_BYTES = "log", 4096
 
 
 class WorkerFailed(Exception):
@@ -83,8 +84,11 @@ class Process:
         self._allowance, self._passed_on = allowance, passed_on
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_POLL_SECONDS)
-        self._log = tempfile.NamedTemporaryFile(prefix="apart-")  # noqa: SIM115, close() ends it
-        given = (theirs, self._log.name, requests, allowance, passed_on)
+        self._opened = contextlib.ExitStack()
+        folder = self._opened.enter_context(scratch.folder())
+        self._log = self._opened.enter_context((folder / _LOG).open("w+b"))
+        parent = (os.getpid(), threading.current_thread() is threading.main_thread())
+        given = (theirs, parent, folder, requests, allowance, passed_on)
         self._process = context.Process(target=_serve, args=given, daemon=True)
         self._process.start()
         theirs.close()
@@ -132,7 +136,7 @@ class Process:
         """Ends the process."""
         self._end()
         self._socket.close()
-        self._log.close()
+        self._opened.close()
 
     def __enter__(self):
         return self
@@ -216,10 +220,15 @@ def _chosen(request, answer, wanted):
     return {name: answer[name] for name in wanted}
 
 
-def _serve(connection, log, requests, allowance, passed_on):
+def _serve(connection, parent, folder, requests, allowance, passed_on):
     """The child's loop: a request in, an answer or an exception's words out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    written = os.open(log, os.O_WRONLY | os.O_APPEND)
+    limits.die_with_parent(*parent)
+    for name in ("SIGINT", "SIGHUP"):  # sent to the whole group: the parent's to handle
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    # Temporary files go with the parent's: this process is killed, and removes none.
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    written = os.open(folder / _LOG, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):  # runtimes log at start, whatever their level
         os.dup2(written, stream)
     limits.lower("RLIMIT_CORE", 0)

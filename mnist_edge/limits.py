@@ -1,8 +1,46 @@
-"""What a process has taken of the machine, and what it may take from here on."""
+"""What a process has taken of the machine, what it may take, and how long it may live."""
 
 import contextlib
+import ctypes
+import multiprocessing
 import os
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_PARENT_CHECK_SECONDS = 0.5
+
+
+def die_with_parent(parent_pid: int, from_main_thread: bool = True) -> None:
+    """Makes this process end when its parent does, however the parent ends.
+
+    Linux kills it then, whatever it is doing. Elsewhere a thread waits for the parent's end,
+    which needs Python to be running here from time to time; of a process that
+    `multiprocessing` did not start, Windows tells no parent's end.
+
+    Args:
+        parent_pid: The parent's process id, from the parent: it may have ended by now.
+        from_main_thread: Whether the parent's main thread started this process. Linux takes
+            the end of the thread that did for the parent's, so another's can't be used.
+    """
+    if sys.platform == "linux" and from_main_thread:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it had ended before
+            os._exit(1)
+    else:
+        threading.Thread(target=_end_after, args=(parent_pid,), daemon=True).start()
+
+
+def _end_after(parent_pid: int) -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    else:
+        while os.name == "nt" or os.getppid() == parent_pid:
+            time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)
 
 
 def peak_resident_bytes(pid="self"):
@@ -23,6 +61,19 @@ def peak_resident_bytes(pid="self"):
 def resident_bytes():
     """Resident memory of this process now, int; None where the system has no such record."""
     return _status_bytes("VmRSS:")
+
+
+def held_bytes(pid: int | str = "self") -> int | None:
+    """Memory that a process holds now and that no file backs, swapped out or not.
+
+    None where the system or the process has no such record.
+    """
+    return _status_bytes(("RssAnon:", "RssShmem:", "VmSwap:"), pid)
+
+
+def available_bytes() -> int | None:
+    """Memory that programs may still take before the system swaps; None where it is unknown."""
+    return _bytes_of("/proc/meminfo", "MemAvailable:")
 
 
 def limit_memory(limit_mb):
@@ -50,11 +101,16 @@ def write_nothing():
     lower("RLIMIT_FSIZE", 0)
 
 
-def _status_bytes(field, pid="self"):
+def _status_bytes(fields: str | tuple[str, ...], pid: int | str = "self") -> int | None:
+    return _bytes_of(f"/proc/{pid}/status", fields)
+
+
+def _bytes_of(path: str, fields: str | tuple[str, ...]) -> int | None:
+    """The sum of some fields of a record in /proc; None where it has none of them."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) * 1024
+        lines = Path(path).read_text().splitlines()
+        found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(fields)]
+        return sum(found) if found else None
     return None
 
 

@@ -42,10 +42,11 @@ def read(path, dimensions):
                     f"{path} must hold {list(shape)} bytes after its header. "
                     f"Got: a file of {size:,} bytes. Fetch it again."
                 )
-            if count > files.LIMIT_BYTES:
+            needed = files.data_bytes(count)
+            if needed > files.LIMIT_BYTES:
                 raise InputError(
-                    f"{path} must unpack to at most {files.LIMIT_BYTES:,} bytes. Got: "
-                    f"{count:,}, as its header says. Give less data."
+                    f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32 too. Got: "
+                    f"{needed:,}, as its header says. Give less data."
                 )
             content = files.read_at_most(file, count + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

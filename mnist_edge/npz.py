@@ -5,9 +5,16 @@
 `np.load` allocates whatever a header asks for and unpacks whatever an archive holds. NumPy only.
 """
 
+import contextlib
 import io
+import itertools
 import math
+import operator
 import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,14 +23,31 @@ from mnist_edge.cli import InputError
 
 _ENDING = ".npy"
 # A header is 128 bytes for most arrays; NumPy itself parses at most 10,000.
-_HEADER_BYTES = 10_000
+HEADER_BYTES = 10_000
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
 
-def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+    start: int  # of the data
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+def read(
+    path: Path | str,
+    names: Sequence[str] | None = None,
+    limit_bytes: int = files.LIMIT_BYTES,
+    remedy: str = "",
+    as_data: bool = False,
+) -> dict[str, np.ndarray]:
     """Reads arrays of numbers from an `.npz`.
 
     Each array's size is known from its header, the archive's directory and the file's
@@ -34,9 +58,10 @@ def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
         names: Of the arrays that it must hold; others in it are not read. None reads all.
         limit_bytes: How many bytes the arrays may take together.
         remedy: What to do where the file can't be used; ends the error's line.
+        as_data: Whether the limit holds for what they take as `files.data_bytes` has it.
 
     Returns:
-        dict of arrays by name, in the order of `names` or else of the archive.
+        Arrays by name, in the order of `names` or else of the archive.
 
     Raises:
         InputError: The file is missing, damaged, or another kind of file; an array is
@@ -45,7 +70,7 @@ def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
     files.require(path, remedy)
     try:
         with files.open_zip(path) as archive:
-            return _read_members(archive, path, names, limit_bytes, remedy)
+            return _read_members(archive, path, names, limit_bytes, remedy, as_data)
     except InputError:
         raise
     except files.DAMAGE as error:
@@ -57,7 +82,7 @@ def read(path, names=None, limit_bytes=files.LIMIT_BYTES, remedy=""):
         ) from None
 
 
-def _read_members(archive, path, names, limit_bytes, remedy):
+def _read_members(archive, path, names, limit_bytes, remedy, as_data):
     held = {
         info.filename.removesuffix(_ENDING): info
         for info in archive.infolist()
@@ -70,48 +95,61 @@ def _read_members(archive, path, names, limit_bytes, remedy):
             f"{path} must hold {', '.join(missing) or 'an array'}. Got: {found}. {remedy}".rstrip()
         )
     wanted = {name: held[name] for name in names or held}
-    needed = sum(info.file_size for info in wanted.values())
+    headers, arrays = {}, {}
+    for name, info in wanted.items():
+        with _named(path, name, remedy):
+            headers[name] = _read_header_of(archive, info)
+    sizes = [(header.count, header.dtype.itemsize) for header in headers.values()]
+    needed = sum(itertools.starmap(files.data_bytes if as_data else operator.mul, sizes))
     if needed > limit_bytes:
         raise InputError(
-            f"{path} must unpack to at most {limit_bytes:,} bytes. Got: {needed:,} in its "
-            f"directory. {remedy}".rstrip()
+            f"{path} must take at most {limit_bytes:,} bytes{' as float32 too' * as_data}. "
+            f"Got: {needed:,}. {remedy}".rstrip()
         )
-    arrays = {}
     for name, info in wanted.items():
-        try:
-            arrays[name] = _read_member(archive, info)
-        except ValueError as error:
-            raise InputError(
-                f"{path}: {files.short(name)} must be {error}. {remedy}".rstrip()
-            ) from error
+        with _named(path, name, remedy):
+            arrays[name] = _read_content(archive, info, headers[name])
     return arrays
 
 
-def _read_member(archive, info):
-    """One array; a ValueError says what it must be and what it is."""
+@contextlib.contextmanager
+def _named(path: Path | str, name: str, remedy: str) -> Iterator[None]:
+    """Makes a line of a `ValueError` that says what an array must be and what it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(
+            f"{path}: {files.short(name)} must be {error}. {remedy}".rstrip()
+        ) from error
+
+
+def _read_header_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
     with files.open_member(archive, info) as member:
-        first = member.read(_HEADER_BYTES)
-        shape, fortran_order, dtype, start = _read_header(first)
-        size = math.prod(shape) * dtype.itemsize
-        if start + size != info.file_size:
-            raise ValueError(
-                f"{files.short(list(shape))} of {dtype}, as its header says. "
-                f"Got: {info.file_size:,} bytes in the archive's directory"
-            )
-        array = np.empty(size // dtype.itemsize, dtype)
-        view = memoryview(array.view(np.uint8))
-        done = len(first) - start
-        view[:done] = first[start:]
-        while done < size:
+        header = _read_header(member.read(HEADER_BYTES))
+    if header.start + header.count * header.dtype.itemsize != info.file_size:
+        raise ValueError(
+            f"{files.short(list(header.shape))} of {header.dtype}, as its header says. "
+            f"Got: {info.file_size:,} bytes in the archive's directory"
+        )
+    return header
+
+
+def _read_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: _Header) -> np.ndarray:
+    array = np.empty(header.count, header.dtype)
+    view, done = memoryview(array.view(np.uint8)), 0
+    with files.open_member(archive, info) as member:
+        member.read(header.start)
+        while done < len(view):
             count = member.readinto(view[done : done + files.CHUNK])
             if not count:
-                raise ValueError(f"{size:,} bytes. Got: {done:,}")
+                raise ValueError(f"{len(view):,} bytes. Got: {done:,}")
             done += count
-    return array.reshape(shape[::-1]).T if fortran_order else array.reshape(shape)
+    shape = header.shape
+    return array.reshape(shape[::-1]).T if header.fortran_order else array.reshape(shape)
 
 
-def _read_header(first):
-    """`(shape, fortran_order, dtype, start of the data)` of an `.npy`'s first bytes."""
+def _read_header(first: bytes) -> _Header:
+    """What an `.npy`'s first bytes say."""
     stream = io.BytesIO(first)
     try:
         with warnings.catch_warnings():
@@ -125,4 +163,4 @@ def _read_header(first):
         raise ValueError(f"numbers. Got: {files.short(dtype)}")
     if len(shape) > 32 or not all(0 <= side < 2**63 for side in shape):
         raise ValueError(f"of a possible shape. Got: {files.short(list(shape))}")
-    return tuple(map(int, shape)), fortran_order, dtype, stream.tell()
+    return _Header(tuple(map(int, shape)), fortran_order, dtype, stream.tell())

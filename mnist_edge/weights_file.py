@@ -1,12 +1,11 @@
-"""Look into a model's weights, which are HDF5, before Keras reads them.
-
-The HDF5 library is large and written in C: this runs in the child of `mnist_edge.quarantine`.
-"""
+"""Look into a model's weights, which are HDF5, before Keras reads them."""
 
 import contextlib
 import io
 import math
 import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from mnist_edge import keras_config, keras_file
 from mnist_edge.keras_config import shown
@@ -17,11 +16,11 @@ _MODEL_CONFIG = "model_config"
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: Path) -> Iterator[object]:
     """Opens the weights of a `.keras` file, or an `.h5` file; yields an `h5py.File`."""
     import h5py
 
-    if path.endswith(keras_file.ENDING):
+    if path.suffix == keras_file.ENDING:
         with zipfile.ZipFile(path) as archive:
             content = io.BytesIO(archive.read(keras_file.WEIGHTS))
     else:
@@ -30,7 +29,7 @@ def opened(path):
         yield file
 
 
-def check(file):
+def check(file: object) -> None:
     """Makes sure that a file holds all of its data itself, numbers, and not too many.
 
     Args:
@@ -64,24 +63,26 @@ def check(file):
                 )
 
 
-def _checked_bytes(dataset, name):
-    """How many bytes a dataset takes in memory."""
+def _checked_bytes(dataset: object, name: str) -> int:
+    """How many bytes a dataset takes in memory, or a part of it that is unpacked at once."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise ValueError(f"its weights hold {name}, which is not an array")
-    if dataset.external or dataset.is_virtual:
+    properties = dataset.id.get_create_plist()
+    layout = properties.get_layout()
+    if properties.get_external_count() or layout == h5py.h5d.VIRTUAL:
         raise ValueError(f"its weights take {name} from another file")
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"its weights hold {name}, which are not numbers: {dataset.dtype}")
-    properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if not filters <= _FILTERS:
         raise ValueError(f"its weights are packed by HDF5 filters {sorted(filters - _FILTERS)}")
-    return math.prod(dataset.shape) * dataset.dtype.itemsize
+    chunk = properties.get_chunk() if layout == h5py.h5d.CHUNKED else ()  # may be the larger
+    return max(math.prod(dataset.shape), math.prod(chunk)) * dataset.dtype.itemsize
 
 
-def check_old_config(file):
+def check_old_config(file: object) -> None:
     """Checks the configuration that an `.h5` file holds; raises as `keras_config.check`."""
     text = file.attrs.get(_MODEL_CONFIG)
     if not isinstance(text, str | bytes) or len(text) > keras_file.MOST_CONFIG_BYTES:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import time
 
 import keras
 import numpy as np
@@ -246,3 +247,34 @@ def test_a_configuration_that_is_none_is_refused(honest, tmp_path, config, reaso
     content = honest | {CONFIG: config.encode("latin-1")}
     with pytest.raises(ValueError, match=reason):
         keras_file.check(write_archive(tmp_path / "model.keras", content))
+
+
+def many_layers(config):
+    config["config"]["layers"] += [keras_object("keras.layers", "ReLU", {})] * 20_000
+
+
+def many_calls(config):
+    layer = config["config"]["layers"][-1]
+    layer["inbound_nodes"] *= 20_000
+
+
+def long_sequence(config):
+    members = [keras_object("keras.layers", "ReLU", {})] * 301
+    inside = {"name": "s", "layers": members}
+    config["config"]["layers"].append(keras_object("keras", "Sequential", inside))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (many_layers, "it has more than 5,000 layers and calls of layers"),
+        (many_calls, "it has more than 5,000 layers and calls of layers"),
+        (long_sequence, "it has a Sequential of 301 layers, at most 300 are taken"),
+    ],
+)
+def test_what_keras_would_build_for_minutes_is_refused_at_once(honest, tmp_path, change, reason):
+    path = with_config(tmp_path / "model.keras", honest, change)
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=reason):
+        keras_file.check(path)
+    assert time.monotonic() - started < 5

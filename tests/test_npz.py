@@ -140,9 +140,7 @@ def test_a_missing_array_is_named_beside_what_there_is(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_a_bomb_is_refused_from_its_directory_and_nothing_is_allocated(
-    tmp_path, monkeypatch, count
-):
+def test_a_bomb_is_refused_from_its_headers_and_nothing_is_allocated(tmp_path, monkeypatch, count):
     path = tmp_path / "a.npz"
     size = 6 * 2**20 // count
     np.savez_compressed(path, **{f"a{i}": np.zeros(size, np.uint8) for i in range(count)})
@@ -153,8 +151,10 @@ def test_a_bomb_is_refused_from_its_directory_and_nothing_is_allocated(
 
     with monkeypatch.context() as patched:
         patched.setattr(np, "empty", allocate)
-        with pytest.raises(InputError, match=r"at most 6,291,456 bytes\. Got: 6,29"):
-            npz.read(path, limit_bytes=6 * 2**20)
+        with pytest.raises(InputError, match=r"at most 6,291,455 bytes\. Got: 6,291,456\."):
+            npz.read(path, limit_bytes=6 * 2**20 - 1)
+        with pytest.raises(InputError, match=r"bytes as float32 too\. Got: 31,457,280\."):
+            npz.read(path, limit_bytes=7 * 2**20, as_data=True)
         with pytest.raises(AssertionError, match="allocated"):
             npz.read(path, limit_bytes=7 * 2**20)
     assert len(npz.read(path, limit_bytes=7 * 2**20)) == count

@@ -6,22 +6,28 @@ What the child does is shown in this process, where Keras is up; that it does it
 import collections
 import os
 import random
+import subprocess
+import sys
 import time
 
 import keras
 import numpy as np
 import pytest
 
-from mnist_edge import footprint, keras_file, quarantine, trained
+from mnist_edge import bundle, footprint, keras_file, limits, quarantine, supervise, trained
 from mnist_edge.apart import Allowance, WorkerFailed
 from mnist_edge.cli import InputError
 from tests import culprits
 from tests.culprits import (
+    bundle_of,
+    data_dependent,
     keras_object,
+    linked_outside,
     members,
     refused_by_export,
+    swollen,
     with_config,
-    with_outside_link,
+    with_weights,
     write_archive,
 )
 from tests.test_keras_config import of_many_kinds
@@ -123,12 +129,20 @@ def repeated(config):
     config["config"]["layers"].append(keras_object("keras.layers", "RepeatVector", repeat))
 
 
+def lengthened(config):
+    layer = keras_object("keras.layers", "Activation", {"activation": "linear"})
+    config["config"]["layers"] += [layer] * 19_999
+
+
+CONFIGS = {"10^12 units": with_units(10**12), "repeated": repeated, "20,000 layers": lengthened}
+
+
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory):
     """Why the child refuses each file, by name; None where it does not."""
     folder = tmp_path_factory.mktemp("examined")
     content = members(saved(folder / "honest.keras", dense()))
-    external = with_outside_link(content, folder / "weights")
+    external = with_weights(content, folder / "weights", linked_outside)
     marker = str(folder / "marker")
     lambda_h5 = keras.Sequential(
         [keras.Input((4,)), layers.Lambda(lambda x: (open(marker, "w").close(), x)[1])]
@@ -177,7 +191,7 @@ def test_the_child_takes_honest_models_in_both_formats(examined):
 
 
 def test_the_export_refuses_what_its_child_refuses(honest, tmp_path, capsys):
-    content = with_outside_link(honest, tmp_path / "weights")
+    content = with_weights(honest, tmp_path / "weights", linked_outside)
     path = write_archive(tmp_path / "model.keras", content)
     line = refused_by_export(path, tmp_path, capsys)
     assert line.startswith(f"error: {path} can't be loaded: its weights hold a link to elsewhere")
@@ -245,6 +259,60 @@ def test_mutants_of_a_configuration_load_or_are_refused_in_a_line(honest, tmp_pa
 # Bundles go through the same door, without a child.
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("10^12 units", "it asks for 785,000,000,000,000 weights, at most 150,000,000 are given"),
+        ("repeated", "a layer of it gives 10,000,000,000 values an example, at most 33,554,432"),
+        ("20,000 layers", "it has a Sequential of 20,002 layers, at most 300 are taken"),
+        ("swollen", "its weights unpack to 1,200,"),
+    ],
+)
+def test_a_bundles_model_that_asks_for_too_much_is_refused_at_once(tmp_path, name, reason):
+    content = members(saved(tmp_path / "honest.keras", dense()))
+    path = tmp_path / "model.keras"
+    if name == "swollen":
+        write_archive(path, with_weights(content, tmp_path / "weights", swollen))
+    else:
+        with_config(path, content, CONFIGS[name])
+    before, started = limits.peak_resident_bytes(), time.monotonic()
+    with pytest.raises(InputError, match=reason):
+        trained.load_model(path, "Train again.")
+    assert limits.peak_resident_bytes() - before < 200e6
+    assert time.monotonic() - started < 10
+
+
+def test_what_a_load_looks_into_first_leaves_kerass_state_and_the_seeds_alone(tmp_path):
+    path = saved(tmp_path / "model.keras", of_many_kinds())
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+    trained.load_model(path, "")
+    ours = random.random(), keras.layers.Dense(1).name, keras.random.uniform((3,)).numpy().tolist()
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+    keras.saving.load_model(path, compile=False, safe_mode=True)
+    plain = random.random(), keras.layers.Dense(1).name, keras.random.uniform((3,)).numpy().tolist()
+    assert ours == plain
+
+
+def test_a_model_whose_cost_depends_on_the_data_is_ended_within_the_limit(tmp_path, small_data):
+    path = data_dependent(tmp_path / bundle.MODEL)
+    assert quarantine.examine(str(path))["largest_output"] == 784  # zeros do not show it
+    ran = subprocess.run(
+        [sys.executable, "-m", "mnist_edge.evaluate", bundle_of(path), "--data", small_data],
+        env=os.environ | {supervise.LIMIT: "1000"},
+        capture_output=True,
+        text=True,
+    )
+    (line,) = ran.stderr.splitlines()
+    assert line == (
+        f"error: the command must take at most 1,000 MB of memory. Got: more, with {path} open. "
+        "Give a smaller model or less data, or raise MNIST_EDGE_MEMORY_MB."
+    )
+    assert ran.returncode == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == [bundle.MODEL, bundle.TRAIN]
+
+
 def test_a_bundle_whose_weights_are_not_finite_is_refused(tmp_path):
     path = saved(tmp_path / "model.keras", not_finite())
     with pytest.raises(InputError, match="must hold finite weights") as caught:
@@ -263,7 +331,9 @@ def test_a_bundle_whose_weights_are_not_finite_is_refused(tmp_path):
 def test_a_record_that_is_none_is_refused(tmp_path, record):
     (tmp_path / "train.json").write_text(record)
     (tmp_path / "model.keras").write_bytes(b"")
-    with pytest.raises(InputError, match=r"train.json (is damaged|must be JSON)"):
+    with pytest.raises(
+        InputError, match=r"train.json(: (data|model_sha256) must be| must be JSON)"
+    ):
         trained.open_bundle(tmp_path)
 
 

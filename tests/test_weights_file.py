@@ -35,6 +35,10 @@ WEIGHTS_ATTACKS = {
         lambda file: file.create_dataset("x", (2**40,), "float32", chunks=(1024,)),
         "unpack to 4,398,",
     ),
+    "two gigabytes to unpack for ten numbers": (
+        lambda file: file.create_dataset("x", (10,), "float32", maxshape=(None,), chunks=(2**29,)),
+        "unpack to 2,147,",
+    ),
     "objects": (
         lambda file: file.create_dataset("x", data=["text"], dtype=h5py.string_dtype()),
         "'x', which are not numbers",

@@ -14,19 +14,22 @@ import sys
 from benchmarks import bundles, report
 from benchmarks.judge import judge
 from benchmarks.settings import BenchmarkSettings
-from mnist_edge import cli, lock
+from mnist_edge import bundle, cli, lock
 
 
 @cli.command
 def main(argv=None):
     """Parses `argv`, judges, prints the table; returns the exit status."""
     settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
+    bundle.refuse_replacing(settings.folder, report.FILES)
     with lock.held(settings.folder, *settings.bundles):
         read = bundles.load_all(settings.bundles)
         result = judge(settings, read)
-        print(report.text(result))
-        for line in report.write(result, read, settings.folder):
-            print(line, file=sys.stderr)
+        text = report.text(result)
+        left_out = report.write(result, read, settings.folder)
+    print(text)  # once all is written: a terminal may be closed
+    for line in left_out:
+        print(line, file=sys.stderr)
     if settings.json:
         print(json.dumps(result, separators=(",", ":"), allow_nan=False))
     return cli.OK if result["passed"] else cli.GATE_BREACHED

@@ -1,11 +1,12 @@
 """Read bundles: manifest, test set, stored reference, and whether each file is the one meant."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data, npz
+from mnist_edge import bundle, cli, data, files, metrics, npz, train_record
 from mnist_edge import manifest as manifests
 from mnist_edge.cli import InputError
 from mnist_edge.manifest import KERAS_ROW
@@ -20,7 +21,7 @@ class Bundle:
         folder: Where it is.
         manifest: What `python -m export` wrote.
         images: float32 `[n, ...]`, test images as the model takes them.
-        labels: uint8 `[n]`.
+        labels: Integers `[n]`.
         reference: float32 `[n, classes]`, the Keras model's probabilities.
     """
 
@@ -74,8 +75,11 @@ def load_all(folders):
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError(f"each bundle must be named once. Got: {' '.join(map(str, folders))}.")
-    names = [folder.resolve().name for folder in folders]
-    labels = names if len(set(names)) == len(names) else list(map(str, folders))
+    labels = [cli.printable(folder.resolve().name) for folder in folders]
+    if len(set(labels)) < len(labels):
+        labels = [cli.printable(folder) for folder in folders]
+    if len(set(labels)) < len(labels):  # names that differ in what no terminal shows
+        labels = [f"{i}: {label}" for i, label in enumerate(labels, start=1)]
     return [_load(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 
@@ -90,10 +94,10 @@ def _load(folder, label):
 
 def _refuse_stale(folder, manifest, remedy):
     """Raises `InputError` where the model was trained again since it was exported."""
-    if not (folder / bundle.TRAIN).is_file():
+    if files.kind(folder / bundle.TRAIN) == "nothing":
         return
-    trained = bundle.read_json(folder / bundle.TRAIN, ("model_sha256",), remedy)["model_sha256"]
-    if trained != manifest["model"]["sha256"]:
+    trained = train_record.read(folder / bundle.TRAIN, ("model_sha256",), remedy)
+    if trained["model_sha256"] != manifest["model"]["sha256"]:
         raise InputError(
             f"{folder}: the artefacts are of another model than {bundle.TRAIN}'s; it was trained "
             f"again since they were made. {remedy}"
@@ -114,24 +118,26 @@ def _load_test_set(manifest):
     return data.as_inputs(dataset.x_test, shape), dataset.y_test
 
 
-def _load_reference(folder, manifest, labels, remedy):
+def _load_reference(folder: Path, manifest: dict, labels: np.ndarray, remedy: str) -> np.ndarray:
     """The Keras model's probabilities, float32, a row a label."""
     path = folder / manifest["reference"]["file"]
     cause = manifests.damage(path, manifest["reference"])
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
-    most_bytes = len(labels) * data.MOST_CLASSES * np.dtype(np.float32).itemsize
+    shape = (len(labels), len(manifest["data"]["labels"]))
+    most_bytes = math.prod(shape) * np.dtype(np.float32).itemsize + npz.HEADER_BYTES
     found = npz.read(path, ["probabilities"], most_bytes, remedy)["probabilities"]
-    if found.dtype != np.float32 or found.ndim != 2 or len(found) != len(labels):
+    if found.dtype != np.float32 or found.shape != shape:
         raise InputError(
-            f"{path} must hold {len(labels)} predictions, float32 [{len(labels)}, classes]. "
+            f"{path} must hold predictions, float32 {list(shape)}. "
             f"Got: {found.dtype} {list(found.shape)}. {remedy}"
         )
-    least = max(2, int(labels.max()) + 1)
-    if not least <= found.shape[1] <= data.MOST_CLASSES or not np.isfinite(found).all():
+    wrong = metrics.no_probabilities(found)
+    if wrong:
+        raise InputError(f"{path} must hold probabilities. Got: {wrong}. {remedy}")
+    if shape[1] < max(2, int(labels.max()) + 1):
         raise InputError(
-            f"{path} must hold finite probabilities of {least} classes or more. "
-            f"Got: {found.shape[1]}{'' if np.isfinite(found).all() else ', NaN or infinite'}. "
-            f"{remedy}"
+            f"{path} must know every class of the test set. Got: {shape[1]} classes, labels up to "
+            f"{labels.max()}. {remedy}"
         )
     return found

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import robustness, runtimes
-from mnist_edge import bundle, cli, data, models, records, trained
+from benchmarks import robustness
+from mnist_edge import backend, bundle, cli, data, models, records, supervise, trained
 
 CARD = "CARD.md"
+# Of `train.json`, what a card tells besides what every bundle has.
+_KEYS = (
+    *("parameters", "multiply_accumulates", "recipe", "seed"),
+    *("training_seconds", "machine", "versions"),
+)
 # What no figure on MNIST tells.
 _LIMITS = (
     "MNIST's digits are centred, upright, light on dark, one to an image: bring a picture into "
@@ -27,25 +32,31 @@ _LIMITS = (
 )
 
 
-def measure(folder, dataset, distortions=tuple(robustness.DISTORTIONS)):
+def measure(
+    opened: trained.Trained,
+    dataset: data.Dataset,
+    distortions: tuple[str, ...] = tuple(robustness.DISTORTIONS),
+) -> dict[str, float]:
     """Measures a bundle's model on distorted test images.
 
     Args:
-        folder: `pathlib.Path` of the bundle.
-        dataset: A `data.Dataset`.
+        opened: The bundle's model.
+        dataset: What it is tested on.
         distortions: Names of `robustness.DISTORTIONS`.
 
     Returns:
-        dict, distortion's name to accuracy, a share, on all its test images.
+        Distortion's name to accuracy, a share, on all its test images.
+
+    Raises:
+        InputError: The model fails, or the data are of another shape.
     """
-    model = runtimes.open_artifact(folder / bundle.MODEL, threads=1)
-    images = dataset.x_test[..., None].astype(np.float32)
+    robustness.check(opened.shape, opened.record["model"])
+    images = data.as_inputs(dataset.x_test, opened.shape)
     accuracy = {}
     for name in distortions:
-        # In parts, so that activations stay within some hundred megabytes.
-        parts = np.array_split(robustness.distort(images, name), max(1, len(images) // 500))
-        answers = np.concatenate([runtimes.predict(model, part).argmax(1) for part in parts])
-        accuracy[name] = float(np.mean(answers == dataset.y_test))
+        distorted = robustness.distort(images, name)
+        answers = trained.probabilities(opened.model, distorted, opened.record["model"])
+        accuracy[name] = float(np.mean(answers.argmax(1) == dataset.y_test))
     return accuracy
 
 
@@ -61,24 +72,27 @@ def card(record, runs, accuracy):
         str, Markdown.
     """
     given = record["data"]
+    recipe = models.Recipe.from_record(record["recipe"], record["model"])
     rows = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
     limits = "\n".join(f"- {limit}" for limit in _LIMITS)
-    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    versions = ", ".join(
+        cli.printable(" ".join(map(str, one))) for one in record["versions"].items()
+    )
     return f"""# {record["model"]}
 
 A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} parameters, \
 {record["multiply_accumulates"]:,} multiply-accumulates an image. Raw pixels in (`image`, float32 \
 `[batch, 28, 28, 1]`, 0 to 255), probabilities out.
 
-**Data.** {given["source"]}: {given["train_count"]:,} training images, \
+**Data.** {cli.printable(given["source"])}: {given["train_count"]:,} training images, \
 {given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
 recipe was chosen on validation images, split off the training images\
 {"" if given["validation_count"] else "; this model was then trained on all of them"} \
 (`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
 
-**Recipe.** {models.Recipe.from_record(record["recipe"]).words()}; seed {record["seed"]}, \
-{record["training_seconds"]:.0f} s of training on {record["machine"]["cpu_count"]} cores. Again: \
-`python -m mnist_edge.train --model {record["model"]} --full --seed {record["seed"]}`.
+**Recipe.** {recipe.words()}; seed {record["seed"]}, \
+{record["training_seconds"]:.0f} s of training on {record["machine"].get("cpu_count")} cores. \
+Again: `python -m mnist_edge.train --model {record["model"]} --full --seed {record["seed"]}`.
 
 **All seeds.** {records.accuracy_words(runs)} on the test images.
 
@@ -102,15 +116,17 @@ def main(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle with train.json")
     folder = parser.parse_args(argv).bundle
-    _, record, _ = trained.check(folder)
+    backend.start_keras()
+    opened = trained.open_bundle(folder, *_KEYS)
+    record = opened.record
     dataset = data.load(record["data"]["source"])
     runs = records.runs_of(records.load(), record["model"])
-    text = card(record, runs, measure(folder, dataset))
+    text = card(record, runs, measure(opened, dataset))
     with bundle.staged(folder) as stage:
-        (stage / CARD).write_text(text)
-    print(f"written: {folder / CARD}")
+        (stage / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
+    print(f"written: {cli.printable(folder / CARD)}")
     return cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

@@ -185,7 +185,7 @@ def main(argv=None):
     print(table(rows))
     for row in rows:
         for cause in row["causes"]:
-            print(f"{row['variant']} {row['status']}: {cause}")
+            print(f"{row['variant']} {row['status']}: {cli.printable(cause)}")
     ran = [row for row in rows if row["status"] != SKIPPED]
     passed = bool(ran) and all(row["status"] == PASSED for row in ran)
     print(f"{sum(row['status'] == PASSED for row in rows)} of {len(rows)} artefacts endured")

@@ -7,7 +7,6 @@ import numpy as np
 
 from benchmarks import (
     bundles,
-    gate,
     latency,
     machine,
     parity,
@@ -19,7 +18,9 @@ from benchmarks import (
 )
 from benchmarks.contender import BREACHED, NOT_INSTALLED, PASSED, contend
 from benchmarks.recommend import recommend
+from benchmarks.settings import ALL
 from benchmarks.worker import Allowance, Worker, WorkerFailed
+from mnist_edge import bundle, gate
 from mnist_edge.cli import InputError
 from mnist_edge.manifest import KERAS_ROW
 
@@ -42,8 +43,8 @@ def judge(settings, read=None):
         InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
     """
     read = read or bundles.load_all(settings.bundles)
-    if settings.robustness:
-        robustness.check(read)
+    for one in read if settings.robustness else ():
+        robustness.check(one.images.shape[1:], one.folder)
     contenders = [contend(one, entry) for one in read for entry in one.entries]
     blocks, distorted = [], None
     for threads in settings.threads:
@@ -65,6 +66,7 @@ def _document(settings, read, rows, breaches, blocks):
     counts = ("rounds", "calls", "warmup", "timeout_seconds", "memory_limit_mb")
     return {
         "schema": SCHEMA,
+        "project": bundle.PROJECT,
         "passed": not breaches,
         "breaches": breaches,
         "recommendation": recommend(rows, settings),
@@ -95,7 +97,7 @@ def _start_all(settings, contenders, threads, allowance, stack):
                 if is_first:
                     _judge(one, contender, settings.limits, done)
                 one.keep(contender.bundle.images[:_KEPT_COUNT])
-            except (WorkerFailed, runtimes.RuntimeMissing) as error:
+            except WorkerFailed as error:
                 contender.fail(error)
                 continue
             contender.row["latency"].append(start)
@@ -145,11 +147,12 @@ def _start(one, contender, threads, cores):
 def _judge(one, contender, limits, chunk_done):
     """Compares the artefact with the reference; fills in the row's figures and breaches."""
     given, row = contender.bundle, contender.row
-    probabilities = one.predict(given.images, chunk_done)
+    answers = one.predict(given.images, chunk_done, given.reference.shape[1])
+    probabilities = parity.as_probabilities(answers, contender.entry)
     is_float32 = row["precision"] == "float32"
-    row["breaches"] += gate.breaches(
-        probabilities, given.reference, given.labels, limits, is_float32
-    )
+    verdict = gate.judge(probabilities, given.reference, given.labels, is_float32, limits)
+    row["breaches"] += verdict.breaches
+    row["remarks"] += verdict.remarks
     if row["breaches"]:
         row["status"] = BREACHED
     if probabilities.shape == given.reference.shape and np.isfinite(probabilities).all():
@@ -204,7 +207,9 @@ def _breaches(settings, read, contenders):
         rows = [c.row for c in contenders if c.bundle is one]
         breaches = [f"{row['variant']}: {cause}" for row in rows for cause in row["breaches"]]
         statuses = {row["variant"]: row["status"] for row in rows}
-        breaches += gate.missing(settings.require, statuses, NOT_INSTALLED)
+        required = [variant for variant in settings.require if variant != ALL]
+        required += statuses if ALL in settings.require else ()
+        breaches += gate.missing(dict.fromkeys(required), statuses, NOT_INSTALLED)
         judged = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
         if not judged and not breaches:
             breaches.append("no artefact could be judged: no runtime for any is installed")

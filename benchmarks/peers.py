@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import bundles, machine, tables
-from benchmarks.runtimes import RuntimeMissing
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, cli, expect, manifest, models
 from mnist_edge.apart import Process
@@ -131,7 +130,7 @@ def compare(settings, report=print):
             raise InputError(f"{path}: {cause}. Run: python -m export {settings.bundle}")
         try:
             found += _compare_one(settings, path, PEERS[entry["format"]], read.images, cores)
-        except (ImportError, RuntimeMissing, WorkerFailed) as error:
+        except (ImportError, WorkerFailed) as error:
             report(f"{entry['file']}: not compared, {error}")
     return found
 

@@ -3,6 +3,9 @@
 from benchmarks import pictures, tables
 from mnist_edge import bundle
 
+# All that a run writes.
+FILES = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, *pictures.FILES)
+
 
 def caption(result):
     """What the main table was measured with, a line a subject."""
@@ -118,7 +121,8 @@ def write(result, read, folder):
     """
     with bundle.staged(folder) as stage:
         bundle.write_json(stage / bundle.BENCHMARK_JSON, result)
-        (stage / bundle.BENCHMARK_MARKDOWN).write_text(markdown(result))
+        path = stage / bundle.BENCHMARK_MARKDOWN
+        path.write_text(markdown(result), encoding="utf-8", errors="backslashreplace")
         left_out = pictures.draw(result, read, stage)
         drawn = {path.name for path in stage.iterdir()}
     for name in pictures.FILES - drawn:  # an earlier run's would contradict this one's table

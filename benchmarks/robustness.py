@@ -1,9 +1,10 @@
 """Accuracy on distorted test images: where does a model break before its users see it?"""
 
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks import progress
-from benchmarks.runtimes import RuntimeMissing
 from benchmarks.worker import WorkerFailed
 from mnist_edge.cli import InputError
 
@@ -82,25 +83,24 @@ DISTORTIONS = {
 }
 
 
-def check(read):
-    """Raises `InputError` where SciPy is missing or a bundle's examples are no images.
+def check(shape: tuple[int, ...], where: Path | str) -> None:
+    """Raises `InputError` where SciPy is missing or a model's examples are no images.
 
     Args:
-        read: The run's `bundles.Bundle`s.
+        shape: Of an example.
+        where: Whose it is.
     """
     try:
         import scipy  # noqa: F401, asked for here so that a long run does not end without it
     except ImportError as error:
         raise InputError(
-            f"--robustness needs SciPy. Got: {error}. Install 'mnist-edge[benchmarks]', or leave "
-            "--robustness out."
+            f"robustness needs SciPy. Got: {error}. Install 'mnist-edge[benchmarks]'."
         ) from error
-    for one in read:
-        if one.images.ndim not in (3, 4):
-            raise InputError(
-                "--robustness needs images [height, width] or [height, width, channels]. "
-                f"Got: {list(one.images.shape[1:])} in {one.folder}."
-            )
+    if len(shape) not in (2, 3):
+        raise InputError(
+            "robustness needs images [height, width] or [height, width, channels]. "
+            f"Got: {list(shape)} in {where}."
+        )
 
 
 def distort(images, distortion):
@@ -143,10 +143,12 @@ def measure(settings, contenders, workers):
                     if (given.label, name) not in distorted:
                         distorted[given.label, name] = distort(given.images[chosen], name)
                     answers = workers[contender.key].predict(distorted[given.label, name])
+                    if not np.isfinite(answers).all():
+                        raise WorkerFailed(f"gives NaN or infinity for test images, {name}")
                     right = answers.argmax(1) == given.labels[chosen]
                     accuracy[name] = float(np.mean(right))
                     done()
-            except (WorkerFailed, RuntimeMissing) as error:
+            except WorkerFailed as error:
                 contender.fail(error)
                 continue
             bundle, variant = contender.key

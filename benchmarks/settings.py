@@ -1,15 +1,18 @@
 """The settings of one benchmark: the one place that holds the defaults."""
 
 import dataclasses
+import math
 from pathlib import Path
 
-from benchmarks.gate import Limits
 from benchmarks.worker import Allowance
 from mnist_edge import bundle, models
 from mnist_edge.cli import InputError, setting
+from mnist_edge.gate import Thresholds
 
-_LIMITS, _ALLOWANCE = Limits(), Allowance()
-_SHARES = ("min_agreement", "max_accuracy_drop", "min_accuracy", "float_margin")
+# For `--require`.
+ALL = "all"
+_GATE, _ALLOWANCE = Thresholds(), Allowance()
+_SHARES = tuple(field.name for field in dataclasses.fields(Thresholds))
 _COUNTS = ("rounds", "calls", "warmup", "robustness_count")
 _POSITIVE = ("timeout_seconds", "memory_limit_mb", "max_kb", "max_us")
 
@@ -28,20 +31,32 @@ class BenchmarkSettings:
         None, "folder of the reports (default: the bundle; of several, the one above the first)"
     )
     min_agreement: float = setting(
-        _LIMITS.min_agreement, "gate: least share of images on which an artefact agrees with Keras"
+        _GATE.min_agreement, "gate: least share of images on which an artefact agrees with Keras"
     )
     max_accuracy_drop: float = setting(
-        _LIMITS.max_accuracy_drop,
+        _GATE.max_accuracy_drop,
         "gate: most accuracy lost to Keras, as a share: 0.005 is half a point",
     )
-    min_accuracy: float = setting(_LIMITS.min_accuracy, "gate: least accuracy, a share; 0 is none")
+    min_accuracy: float = setting(_GATE.min_accuracy, "gate: least accuracy, a share; 0 is none")
     float_margin: float = setting(
-        _LIMITS.float_margin,
+        _GATE.float_margin,
         "gate: float32 artefacts agree wherever the reference's two largest probabilities "
         "differ by more",
     )
+    max_float_difference: float = setting(
+        _GATE.max_float_difference,
+        "gate: most that a float32 artefact's probabilities may differ from Keras's",
+    )
+    max_divergence: float = setting(
+        _GATE.max_divergence,
+        "gate: most that reduced precision may diverge from Keras's probabilities, as a share of "
+        "what its bare choices would",
+    )
     require: tuple[str, ...] = setting(
-        (), "gate: variants that must be there and run", nargs="+", metavar="VARIANT"
+        (),
+        f"gate: variants that must be there and run; '{ALL}' is each in the manifest, and Keras",
+        nargs="+",
+        metavar="VARIANT",
     )
     threads: tuple[int, ...] = setting(
         (1,), "threads a call, in every runtime; several are timed one after the other", nargs="+"
@@ -73,7 +88,8 @@ class BenchmarkSettings:
             self._require(name, 0 <= getattr(self, name) <= 1, "0 to 1, a share")
         for name in _POSITIVE:
             value = getattr(self, name)
-            self._require(name, value is None or value > 0, "more than 0")
+            is_kept = value is None or 0 < value < math.inf
+            self._require(name, is_kept, "more than 0, and finite")
 
     def _require(self, name, is_kept, requirement):
         if not is_kept:
@@ -82,9 +98,9 @@ class BenchmarkSettings:
             raise InputError(f"--{name.replace('_', '-')} must be {requirement}. Got: {shown}.")
 
     @property
-    def limits(self):
-        """The gate's limits."""
-        return Limits(**{name: getattr(self, name) for name in _SHARES})
+    def limits(self) -> Thresholds:
+        """The gate's thresholds."""
+        return Thresholds(**{name: getattr(self, name) for name in _SHARES})
 
     @property
     def folder(self):

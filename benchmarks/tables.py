@@ -1,8 +1,10 @@
 """A result as tables that a terminal and a README both show."""
 
 from benchmarks.recommend import name
+from mnist_edge import bundle, cli
 
 MISSING = "–"
+_MOST_COLUMNS = 100
 
 
 def _interval(ends, form):
@@ -48,6 +50,8 @@ _PARITY = (
     ("McNemar p", True, lambda row, block: f"{row['mcnemar_p']:.2g}"),
     ("mean difference", True, lambda row, block: f"{row['mean_probability_difference']:.1e}"),
     ("largest", True, lambda row, block: f"{row['max_probability_difference']:.1e}"),
+    ("divergence, nats", True, lambda row, block: f"{row['divergence']:.1e}"),
+    ("one-hot's", True, lambda row, block: f"{row['one_hot_divergence']:.1e}"),
 )
 _LATENCY = (
     ("threads", True, lambda row, block: str(block["threads"])),
@@ -81,6 +85,8 @@ def parity_table(result):
 def recall_table(result):
     """Recall by class; a column a class, as many as the widest row has."""
     classes = max((len(row.get("recall_per_class", ())) for row in result["rows"]), default=0)
+    if classes > _MOST_COLUMNS:
+        return f"Of {classes:,} classes: `recall_per_class` in `{bundle.BENCHMARK_JSON}`."
     columns = tuple(
         (str(c), True, lambda row, _, c=c: f"{row['recall_per_class'][c]:.1%}")
         for c in range(classes)
@@ -107,12 +113,13 @@ def robustness_table(result):
 
 def remarks(row):
     """What the verdict adds about a row, a list of str."""
+    found = list(row.get("remarks", ()))
     slower = [block["threads"] for block in row["latency"] if block.get("slower_than_float")]
-    if not slower:
-        return []
-    if len(row["latency"]) == 1:
-        return ["slower than its float"]
-    return [f"slower than its float at threads {', '.join(map(str, slower))}"]
+    if slower:
+        several = len(row["latency"]) > 1
+        at = f" at threads {', '.join(map(str, slower))}" if several else ""
+        found.append(f"slower than its float{at}")
+    return found
 
 
 def _table(result, columns, pairs):
@@ -136,6 +143,7 @@ def layout(headings, lines):
         str, a line a row, without a final newline.
     """
     titles = [title for title, _ in headings]
+    lines = [[cli.printable(cell) for cell in line] for line in lines]  # names are from elsewhere
     widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     rule = [
         "-" * (width - 1) + (":" if right else "-")

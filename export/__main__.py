@@ -13,7 +13,7 @@ import sys
 
 from export import exporter
 from export.settings import ExportSettings
-from mnist_edge import cli
+from mnist_edge import cli, supervise
 
 
 @cli.command
@@ -23,4 +23,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

@@ -3,11 +3,11 @@
 import contextlib
 import errno
 import os
-import tempfile
 
 from export import to_tflite
 from export.to_onnx import OLDEST_OPSET
 from export.variants import VARIANTS
+from mnist_edge import scratch
 from mnist_edge.cli import InputError
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -47,10 +47,11 @@ def _culprit(model, format, prepare):
     import keras
 
     for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
+        given = getattr(layer, "input", None)  # one that is never called has none
+        if given is None or isinstance(given, list) or isinstance(layer, keras.layers.InputLayer):
             continue
-        image = keras.Input(layer.input.shape[1:], name="image")
-        with tempfile.TemporaryDirectory() as folder:
+        image = keras.Input(given.shape[1:], name="image")
+        with scratch.folder() as folder:
             try:
                 alone = keras.Model(image, layer(image))
                 _export_alone(alone, format, prepare, folder)

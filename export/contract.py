@@ -12,8 +12,8 @@ import zipfile
 from mnist_edge import files
 
 _MEMBER = "contract.json"
-# Of 256 classes with long names it is a twentieth.
-_MOST_BYTES = 2**20
+# Of 65,536 classes it is 13 MB where names are long.
+_MOST_BYTES = 2**24
 
 
 def embed(content, format, contract):

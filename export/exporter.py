@@ -1,9 +1,10 @@
 """Export a model: make every artefact, then write all files, or none."""
 
 import dataclasses
+import importlib
+import math
 import platform
 import sys
-import tempfile
 from importlib.metadata import version
 
 import numpy as np
@@ -14,7 +15,7 @@ from export import source as sources
 from export.artifact import Maker
 from export.settings import ExportSettings
 from export.variants import KNOWN, VARIANTS
-from mnist_edge import backend, bundle, cli, data, expect, lock, npz
+from mnist_edge import backend, bundle, cli, data, expect, lock, npz, scratch
 from mnist_edge import manifest as manifests
 from mnist_edge.cli import InputError
 
@@ -32,6 +33,11 @@ _OPERATORS = expect.Kind(
 )
 _SUMMARISED = {"inputs": ({"dtype": expect.NAME},), "audit": {"operators": _OPERATORS}}
 _PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
+# By format, what converts and checks its files.
+_MODULES = {
+    "tflite": ("tensorflow", "ai_edge_litert.interpreter"),
+    "onnx": ("tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime.quantization"),
+}
 
 
 class GateBreach(Exception):
@@ -60,14 +66,15 @@ def export(settings, report=print):
 def _export(settings, report):
     if settings.foreign:
         source = sources.open_model(settings.source, settings.data, settings.allow_h5)
-        report(sources.range_remark(source))
+        report(cli.printable(sources.range_remark(source)))
     else:
         source = sources.open_bundle(settings.source, settings.data)
     stale = _stale(settings.folder, source)
     settings = _with_stale(settings, stale)
+    _import_packages({VARIANTS[name].format for name in settings.variants})
     golden_images, golden_labels = _golden_images(source)
     made, rescues, breaches = {}, [], []
-    with bundle.staged(settings.folder) as stage, tempfile.TemporaryDirectory() as work:
+    with bundle.staged(settings.folder) as stage, scratch.folder() as work:
         maker = Maker(source, settings, golden_images, work)
         shown = cli.visible_stderr()
         for name in tqdm.tqdm(settings.variants, "variants", leave=False, disable=None, file=shown):
@@ -94,6 +101,19 @@ def _export(settings, report):
     for name in {*settings.variants, *stale} - set(made):  # rescued under another name, or stale
         (settings.folder / KNOWN[name].file).unlink(missing_ok=True)
     return manifest
+
+
+def _import_packages(formats: set[str]) -> None:
+    """Raises `InputError` where a package that a format needs can't be imported."""
+    for module in sorted({module for format in formats for module in _MODULES[format]}):
+        with cli.native_logs_held():
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # a library that is missing, too little memory, anything
+                raise InputError(
+                    f"{module} must be there to export, and be importable. "
+                    f"Got: {cli.in_words(error)}. Install 'mnist-edge[export]'."
+                ) from error
 
 
 def _with_stale(settings, stale):
@@ -123,9 +143,16 @@ def _stale(folder, source):
     return [e["variant"] for e in old["artifacts"] if e["variant"] in KNOWN]
 
 
-def _golden_images(source):
-    """The first test image of each class, as the model takes it, and their labels."""
+def _golden_images(source: sources.Source) -> tuple[np.ndarray, np.ndarray]:
+    """The first test image of each class, as the model takes it, and their labels.
+
+    Of as many classes as leave a file that the self-test reads, with all artefacts' answers.
+    """
     labels, first = np.unique(source.dataset.y_test, return_index=True)
+    answers = len(source.labels) * (len(KNOWN) + 1)
+    room = manifests.MOST_GOLDEN_BYTES - (len(KNOWN) + 3) * npz.HEADER_BYTES
+    most = max(1, room // (4 * (math.prod(source.shape) + answers)))
+    labels, first = labels[:most], first[:most]
     return data.as_inputs(source.dataset.x_test[first], source.shape), labels
 
 
@@ -154,7 +181,7 @@ def _rescue(maker, breached, report):
 
 def _line(made):
     size_kb = made.entry["size_bytes"] / 1000
-    state = "ok" if not made.breaches else "BREACH"
+    state = ", ".join(["BREACH" if made.breaches else "ok", *made.remarks])
     return (
         f"{made.variant.file:<26} {size_kb:8.1f} kB  agreement {made.agreement:7.2%}  "
         f"{made.seconds:5.1f} s  {state}"
@@ -208,6 +235,7 @@ def _manifest(source, stage, made, kept, rescues):
     order = list(KNOWN)
     return {
         "schema": 2,
+        "project": bundle.PROJECT,
         "model": {
             "name": source.name,
             "file": bundle.MODEL,
@@ -251,6 +279,7 @@ def summary(manifest):
 def run(settings):
     """Exports as a command: prints lines and a table, returns the exit status."""
     backend.start_keras()
+    backend.require(("tensorflow",), "export")
     try:
         manifest = export(settings, report=tqdm.tqdm.write)
     except GateBreach as error:
@@ -259,7 +288,7 @@ def run(settings):
         remedy = "" if settings.rescue else " Try --rescue, or leave them out by --variants."
         print(f"error: nothing was written.{remedy}", file=sys.stderr)
         return cli.GATE_BREACHED
-    print(f"\n{summary(manifest)}\n\nwritten: {settings.folder}")
+    print(f"\n{summary(manifest)}\n\nwritten: {cli.printable(settings.folder)}")
     return cli.OK
 
 

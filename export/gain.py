@@ -7,14 +7,13 @@ on one thread, NumPy array in, NumPy array out.
 """
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from export import empty, source, to_onnx
-from mnist_edge import backend, bundle, cli, models
+from mnist_edge import backend, bundle, cli, models, scratch, supervise
 
 _ROUNDS, _CALLS = 30, 200
 
@@ -41,7 +40,7 @@ def measure(folder):
 
 def _exports(model):
     """Keras's own ONNX file and ours, bytes, by name."""
-    with tempfile.TemporaryDirectory() as raw, tempfile.TemporaryDirectory() as clean:
+    with scratch.folder() as raw, scratch.folder() as clean:
         with cli.native_logs_held():
             paths = {
                 "raw": to_onnx.export_raw(model, None, raw),
@@ -88,4 +87,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

@@ -1,13 +1,12 @@
 """What is to be exported: a bundle's model, or any Keras classifier with its data."""
 
 import dataclasses
-import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data, footprint, quarantine, trained
+from mnist_edge import bundle, data, metrics, quarantine, trained
 from mnist_edge.cli import InputError
 
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
@@ -63,9 +62,9 @@ class Source:
             chosen
         ]
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """The model's probabilities, float32 `[n, classes]`."""
-        return self.model.predict(images, batch_size=footprint.batch_size(self.model), verbose=0)
+        return trained.probabilities(self.model, images, self.path)
 
     def data_record(self):
         """What the manifest holds of the data, a dict."""
@@ -83,26 +82,25 @@ class Source:
         }
 
 
-def open_bundle(folder, dataset_source=None):
+def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
     """Opens the model that `mnist_edge.train` wrote into a bundle.
 
     Args:
         folder: The bundle.
         dataset_source: Where its data lie now; None is where they lay in training.
 
-    Returns:
-        A `Source`.
-
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
     """
-    path, record, _ = trained.check(folder)
-    source = _open(
-        path,
-        dataset_source or record["data"]["source"],
-        record["data"]["split_seed"],
-        record["model"],
-        record["data"].get("labels", ()),
+    opened = trained.open_bundle(folder)
+    given = opened.record["data"]
+    source = _source(
+        Path(folder) / bundle.MODEL,
+        opened.model,
+        dataset_source or given["source"],
+        given["split_seed"],
+        opened.record["model"],
+        given.get("labels", ()),
     )
     data.require_grey_levels(source.dataset)
     return source
@@ -123,7 +121,9 @@ def open_model(path, dataset_source, allow_h5=False):
         InputError: The file, the model or the data can't be used.
     """
     quarantine.trial(path, _ADVICE, allow_h5)
-    return _open(path, dataset_source, split_seed=0, name=None, allow_h5=allow_h5)
+    model = trained.load_model(path, _ADVICE, allow_h5)
+    trained.check_classifier(path, model)
+    return _source(path, model, dataset_source, split_seed=0, name=model.name)
 
 
 def range_remark(source):
@@ -148,57 +148,43 @@ def copy_model(source, stage):
     shutil.copyfile(source.path, stage / bundle.MODEL)
 
 
-def _open(path, dataset_source, split_seed, name, labels=(), allow_h5=False):
+def _source(
+    path: Path,
+    model: object,
+    dataset_source: str,
+    split_seed: int,
+    name: str,
+    labels: tuple[str, ...] = (),
+) -> Source:
+    """What is exported, of a model that is a classifier."""
     dataset = data.load(dataset_source)
-    model, softmax_added = _load(path, dataset, allow_h5)
     classes = model.outputs[0].shape[-1]
     if dataset.classes > classes:
         raise InputError(
             f"{path} knows {classes} classes. Got: labels up to {dataset.classes - 1} in "
             f"{dataset.source}. Give the data set that it was trained on by --data."
         )
+    images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
+    is_logits = bool(metrics.no_probabilities(trained.answers(model, images, path)))
     return Source(
         path=path,
-        name=name or model.name,
+        name=name,
         sha256=bundle.sha256_file(path),
-        model=model,
-        softmax_added=softmax_added,
+        model=_with_softmax(model) if is_logits else model,
+        softmax_added=is_logits,
         dataset=dataset,
         split_seed=split_seed,
         labels=data.numbered(labels or dataset.labels, classes),
     )
 
 
-def _load(path, dataset, allow_h5):
+def _with_softmax(model: object) -> object:
+    """A `keras.Model` of logits with softmax behind it, by a name that no layer has."""
     import keras
 
-    model = trained.load_model(path, _ADVICE, allow_h5)
-    _check_shape(path, model)
-    images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
-    outputs = model.predict(images, batch_size=footprint.batch_size(model), verbose=0)
-    if outputs.min() >= 0 and np.allclose(outputs.sum(1), 1, atol=1e-3):
-        return model, False
-    probabilities = keras.layers.Softmax(name="probabilities")(model.outputs[0])
-    return keras.Model(model.inputs, probabilities, name=model.name), True
-
-
-def _check_shape(path, model):
-    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"{path} must have one input and one output. Got: inputs "
-            f"{[i.name for i in inputs]}, {len(outputs)} outputs."
-        )
-    given, taken = model.inputs[0].shape, model.outputs[0].shape
-    if None in given[1:]:
-        raise InputError(
-            f"{path} must take examples of a fixed shape. Got: {list(given)} at input "
-            f"{model.inputs[0].name!r}. Rebuild the model on a keras.Input of a fixed shape."
-        )
-    if len(taken) != 2 or taken[-1] < 2:
-        raise InputError(
-            f"{path} must be a classifier, output [batch, classes] with 2 classes or more. "
-            f"Got: {list(taken)} from layer {model.layers[-1].name!r}."
-        )
-    if math.prod(given[1:]) > 2**24:
-        raise InputError(f"{path} takes {math.prod(given[1:]):,} values an example, too many.")
+    taken = {one.name for one in getattr(model, "operations", model.layers)}
+    name = "probabilities"
+    while name in taken:
+        name += "_"
+    softmax = keras.layers.Softmax(name=name)(model.outputs[0])
+    return keras.Model(model.inputs, softmax, name=model.name)

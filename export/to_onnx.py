@@ -9,7 +9,7 @@ writes the bundle's ONNX files, all precisions or those that are named, as
 import sys
 from pathlib import Path
 
-from mnist_edge import cli
+from mnist_edge import cli, supervise
 from mnist_edge.cli import InputError
 
 # Also the newest that tf2onnx writes; a later one is converted to.
@@ -194,4 +194,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

@@ -9,7 +9,7 @@ writes the bundle's TFLite files, all precisions or those that are named, as
 import sys
 from pathlib import Path
 
-from mnist_edge import cli
+from mnist_edge import cli, supervise
 
 
 def prepare(model, batch, opset, folder):
@@ -105,4 +105,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

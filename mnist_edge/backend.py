@@ -1,25 +1,65 @@
 """Start Keras on whichever backend is installed and chosen."""
 
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+
 from mnist_edge import cli
 
+# Keras's names of its backends: their packages' names too.
+NAMES = ("tensorflow", "jax", "torch", "numpy", "openvino")
+TRAINING = NAMES[:3]
 
-def start_keras():
-    """Imports Keras and starts its backend, quietly.
 
-    Returns:
-        The `keras` module.
+def chosen() -> str:
+    """The backend's name as Keras will find it: `KERAS_BACKEND`, its settings, TensorFlow."""
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
+    settings = Path(os.environ.get("KERAS_HOME", home / ".keras")) / "keras.json"
+    try:
+        return str(json.loads(settings.expanduser().read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return NAMES[0]
+
+
+def start_keras() -> ModuleType:
+    """Imports Keras and starts its backend, quietly; returns the `keras` module.
+
+    What the user's `keras.json` says of new models does not hold for this project's: they are
+    channels last, in float32.
 
     Raises:
-        cli.InputError: Keras or its backend is not installed.
+        cli.InputError: Keras or its backend is not installed, or can't be started.
     """
-    try:
-        with cli.native_logs_held():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a failed step is our line to say
+    with cli.native_logs_held():
+        try:
             import keras
 
+            keras.config.set_image_data_format("channels_last")
+            keras.config.set_floatx("float32")
             keras.ops.zeros(())
-    except ImportError as error:
-        raise cli.InputError(
-            f"Keras with a backend is required. Got: {error}. "
-            "Install 'mnist-edge[tensorflow]', or another backend and set KERAS_BACKEND."
-        ) from error
+        except ImportError as error:
+            raise cli.InputError(
+                f"Keras with a backend is required. Got: {error}. "
+                "Install 'mnist-edge[tensorflow]', or another backend and set KERAS_BACKEND."
+            ) from error
+        except Exception as error:  # of settings that are none, Keras raises anything
+            raise cli.InputError(
+                f"Keras must start. Got: {cli.in_words(error)}. Check KERAS_BACKEND, one of "
+                f"{', '.join(NAMES)}, and keras.json in ~/.keras or KERAS_HOME."
+            ) from error
     return keras
+
+
+def require(names: tuple[str, ...], what: str) -> None:
+    """Raises `cli.InputError` where Keras runs on another backend than `what` can be done on."""
+    import keras
+
+    got = keras.backend.backend()
+    if got not in names:
+        raise cli.InputError(
+            f"{what} needs Keras on {' or '.join(names)}. Got: {got}. Set KERAS_BACKEND."
+        )

@@ -16,8 +16,13 @@ import tempfile
 import threading
 import types
 import typing
+from collections.abc import Callable, Iterator
 
-OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+from mnist_edge import scratch
+
+OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+# To end, by the system or by the terminal that goes away; the exit status is 128 more.
+_ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 # What to do about an error of the operating system, by its number.
 _REMEDIES = {
     errno.ENOSPC: "Free some space and run the command again",
@@ -26,6 +31,7 @@ _REMEDIES = {
     errno.EACCES: "Give a folder that you may write to, or change its permissions",
     errno.EPERM: "Give a folder that you may write to, or change its permissions",
     errno.EROFS: "Give a folder that can be written to",
+    errno.EEXIST: "Give a folder",
     errno.ENOTDIR: "Give a folder",
     errno.EISDIR: "Give a file",
     errno.ENAMETOOLONG: "Give a shorter name",
@@ -37,7 +43,7 @@ class InputError(ValueError):
 
 
 class Terminated(KeyboardInterrupt):
-    """The system asked the command to end (SIGTERM)."""
+    """The command was asked to end, by the signal whose number this holds."""
 
 
 def setting(default, help, **argparse_options):
@@ -132,29 +138,80 @@ def in_words(error):
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def command(main):
+def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
     """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
 
     `InputError` and the operating system's errors (a full disk, a folder that can't be
     written) become one line on standard error, free of what steers a terminal, and status 2;
-    Ctrl-C becomes 130, and being asked to end by SIGTERM 143, what was begun undone as after
-    Ctrl-C.
+    Ctrl-C becomes 130, and being asked to end 143 (SIGTERM) or 129 (SIGHUP), what was begun
+    undone as after Ctrl-C. Temporary files, libraries' too, are in a folder of this process.
+    Where nobody reads the output to its end (`| head -1`), the command ends with 141, as by
+    SIGPIPE; an output that was closed before is no error, and nobody sees what is printed.
     """
 
     @functools.wraps(main)
-    def guarded(argv=None):
+    def guarded(argv: list[str] | None = None) -> int:
+        open_streams()
         try:
-            with _terminable():
-                return main(argv)
+            with _terminable(), scratch.used():
+                status = main(argv)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            return UNREAD
         except (InputError, OSError) as error:
-            print(f"error: {one_line(_explained(error), most=None)}", file=sys.stderr)
+            say(f"error: {one_line(_explained(error), most=None)}")
+            return BAD_INPUT
+        except MemoryError as error:
+            cause = one_line(error) or "no more"
+            say(f"error: memory for it all is required. Got: {cause}. Give less, or free some.")
             return BAD_INPUT
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
-            print("terminated" if terminated else "interrupted", file=sys.stderr)
-            return TERMINATED if terminated else INTERRUPTED
+            say("terminated" if terminated else "interrupted")
+            return 128 + error.args[0] if terminated else INTERRUPTED
+        finally:
+            _drop_unread()
 
     return guarded
+
+
+def open_streams() -> None:
+    """Opens what of the standard streams is closed, and has them print any text.
+
+    A file that is opened later would else come to be number 1 or 2, and be written into by
+    whatever prints or logs.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere != number:
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has not
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(line: str) -> None:
+    """Prints to standard error, where anybody listens: the terminal may be what went away."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _drop_unread() -> None:
+    """Drops what can't be written to the standard streams: Python tries again as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+            stream.flush()
 
 
 def _explained(error):
@@ -166,26 +223,33 @@ def _explained(error):
 
 
 @contextlib.contextmanager
-def _terminable():
-    """Within the block SIGTERM raises `Terminated`, so that what is half-done is undone."""
+def _terminable() -> Iterator[None]:
+    """Within the block an ending signal raises `Terminated`: what is half-done is undone."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python gives signals to the main thread alone
         return
+    numbers = [getattr(signal, name) for name in _ENDING_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = [number for number in numbers if before[number] != signal.SIG_IGN]  # not by `nohup`
 
-    def terminate(number, frame):
-        raise Terminated
+    def terminate(number: int, frame: object) -> None:
+        for each in heard:  # a terminal's end may be told twice: undoing is not cut short
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    for number in heard:
+        signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 @functools.cache
 def visible_stderr():
     """Standard error as it was at the first call, for a progress bar within a held block."""
-    return os.fdopen(os.dup(2), "w")
+    return os.fdopen(os.dup(2), "w", errors="backslashreplace")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from mnist_edge import bundle, known, sources
+from mnist_edge import bundle, files, known, sources
 from mnist_edge.cli import InputError
 
 MNIST = sources.MNIST
@@ -19,8 +19,10 @@ HELP = (
 )
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with a name a line"
 VALIDATION_COUNT = 5_000
-MOST_CLASSES = 256  # labels are bytes
+_LEAST_COUNT = 6  # of training examples: a sixth of them is for validation
+MOST_CLASSES = 2**16
 _SURELY_GREY = 100  # a value above this and a whole set below 1 are not of one scale
+_FLOAT32 = float(np.finfo(np.float32).max)
 # Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).
 _MNIST_SHA256 = {
@@ -39,7 +41,7 @@ class Dataset:
         source: What was asked for: "mnist" or a path, say.
         x_train: Numbers `[n, ...]`; uint8 `[n, height, width]`, 0 (paper) to 255 (ink),
             is what this project's own models are trained on.
-        y_train: uint8 `[n]`, 0 to `classes - 1`.
+        y_train: uint8 `[n]`, 0 to `classes - 1`; uint16 where there are more than 256 classes.
         x_test: As `x_train`.
         y_test: As `y_train`.
         labels: Names of the classes, `classes` of them, in order.
@@ -71,7 +73,7 @@ def load(source=MNIST, labels=None):
         source: Where it is, a str:
             "mnist": the packaged set;
             FILE.npz: `x_train` and `x_test` (finite numbers `[n, ...]`, of one shape an
-            example), `y_train` and `y_test` (integers `[n]`, 0 to 255);
+            example), `y_train` and `y_test` (integers `[n]`, 0 to 65,535);
             FOLDER: the four IDX files of MNIST, Fashion-MNIST, KMNIST or EMNIST, raw or
             `.gz`, or Kaggle's train and test CSV; FOLDER/PREFIX where it holds several sets;
             FILE.csv, `.csv.gz` or `.zip`: Kaggle's CSV; a test set is split off it where
@@ -95,8 +97,10 @@ def load(source=MNIST, labels=None):
     _check(raw.arrays, where, sources.remedy(source))
     if source == MNIST:
         _check_packaged(raw.arrays)
-    ys = {name: raw.arrays[name].astype(np.uint8) for name in ("y_train", "y_test")}
+    ys = {name: raw.arrays[name] for name in ("y_train", "y_test")}
     classes = int(max(y.max() for y in ys.values())) + 1
+    dtype = np.uint8 if classes <= 256 else np.uint16  # by which their hashes go
+    ys = {name: y.astype(dtype) for name, y in ys.items()}
     return Dataset(
         source=source,
         **(raw.arrays | ys),
@@ -134,6 +138,12 @@ def _check_packaged(arrays):
 
 
 def _check(arrays, path, remedy):
+    needed = sum(files.data_bytes(array.size, array.itemsize) for array in arrays.values())
+    if needed > files.LIMIT_BYTES:
+        raise InputError(
+            f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32 too. "
+            f"Got: {needed:,}. Give less data."
+        )
     shape = arrays["x_train"].shape[1:]
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
@@ -142,16 +152,21 @@ def _check(arrays, path, remedy):
                 f"{path}: x_{split} must be numbers [n, ...] with n at least 1, shaped as "
                 f"x_train. Got: {x.dtype} {list(x.shape)}. {remedy}"
             )
-        if not np.isfinite(x).all():
-            raise InputError(f"{path}: x_{split} must be finite. Got: NaN or infinity. {remedy}")
+        low, high = float(x.min()), float(x.max())
+        if not -_FLOAT32 <= low <= high <= _FLOAT32:  # NaN is not
+            raise InputError(
+                f"{path}: x_{split} must be finite in float32, as models take it. "
+                f"Got: {low:g} to {high:g}. {remedy}"
+            )
         if y.dtype.kind not in "ui" or y.shape != x.shape[:1]:
             raise InputError(
                 f"{path}: y_{split} must be integers [{len(x)}]. "
                 f"Got: {y.dtype} {list(y.shape)}. {remedy}"
             )
-        if y.min() < 0 or y.max() > 255:
+        if y.min() < 0 or y.max() >= MOST_CLASSES:
             raise InputError(
-                f"{path}: y_{split} must be 0 to 255. Got: {y.min()} to {y.max()}. {remedy}"
+                f"{path}: y_{split} must be 0 to {MOST_CLASSES - 1}. "
+                f"Got: {y.min()} to {y.max()}. {remedy}"
             )
     tops = {name: float(arrays[name].max()) for name in ("x_train", "x_test")}
     if 0 < min(tops.values()) <= 1 and max(tops.values()) > _SURELY_GREY:
@@ -182,7 +197,9 @@ def require_grey_levels(dataset):
             )
 
 
-def split_indices(count, seed, validation_count=VALIDATION_COUNT):
+def split_indices(
+    count: int, seed: int, validation_count: int = VALIDATION_COUNT
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits a training set in two by seed.
 
     Args:
@@ -193,7 +210,12 @@ def split_indices(count, seed, validation_count=VALIDATION_COUNT):
     Returns:
         `(train, validation)`, sorted int64 index arrays without a common element.
     """
-    validation_count = min(validation_count, count // 6)
+    if count < _LEAST_COUNT:
+        raise InputError(
+            f"the training set must hold {_LEAST_COUNT} examples or more, one of which is for "
+            f"validation. Got: {count}. Give more by --data."
+        )
+    validation_count = min(validation_count, count // _LEAST_COUNT)
     shuffled = np.random.default_rng(seed).permutation(count)
     return np.sort(shuffled[validation_count:]), np.sort(shuffled[:validation_count])
 

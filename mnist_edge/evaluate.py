@@ -29,11 +29,13 @@ from mnist_edge import (
     metrics,
     models,
     plots,
+    supervise,
     trained,
 )
 from mnist_edge.cli import InputError, setting
 
 _MISTAKES, _CONFUSED = 30, 5  # how many are shown
+_MOST_CLASSES = 4096  # a matrix of them takes 134 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,7 @@ def evaluate(settings):
         InputError: The bundle or the data can't be used, or a package is missing.
     """
     _require_packages()
+    bundle.refuse_replacing(settings.folder, (bundle.EVALUATION, bundle.CONFUSION, bundle.PLOTS))
     with lock.held(settings.folder, settings.bundle):
         return _evaluate(settings)
 
@@ -95,13 +98,8 @@ def _evaluate(settings):
     dataset = data.load(source)
     data.require_grey_levels(dataset)
     labels = _labels(settings, opened, dataset)
-    inputs = data.as_inputs(dataset.x_test, opened.model.input.shape[1:])
-    probabilities = opened.model.predict(inputs, batch_size=500, verbose=0)
-    if not np.isfinite(probabilities).all():
-        raise InputError(
-            f"{settings.bundle}: the model must give finite probabilities. Got: NaN or infinity. "
-            f"Run: python -m mnist_edge.train --output {settings.bundle}"
-        )
+    inputs = data.as_inputs(dataset.x_test, opened.shape)
+    probabilities = trained.probabilities(opened.model, inputs, settings.bundle)
     record, report, matrix = _measure(dataset.y_test, probabilities, labels)
     record = _identity(opened, dataset, labels) | record
     with bundle.staged(settings.folder) as stage:
@@ -115,6 +113,7 @@ def _identity(opened, dataset, labels):
     """What was evaluated, on what and by what, a dict."""
     return {
         "schema": 1,
+        "project": bundle.PROJECT,
         "model": opened.record["model"],
         "model_sha256": opened.record["model_sha256"],
         "data": {
@@ -139,7 +138,12 @@ def _require_packages():
 
 def _labels(settings, opened, dataset):
     """Names of the model's classes: as given, as trained with, or as the data's."""
-    classes = opened.model.output.shape[-1]
+    classes = opened.record["data"]["classes"]
+    if classes > _MOST_CLASSES:
+        raise InputError(
+            f"a confusion matrix is of {_MOST_CLASSES:,} classes at most. Got: {classes:,} in "
+            f"{settings.bundle}. Run: python -m benchmarks {settings.bundle}"
+        )
     if dataset.y_test.max() >= classes:
         raise InputError(
             f"{settings.bundle} knows {classes} classes. Got: labels up to {dataset.y_test.max()} "
@@ -220,20 +224,21 @@ def main(argv=None):
     found = evaluate(settings)
     record = found.record
     if found.remark:
-        print(f"data: {found.remark}")
+        print(f"data: {cli.printable(found.remark)}")
     print(found.report)
     print(
-        f"{record['model']} on {record['data']['source']}: accuracy {record['accuracy']:.2%} "
-        f"({record['mistakes']} of {record['data']['test_count']:,} wrong), loss "
-        f"{record['loss']:.4f}, expected calibration error "
+        f"{record['model']} on {cli.printable(record['data']['source'])}: "
+        f"accuracy {record['accuracy']:.2%} ({record['mistakes']} of "
+        f"{record['data']['test_count']:,} wrong), "
+        f"loss {record['loss']:.4f}, expected calibration error "
         f"{record['expected_calibration_error']:.2%} ({len(record['calibration'])} bins)"
     )
     confused = [f"{c['true']} as {c['predicted']} {c['count']}x" for c in record["most_confused"]]
     if confused:
         print(f"most confused: {', '.join(confused)}")
-    print(f"written: {settings.folder}")
+    print(f"written: {cli.printable(settings.folder)}")
     return cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

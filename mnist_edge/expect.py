@@ -36,6 +36,14 @@ def count(most=_LARGEST, least=0):
     return Kind(words, lambda value: type(value) is int and least <= value <= most)
 
 
+def number(most: float, least: float = 0) -> Kind:
+    """The kind of numbers from `least` to `most`."""
+    return Kind(
+        f"a number, {least:g} to {most:,g}",
+        lambda value: _is_number(value) and least <= value <= most,
+    )
+
+
 def one_of(*values):
     """The kind of these texts alone."""
     return Kind(" or ".join(values), lambda value: isinstance(value, str) and value in values)
@@ -51,7 +59,12 @@ TRUTH = Kind("true or false", lambda value: isinstance(value, bool))
 COUNT = count()
 POSITIVE = Kind("a number above 0", lambda value: _is_number(value) and value > 0)
 NOT_NEGATIVE = Kind("a number of 0 or more", lambda value: _is_number(value) and value >= 0)
-SHARE = Kind("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+SHARE = number(1)
+# Where data lie: any name that a file may have, so it is not printed as it stands.
+PATH = Kind(
+    "a path or a name of 1 to 4,096 characters",
+    lambda value: isinstance(value, str) and 0 < len(value) <= 4096 and "\0" not in value,
+)
 NAME = Kind(
     "a name: letters, digits, points, hyphens",
     lambda value: _is_text(value, 64) and re.fullmatch(r"\w[\w.+-]*", value) is not None,

@@ -2,7 +2,7 @@
 
 Standard library only, some milliseconds: a `.keras` file is a ZIP archive of three members.
 What Keras reads of it is read here by the same `zipfile` and `json`, so that both see the
-same. The weights are looked into by `mnist_edge.weights_file`, in a child process.
+same. The weights are looked into by `mnist_edge.weights_file`.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Data sets known by their names: what their classes are called, and EMNIST's oddities."""
 
+import collections
 import dataclasses
 import re
 import string
@@ -12,7 +13,8 @@ from mnist_edge.cli import InputError
 _SEPARATE_SMALL = "abdefghnqrt"
 
 
-_LABELS_BYTES = 2**16  # 256 names of 256 bytes
+_LONGEST_LABEL = 200
+_LABELS_BYTES = 2**22  # 65,536 names of 64 bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +158,14 @@ def parse_labels(labels):
             )
         names = _read_lines(path) if path.is_file() else labels.split(",")
     names = tuple(str(name).strip() for name in names)
-    twice = sorted({name for name in names if names.count(name) > 1 or not name})
+    odd = [name for name in names if not name.isprintable() or len(name) > _LONGEST_LABEL]
+    if odd:
+        raise InputError(
+            f"--labels must be printable names of at most {_LONGEST_LABEL} characters. "
+            f"Got: {odd[0][:_LONGEST_LABEL]!a}."
+        )
+    counts = collections.Counter(names)
+    twice = sorted(name for name, count in counts.items() if count > 1 or not name)
     if twice:
         raise InputError(f"--labels must be different names, none empty. Got twice: {twice[0]!r}.")
     return names

@@ -3,6 +3,7 @@
 Input scaling and the classifier's softmax are the same in all of them and stand in `assemble`.
 """
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -141,7 +142,10 @@ DEFAULT = "edge"
 PRETRAINED = Path(__file__).with_name("pretrained")
 
 
-def build(name, shape=(28, 28), classes=10):
+_MNIST_SIDE = 28  # pixels: what every network of the zoo is for
+
+
+def build(name: str, shape: tuple[int, int] = (_MNIST_SIDE,) * 2, classes: int = 10) -> object:
     """Builds an untrained model: raw pixels in, probabilities out.
 
     Args:
@@ -152,9 +156,31 @@ def build(name, shape=(28, 28), classes=10):
     Returns:
         A `keras.Model` with input `image`, float32 `[batch, height, width, 1]`, 0 to
         255, and output `probabilities`, float32 `[batch, classes]`.
+
+    Raises:
+        InputError: The images are too small for it.
     """
     row = ZOO[name]
-    return assemble(row.hidden_layers, name, shape, classes, row.classifies)
+    try:
+        return assemble(row.hidden_layers, name, shape, classes, row.classifies)
+    except ValueError as error:
+        least = _least_side(name, min(shape) + 1)
+        if least is None:
+            raise
+        raise InputError(
+            f"{name} must be given images of {least} x {least} pixels or more. "
+            f"Got: {shape[0]} x {shape[1]}. Enlarge them, or choose another network by --model."
+        ) from error
+
+
+def _least_side(name: str, first: int) -> int | None:
+    """The least side of images that a network can be built for, `first` or more, if any."""
+    row = ZOO[name]
+    for side in range(first, _MNIST_SIDE + 1):
+        with contextlib.suppress(ValueError):
+            assemble(row.hidden_layers, name, (side, side), classifies=row.classifies)
+            return side
+    return None
 
 
 def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):

@@ -82,7 +82,7 @@ def write(stage, settings, model, run, record):
             model.save(stage / bundle.MODEL_H5)
     if settings.save_weights:
         model.save_weights(stage / bundle.WEIGHTS)
-    with open(stage / bundle.HISTORY, "w", newline="") as file:
+    with open(stage / bundle.HISTORY, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *run.history])
         for epoch, row in enumerate(zip(*run.history.values(), strict=True), start=1):
@@ -103,5 +103,5 @@ def report(record, folder):
         f"{record['training_seconds']} s\n"
         f"{validation}, test accuracy {metrics['test_accuracy']:.2%}, "
         f"test loss {metrics['test_loss']:.4f}\n"
-        f"written: {folder}"
+        f"written: {cli.printable(folder)}"
     )

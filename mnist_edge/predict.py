@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images, sheet, trained
+from mnist_edge import backend, bundle, cli, images, sheet, supervise, trained
 from mnist_edge.cli import InputError, setting
 
 PRETRAINED = Path(__file__).with_name("pretrained") / "edge"
@@ -84,27 +84,22 @@ class Answer:
     runner_up_probability: float
 
 
-def open_bundle(folder):
+def open_bundle(folder: Path) -> trained.Trained:
     """Opens the Keras model of a bundle, once its hash is checked.
 
     Args:
         folder: The bundle; `model.keras` and `train.json` are enough.
 
-    Returns:
-        `(model, labels)`: the `keras.Model`, and the names of its classes.
-
     Raises:
         InputError: The bundle is missing or damaged, or its model takes other images.
     """
     opened = trained.open_bundle(folder)
-    model = opened.model
-    if model.input_shape[1:] != (28, 28, 1):
+    if opened.shape != (28, 28, 1):
         raise InputError(
-            f"{folder} must take images [28, 28, 1]. Got: {list(model.input_shape[1:])}. "
+            f"{folder} must take images [28, 28, 1]. Got: {list(opened.shape)}. "
             "Give the bundle of another model."
         )
-    named = opened.record["data"].get("labels")
-    return model, named or [str(label) for label in range(model.output_shape[-1])]
+    return opened
 
 
 def answers(digits, probabilities, labels):
@@ -137,7 +132,10 @@ def as_table(found):
     """Answers as a table, a line a digit; ends with what each picture of several reads."""
     lines = [("picture", "digit", "probability", "runner-up", "its probability")]
     lines += [
-        (a.picture, a.digit, f"{a.probability:.2%}", a.runner_up, f"{a.runner_up_probability:.2%}")
+        (
+            *(cli.printable(a.picture), a.digit, f"{a.probability:.2%}"),
+            *(a.runner_up, f"{a.runner_up_probability:.2%}"),
+        )
         for a in found
     ]
     first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
@@ -151,7 +149,7 @@ def _readings(found):
     for a in found:
         rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.digit)
     return [
-        f"{picture} reads {' / '.join(''.join(row) for row in lines.values())}"
+        f"{cli.printable(picture)} reads {' / '.join(''.join(row) for row in lines.values())}"
         for picture, lines in rows.items()
         if sum(map(len, lines.values())) > 1
     ]
@@ -163,13 +161,20 @@ def as_json(found):
 
 
 def as_csv(found):
-    """Answers as CSV with a header; a box is four numbers with spaces between."""
+    """Answers as CSV with a header; a box is four numbers with spaces between.
+
+    A file's name is in it as a terminal shows it; JSON has it exactly.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(Answer))
     for answer in found:
         row = dataclasses.asdict(answer)
-        writer.writerow((row | {"box": " ".join(map(str, answer.box or ()))}).values())
+        shown = {
+            "picture": cli.printable(answer.picture),
+            "box": " ".join(map(str, answer.box or ())),
+        }
+        writer.writerow((row | shown).values())
     return text.getvalue().rstrip("\n")
 
 
@@ -181,8 +186,7 @@ def write_submission(choices, path):
         path: Of the file.
     """
     rows = [f"{i},{choice}" for i, choice in enumerate(choices, start=1)]
-    with bundle.staged(path.parent) as stage:
-        (stage / path.name).write_text("\n".join(["ImageId,Label", *rows]) + "\n")
+    bundle.write_file(path, ("\n".join(["ImageId,Label", *rows]) + "\n").encode())
 
 
 @cli.command
@@ -191,21 +195,22 @@ def main(argv=None):
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
     digits = images.load(settings.images, settings.many)
     backend.start_keras()
-    model, labels = open_bundle(settings.bundle or PRETRAINED)
+    folder = settings.bundle or PRETRAINED
+    opened = open_bundle(folder)
     pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    probabilities = model.predict(pixels, batch_size=500, verbose=0)
-    found = answers(digits, probabilities, labels)
+    probabilities = trained.probabilities(opened.model, pixels, folder)
+    found = answers(digits, probabilities, opened.labels)
     if settings.submission:
         write_submission(probabilities.argmax(1), settings.submission)
-        print(f"written: {settings.submission}, {len(found):,} images")
+        print(f"written: {cli.printable(settings.submission)}, {len(found):,} images")
     else:
         form = as_json if settings.json else as_csv if settings.csv else as_table
         print(form(found))
     if settings.show:
         sheet.draw(digits, found, settings.show)
-        print(f"written: {settings.show}", file=sys.stderr)
+        print(f"written: {cli.printable(settings.show)}", file=sys.stderr)
     return cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

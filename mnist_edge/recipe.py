@@ -3,8 +3,44 @@
 import dataclasses
 from pathlib import Path
 
+from mnist_edge import expect
 from mnist_edge.augment import Affine
 from mnist_edge.cli import InputError
+from mnist_edge.expect import SHARE, TRUTH
+
+_DEGREES, _PIXELS, _BELOW_1 = expect.number(360), expect.number(10_000), expect.number(0.999_999)
+MOST_EPOCHS, MOST_BATCH = 100_000, 2**20
+# A recipe in JSON, field by field; beyond these a run ends in no figures, or not at all.
+_AUGMENT = {
+    "rotation?": _DEGREES,
+    "shift?": _PIXELS,
+    "zoom?": _BELOW_1,
+    "shear?": _DEGREES,
+    "elastic?": _PIXELS,
+    "noise?": expect.number(255),
+    "erase?": expect.count(10_000),
+}
+_RECIPE = {
+    "epochs": expect.count(MOST_EPOCHS, least=1),
+    "batch_size": [expect.count(MOST_BATCH, least=1)],
+    "learning_rate?": expect.number(1000, least=1e-12),
+    "muon_rate?": expect.number(1000),
+    "weight_decay?": expect.number(1000),
+    "warmup_epochs?": expect.number(MOST_EPOCHS),
+    "cosine?": TRUTH,
+    "augment?": _AUGMENT,
+    "loss?": expect.one_of("sparse_categorical_crossentropy", "categorical_crossentropy"),
+    "keep?": expect.one_of("best", "last"),
+    "patience?": expect.or_null(expect.count(least=1)),
+    "average?": _BELOW_1,
+    "teacher?": expect.or_null(expect.PATH),
+    "teacher_share?": SHARE,
+    "branch_losses?": TRUTH,
+    "label_smoothing?": SHARE,
+    "gentle_epochs?": expect.COUNT,
+    "gentle_strength?": SHARE,
+    "all_images?": TRUTH,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +106,27 @@ class Recipe:
             )
 
     @classmethod
-    def from_record(cls, record):
-        """The recipe that `train.json` holds, a dict; what it does not name has its default."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
-        augment = values.get("augment")
-        return cls(**values | {"augment": augment and Affine(**augment)})
+    def from_record(cls, record: dict, where: str) -> "Recipe":
+        """The recipe that `train.json` holds; what it does not name has its default.
+
+        Args:
+            record: The recipe, as JSON has it.
+            where: What the error's line starts with.
+
+        Raises:
+            InputError: It is no recipe of this version's.
+        """
+        augment = record.get("augment")
+        given = record if augment is not None else record | {"augment": {}}
+        wrong = _mismatch(given, _RECIPE, "recipe") or _mismatch(
+            given.get("augment"), _AUGMENT, "recipe.augment"
+        )
+        if not wrong and not record["batch_size"]:
+            wrong = "recipe.batch_size must hold a number or more. Got: none"
+        if wrong:
+            raise InputError(f"{where}: {wrong}. Train again, or use the version that wrote it.")
+        values = record | {"batch_size": tuple(record["batch_size"])}
+        return cls(**values | {"augment": None if augment is None else Affine(**augment)})
 
     def batch_size_of(self, epoch):
         """The batch size of an epoch, counted from 0."""
@@ -100,3 +152,11 @@ class Recipe:
             "all images" if self.all_images else "",
         ]
         return ", ".join(part for part in parts if part)
+
+
+def _mismatch(value: dict, kinds: dict, where: str) -> str | None:
+    """As `expect.mismatch`, and a field that there is not is one."""
+    unknown = [name for name in value if name not in kinds and f"{name}?" not in kinds]
+    if unknown:
+        return f"{where} must be of fields that this version knows. Got: {unknown[0]}"
+    return expect.mismatch(value, kinds, where)

@@ -9,10 +9,8 @@ table. `--table` prints the table from the record alone.
 
 import dataclasses
 import sys
-import tempfile
-from pathlib import Path
 
-from mnist_edge import backend, cli, models, records, train
+from mnist_edge import backend, cli, models, records, scratch, train
 from mnist_edge.settings import TrainSettings
 
 
@@ -73,9 +71,10 @@ def run(names, seeds):
             runs = records.runs_of(records.load(), name)
             if seed in [done["seed"] for done in runs]:
                 continue
-            with tempfile.TemporaryDirectory() as folder:
+            with scratch.folder() as folder:
+                output = folder / name  # train refuses a folder that holds what is not its own
                 trained = train.train(
-                    TrainSettings(model=name, seed=seed, full=True, output=Path(folder), quiet=True)
+                    TrainSettings(model=name, seed=seed, full=True, output=output, quiet=True)
                 )
             records.add_run(name, trained)
             print(f"{name} seed {seed}: {trained['metrics']['test_accuracy']:.2%}", flush=True)

@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 import mnist_edge
-from mnist_edge import bundle
+from mnist_edge import bundle, cli, models, train_record
 from mnist_edge.cli import InputError
 from mnist_edge.recipe import Recipe
 
 _KEYS = ("model", "recipe", "teacher", "seed", "data", "versions", "machine")
+_REMEDY = "Give a train.json that mnist_edge.train wrote."
 # Settings that go with --from: none of them changes what is learnt.
 _BESIDE = (
     *("from_", "output", "data", "resume", "plots", "quiet"),
@@ -104,7 +105,7 @@ def read(settings):
         InputError: The file is no record of a run, or a setting would change the run.
     """
     path = settings.from_
-    record = bundle.read_json(path, _KEYS, "Give a train.json that mnist_edge.train wrote.")
+    record = train_record.read(path, _KEYS, _REMEDY)
     changed = [
         field.name
         for field in dataclasses.fields(settings)
@@ -115,23 +116,27 @@ def read(settings):
             f"--from repeats a run as it was. Got: --{changed[0].replace('_', '-')} too. "
             "Leave it out, or train without --from."
         )
-    try:
-        given = record["data"]
-        moved = settings.data != type(settings).data
-        repeated = dataclasses.replace(
-            settings,
-            model=record["model"],
-            seed=record["seed"],
-            split_seed=given["split_seed"],
-            data=settings.data if moved else given["source"],
-            labels=tuple(given["labels"]) if "labels" in given else None,
-        )
-        recipe = Recipe.from_record(record["recipe"])
-    except (AttributeError, KeyError, TypeError) as error:
+    if record["model"] not in models.ZOO:
         raise InputError(
-            f"{path} must be a train.json of this version. Got: {type(error).__name__} {error}. "
-            "Train again, or use the version that it names."
-        ) from error
+            f"{path}: model must be among {', '.join(models.ZOO)}. Got: {record['model']}. "
+            f"{_REMEDY}"
+        )
+    recipe = Recipe.from_record(record["recipe"], path)
+    if recipe.branch_losses and not models.ZOO[record["model"]].recipe.branch_losses:
+        raise InputError(
+            f"{path}: recipe.branch_losses must be false for {record['model']}, which averages no "
+            f"branches. Got: true. {_REMEDY}"
+        )
+    given = record["data"]
+    moved = settings.data != type(settings).data
+    repeated = dataclasses.replace(
+        settings,
+        model=record["model"],
+        seed=record["seed"],
+        split_seed=given["split_seed"],
+        data=settings.data if moved else given["source"],
+        labels=tuple(given["labels"]) if "labels" in given else None,
+    )
     return Repetition(repeated, recipe, record)
 
 
@@ -144,8 +149,8 @@ def check(repetition, dataset, teacher):
         teacher: Its `trained.Trained`, or None.
     """
     path, record = repetition.settings.from_, repetition.record
-    for name, expected in record["data"]["sha256"].items():
-        if dataset.sha256()[name] != expected:
+    for name, got in dataset.sha256().items():
+        if got != record["data"]["sha256"][name]:
             raise InputError(
                 f"{path} was trained on other data: {name} of {dataset.source} has another "
                 "SHA-256. Give the same data by --data."
@@ -165,7 +170,7 @@ def differences(before, now):
         for name in {**before[part], **now[part]}:
             was, is_ = (record[part].get(name, "not recorded") for record in (before, now))
             if was != is_:
-                found.append(f"{name} was {was}, now {is_}")
+                found.append(cli.one_line(f"{name} was {was}, now {is_}"))
     return found
 
 

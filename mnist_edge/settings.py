@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mnist_edge import bundle, data, models
 from mnist_edge.cli import InputError, setting
+from mnist_edge.recipe import MOST_BATCH, MOST_EPOCHS
 
 
 def _recipes(field):
@@ -79,11 +80,13 @@ class TrainSettings:
     list: bool = setting(False, "show the zoo and end")
 
     def __post_init__(self):
-        at_least_1 = {"epochs": self.epochs, "patience": self.patience}
-        at_least_1["batch-size"] = min(self.batch_size) if self.batch_size else None
-        for name, value in at_least_1.items():
-            if value is not None and value < 1:
-                raise InputError(f"--{name} must be 1 or more. Got: {value}.")
+        most = {"epochs": MOST_EPOCHS, "patience": MOST_EPOCHS, "batch_size": MOST_BATCH}
+        for name, bound in most.items():
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                if value is not None and not 1 <= value <= bound:
+                    flag = name.replace("_", "-")
+                    raise InputError(f"--{flag} must be 1 to {bound:,}. Got: {value}.")
         for name in ("seed", "split_seed"):
             value = getattr(self, name)
             if not 0 <= value < 2**32:

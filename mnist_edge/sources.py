@@ -45,7 +45,7 @@ def _read_packaged(source, _):
 
 
 def _read_npz(source, path):
-    arrays = npz.read(path, ARRAYS, remedy=remedy(source))
+    arrays = npz.read(path, ARRAYS, remedy=remedy(source), as_data=True)
     return known.Raw(arrays, known.of_file(path.stem, path))
 
 

@@ -9,6 +9,7 @@ once, at the end, to report. A run that was interrupted goes on by `--resume`; `
 train.json` repeats a run and says whether its weights came out the same.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -30,11 +31,15 @@ from mnist_edge import (
     plots,
     records,
     repeat,
+    supervise,
     trained,
 )
 from mnist_edge.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
 from mnist_edge.settings import TrainSettings
+
+# A teacher is asked about so many images before it teaches.
+_TAUGHT = 500
 
 
 def train(settings, repetition=None):
@@ -58,6 +63,7 @@ def train(settings, repetition=None):
 def _train(settings, repetition):
     import keras
 
+    backend.require(backend.TRAINING, "training")
     recipe = repetition.recipe if repetition else settings.recipe
     dataset = _load(settings)
     splits = _splits(settings, recipe, dataset)
@@ -70,22 +76,32 @@ def _train(settings, repetition):
     checkpoint = Checkpoint(
         settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, teacher, dataset)
     )
-    learner, run = fitting.fit(
-        model,
-        recipe,
-        settings.seed,
-        *_examples(dataset, splits, model.input.shape[1:]),
-        checkpoint=checkpoint,
-        resume=settings.resume,
-        teacher=teacher and teacher.model,
-        callbacks=_callbacks(settings),
-        verbose=0 if settings.quiet else 1 if sys.stdout.isatty() else 2,
-    )
+    # A teacher may be anybody's: what it raises, on distorted images say, is a line.
+    with trained.running(recipe.teacher) if teacher else contextlib.nullcontext():
+        learner, run = fitting.fit(
+            model,
+            recipe,
+            settings.seed,
+            *_examples(dataset, splits, model.input.shape[1:]),
+            checkpoint=checkpoint,
+            resume=settings.resume,
+            teacher=teacher and teacher.model,
+            callbacks=_callbacks(settings),
+            verbose=0 if settings.quiet else 1 if sys.stdout.isatty() else 2,
+        )
     if models.ZOO[settings.model].folded:
         model = folding.fold(model)
+    figures = outcome.figures(model, recipe, run, learner, dataset)
+    found = [*model.get_weights(), *(x for x in figures["metrics"].values() if x is not None)]
+    if not all(np.isfinite(values).all() for values in found):
+        raise InputError(
+            f"{settings.model} must end in finite weights and figures. Got: NaN or infinity. "
+            "Train by another recipe, without --resume."
+        )
     record = {
         "schema": 2,
-        **outcome.figures(model, recipe, run, learner, dataset),
+        "project": bundle.PROJECT,
+        **figures,
         "recipe": dataclasses.asdict(recipe),
         "teacher": _teacher_record(teacher),
         "seed": settings.seed,
@@ -112,8 +128,10 @@ def _load(settings):
             f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
             f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}. Save it so."
         )
+    if dataset.classes < 2:
+        raise InputError(f"{settings.data} must have labels of 2 classes or more. Got: 0 alone.")
     if dataset.remark and not settings.quiet:
-        print(f"data: {dataset.remark}")
+        print(f"data: {cli.printable(dataset.remark)}")
     return dataset
 
 
@@ -148,9 +166,12 @@ def _teacher(settings, recipe, dataset, model):
     taught, given = teacher.record["data"]["sha256"], dataset.sha256()
     if settings.teacher is None and any(taught[n] != given[n] for n in ("x_train", "y_train")):
         if not settings.quiet:
-            print(f"teacher: {recipe.teacher} was trained on other data and is left out")
+            named = cli.printable(recipe.teacher)
+            print(f"teacher: {named} was trained on other data and is left out")
         return dataclasses.replace(recipe, teacher=None), None
     trained.check_teacher(teacher, model)
+    examples = data.as_inputs(dataset.x_train[:_TAUGHT], teacher.shape)
+    trained.probabilities(teacher.model, examples, recipe.teacher)
     return recipe, teacher
 
 
@@ -216,4 +237,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

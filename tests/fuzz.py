@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, gate, parity, runtimes
+from benchmarks import bundles, parity, runtimes
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
-from mnist_edge import limits
+from mnist_edge import gate, limits
 from mnist_edge.cli import InputError
 from tests.mutants import mutants
 
@@ -100,9 +100,9 @@ class _Bench:
             return FAILED, str(error)
         reference, labels = self._read.reference[:_IMAGES], self._read.labels[:_IMAGES]
         is_float32 = entry["precision"] == "float32"
-        breaches = gate.breaches(probabilities, reference, labels, gate.Limits(), is_float32)
-        if breaches:
-            return CAUGHT, breaches[0]
+        verdict = gate.judge(probabilities, reference, labels, is_float32, gate.Thresholds())
+        if verdict.breaches:
+            return CAUGHT, verdict.breaches[0]
         parity.measure(probabilities, reference, labels)
         same = np.array_equal(probabilities, self.plain(entry))
         return HARMLESS, "the same bits" if same else "other bits"

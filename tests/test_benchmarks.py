@@ -67,7 +67,11 @@ def test_a_damaged_reference_is_refused(bundle_of_three, capsys):
         (["--rounds", "0"], "--rounds must be 1 or more. Got: 0."),
         (["--threads", "1", "0"], "--threads must be 1 or more. Got: 1 0."),
         (["--threads", "2", "2"], "--threads must be different numbers, at least one. Got: 2 2."),
-        (["--max-us", "-1"], "--max-us must be more than 0. Got: -1.0."),
+        (["--max-us", "-1"], "--max-us must be more than 0, and finite. Got: -1.0."),
+        (
+            ["--timeout-seconds", "inf"],
+            "--timeout-seconds must be more than 0, and finite. Got: inf.",
+        ),
     ],
 )
 def test_bad_settings_are_one_line_and_status_2(capsys, argv, line):

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 import signal
@@ -84,21 +85,52 @@ def test_expected_errors_become_one_line_and_a_status(capsys, error, status, lin
     assert capsys.readouterr().err == line
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does_with_its_own_status(capsys):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_being_asked_to_end_ends_a_command_as_ctrl_c_does_with_its_own_status(
+    capsys, number, status
+):
     undone = []
 
     @cli.command
     def main(argv=None):
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
+            os.kill(os.getpid(), number)  # a terminal that goes may tell it twice
             undone.append(True)
 
-    before = signal.getsignal(signal.SIGTERM)
-    assert main() == 143
+    before = signal.getsignal(number)
+    assert main() == status
     assert capsys.readouterr().err == "terminated\n"
     assert undone
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
+
+
+def test_nohup_holds():
+    @cli.command
+    def main(argv=None):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main() == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_went_away_is_no_traceback(monkeypatch):
+    @cli.command
+    def main(argv=None):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    with open("/dev/full", "w", buffering=1) as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        assert main() == 129
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            gone.close()
 
 
 def test_a_bug_is_not_hidden():

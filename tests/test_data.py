@@ -70,13 +70,15 @@ def test_npz_in_the_layout_of_keras_is_loaded(tmp_path):
         ({"x_test": np.zeros((3, 28, 27), np.uint8)}, "x_test must be numbers .* shaped as"),
         ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test must be finite"),
         ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
-        ({"y_test": np.array([0, 1, -1])}, "y_test must be 0 to 255"),
+        ({"y_test": np.array([0, 1, -1])}, "y_test must be 0 to 65535"),
         ({"x_test": np.full((3, 28, 28), np.inf)}, "x_test must be finite"),
         ({"x_train": np.zeros((12, 28, 28), complex)}, "x_train must be numbers .*complex"),
         ({"x_train": np.zeros((0, 28, 28)), "y_train": np.zeros(0, int)}, "n at least 1"),
         ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, int)}, "n at least 1"),
         ({"y_train": np.zeros(12)}, r"y_train must be integers \[12\]. Got: float64"),
-        ({"y_train": np.full(12, 256)}, "y_train must be 0 to 255. Got: 256 to 256"),
+        ({"y_train": np.full(12, 2**16)}, "y_train must be 0 to 65535. Got: 65536 to 65536"),
+        ({"x_test": np.full((3, 28, 28), 1e300)}, "finite in float32.* Got: 1e.300 to 1e.300"),
+        ({"x_train": np.full((12, 28, 28), -1e39)}, "finite in float32.* Got: -1e.39"),
         ({"y_test": np.array([0, 1, None])}, "y_test must be numbers. Got: Python objects"),
         (
             {"x_train": np.full((12, 28, 28), 255), "x_test": np.full((3, 28, 28), 0.5)},
@@ -161,12 +163,14 @@ def test_classes_can_be_named(tmp_path, monkeypatch, given):
         ("cat,,dog", "none empty. Got twice: ''"),
         ("no-such.txt", "Got: no-such.txt, which is no file"),
         ("latin.txt", "latin.txt must be a text file in UTF-8"),
-        ("large.txt", "large.txt must hold a name a line, at most 65,536 bytes. Got: 100,000"),
+        ("large.txt", "large.txt must hold a name a line, at most 4,194,304 bytes. Got: 5,000,000"),
+        ("cat,d\x1b[2Jog,bird", r"printable names of at most 200 characters. Got: 'd\\x1b\[2Jog'"),
+        (f"cat,{'x' * 201},bird", "printable names of at most 200 characters"),
     ],
 )
 def test_wrong_names_are_refused_in_one_line(tmp_path, monkeypatch, given, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "large.txt").write_bytes(b"name\n" * 20_000)
+    (tmp_path / "large.txt").write_bytes(b"name\n" * 1_000_000)
     (tmp_path / "latin.txt").write_bytes("Möwe\nb\nc".encode("latin-1"))
     with pytest.raises(InputError, match=message) as caught:
         data.load(save(tmp_path / "three.npz"), given)

@@ -210,6 +210,16 @@ def test_more_lines_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
         csv_files.read(write(tmp_path / "a.csv", text(3) + "\n" * 97))
 
 
+def test_data_are_held_to_what_they_take_as_float32_too(tmp_path, monkeypatch):
+    train, test = (write(tmp_path / name, text(100)) for name in ("train.csv", "test.csv"))
+    assert train.stat().st_size < 2000
+    monkeypatch.setattr(files, "LIMIT_BYTES", 5000)
+    assert len(data.load(f"{train},{test}").x_train) == 100
+    monkeypatch.setattr(files, "LIMIT_BYTES", 4999)
+    with pytest.raises(InputError, match=r"at most 4,999 bytes as float32 too\. Got: 5,000\."):
+        data.load(f"{train},{test}")
+
+
 def test_a_zips_member_that_lies_of_its_size_is_refused(tmp_path):
     path = write(tmp_path / "a.zip", text(5))
     raw = bytearray(path.read_bytes())

@@ -194,7 +194,7 @@ def test_a_bomb_is_refused_by_its_header_and_a_lying_one_unpacks_to_no_more(tmp_
     monkeypatch.setattr(files, "LIMIT_BYTES", 2**22)
     big = WHOLE[:4] + np.array((2, 2**11, 2**11), ">u4").tobytes()
     path.write_bytes(gzip.compress(big + bytes(2**23)))
-    with pytest.raises(InputError, match=r"at most 4,194,304 bytes. Got: 8,388,608, as its header"):
+    with pytest.raises(InputError, match=r"at most 4,194,304 bytes as .* Got: 41,943,040, as its"):
         idx.read(path, 3)
     path.write_bytes(gzip.compress(WHOLE + bytes(2**26)))
     tracemalloc.start()

@@ -110,7 +110,7 @@ def test_a_file_that_is_a_pipe_or_without_end_is_not_kept(folder, source):
         lambda path: path.unlink(),
         lambda path: np.savez(path, a=np.array([{}], dtype=object)),
         lambda path: np.savez(path, **{name: np.array([{}]) for name in VARIANTS}),
-        lambda path: np.savez_compressed(path, **{name: np.zeros(2**21) for name in VARIANTS}),
+        lambda path: np.savez_compressed(path, **{name: np.zeros(2**22) for name in VARIANTS}),
     ],
 )
 def test_golden_vectors_that_are_none_keep_nothing(folder, source, write):

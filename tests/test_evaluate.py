@@ -170,7 +170,7 @@ def test_a_model_that_gives_nan_is_refused(small, tmp_path):
     record = json.loads((folder / bundle.TRAIN).read_text())
     record["model_sha256"] = bundle.sha256_file(folder / bundle.MODEL)
     bundle.write_json(folder / bundle.TRAIN, record)
-    with pytest.raises(InputError, match=r"must give finite probabilities. Got: NaN"):
+    with pytest.raises(InputError, match=r"must give finite numbers. Got: NaN"):
         evaluate(EvaluateSettings(bundle=folder))
 
 

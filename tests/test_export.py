@@ -183,7 +183,7 @@ def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
     monkeypatch.setattr(to_onnx, "prepare", prepare_another_model)
     assert command.main([str(folder), "--variants", "onnx-float32"]) == 1
     error = capsys.readouterr().err
-    assert "error: onnx-float32 agrees with the Keras model on" in error
+    assert "error: onnx-float32 agrees with the reference on" in error
     assert "error: nothing was written" in error
     assert contents(folder) == before
 

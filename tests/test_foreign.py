@@ -126,11 +126,8 @@ def test_a_foreign_model_passes_the_gate_in_every_variant(trained, tmp_path, nam
     assert len(manifest["artifacts"]) == len(VARIANTS) or manifest["rescues"]
     assert manifest["data"]["input_range"] == FOREIGN[name][2]
     assert manifest["model"]["softmax_added"] == (name == "dense")
-    # A point, not half of one: of 500 images three are more than half a point.
-    gate = BenchmarkSettings(
-        bundles=(tmp_path / "bundle",), max_accuracy_drop=0.01, progress=False, **QUICK
-    )
-    assert judge(gate)["breaches"] == []
+    settings = BenchmarkSettings(bundles=(tmp_path / "bundle",), progress=False, **QUICK)
+    assert judge(settings)["breaches"] == []
 
 
 # What can't be exported is refused, in one line that says what it is.

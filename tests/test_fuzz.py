@@ -45,7 +45,7 @@ def test_what_a_mutant_raises_here_is_a_death(small, monkeypatch):
     def raising(*_):
         raise RuntimeError("not handled")
 
-    monkeypatch.setattr(fuzz.gate, "breaches", raising)
+    monkeypatch.setattr(fuzz.gate, "judge", raising)
     counts = fuzz.run(small.folder, "onnx", 20, audited=False)
     assert counts.outcomes[fuzz.DEATH] == len(counts.deaths) > 0
     assert "RuntimeError: not handled" in counts.deaths[0]

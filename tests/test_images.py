@@ -23,7 +23,7 @@ CHOSEN_ON = 900
 @functools.cache
 def model():
     backend.start_keras()
-    return predict.open_bundle(predict.PRETRAINED)[0]
+    return predict.open_bundle(predict.PRETRAINED).model
 
 
 def read(digits):

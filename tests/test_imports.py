@@ -25,7 +25,8 @@ LEAN = (
         "keras_config",
         "keras_file",
     ),
-    *("manifest", "messages", "pieces", *READERS),
+    *("gate", "limits", "manifest", "messages", "metrics", "pieces", "scratch"),
+    *("supervise", "train_record", *READERS),
 )
 PICTURES = ("images", "pictures", "sheet")
 REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")

@@ -37,7 +37,7 @@ def test_a_good_bundle_passes_with_a_row_an_artefact(small):
         assert row["agreement"] >= 0.98
         (block,) = row["latency"]
         assert block["p99_us"] >= block["p90_us"] >= block["p50_us"] > 0
-        assert block["p50_interval_us"][0] <= block["p50_us"] <= block["p50_interval_us"][1]
+        assert block["p50_interval_us"] is None  # two rounds
         assert block["memory_peak_bytes"] > block["memory_idle_bytes"]
 
 
@@ -290,23 +290,9 @@ def test_a_runtime_that_is_not_installed_is_a_row_and_no_breach(bundle_of_three,
     assert "speed_over_keras" not in result["rows"][1]["latency"][0]
 
 
-def test_a_runtime_that_cannot_be_imported_is_not_installed_either(
-    bundle_of_three, without_keras, monkeypatch
-):
-    class Absent(worker.Worker):
-        def __init__(self, path, *given):
-            if str(path).endswith(".onnx"):
-                raise runtimes.RuntimeMissing
-            super().__init__(path, *given)
-
-    monkeypatch.setattr(judge_module, "Worker", Absent)
-    result = run(bundle_of_three)
-    assert result["passed"]
-    assert statuses(result)["onnx-float32"] == "not installed"
-
-
 def test_require_makes_it_a_breach(bundle_of_three, only_litert):
     result = run(bundle_of_three, require=("tflite-int8", "onnx-float32", "tflite-int4"))
+    assert not result["passed"]
     assert result["breaches"] == [
         "onnx-float32: required and its runtime is not installed",
         "tflite-int4: required and not in the bundle's manifest",

@@ -8,12 +8,20 @@ import zipfile
 import pytest
 from PIL import Image
 
-from benchmarks import runtimes
+from benchmarks import card, runtimes
 from export import __main__ as command
 from mnist_edge import bundle, evaluate, keras_file, predict, train
 from mnist_edge.cli import InputError
 from mnist_edge.keras_file import CONFIG, METADATA, WEIGHTS
-from tests.culprits import lambda_layer, refused_by_export, with_config, write_archive
+from tests.culprits import (
+    bundle_of,
+    lambda_layer,
+    refused_by_export,
+    swollen,
+    with_config,
+    with_weights,
+    write_archive,
+)
 
 
 def packed(honest, change=lambda archive: None, method=zipfile.ZIP_STORED):
@@ -156,19 +164,21 @@ def test_the_older_format_needs_a_flag_that_says_its_risk(tmp_path, capsys):
 
 @pytest.fixture
 def evil_bundle(honest, tmp_path, marker):
-    """A bundle whose record vouches for a hostile model."""
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    path = with_config(
-        folder / bundle.MODEL, honest, lambda c: c["config"]["layers"].append(lambda_layer(marker))
-    )
-    record = {
-        "model": "edge",
-        "model_sha256": bundle.sha256_file(path),
-        "data": {"source": "mnist", "split_seed": 0, "labels": list("0123456789")},
-    }
-    bundle.write_json(folder / bundle.TRAIN, record)
-    return folder
+    """A bundle whose record vouches for a model that would run code."""
+    (tmp_path / "theirs").mkdir()
+    path = tmp_path / "theirs" / bundle.MODEL
+    with_config(path, honest, lambda c: c["config"]["layers"].append(lambda_layer(marker)))
+    return bundle_of(path)
+
+
+@pytest.fixture
+def swollen_bundle(honest, tmp_path):
+    """A bundle of 74 kB whose record vouches for weights of more than a gigabyte."""
+    (tmp_path / "theirs").mkdir()
+    path = tmp_path / "theirs" / bundle.MODEL
+    write_archive(path, with_weights(honest, tmp_path / "weights", swollen))
+    assert path.stat().st_size < 100_000
+    return bundle_of(path)
 
 
 DOORS = {
@@ -178,21 +188,36 @@ DOORS = {
         ["--teacher", str(folder), "--output", str(folder / "new"), "--data", data]
     ),
     "export": lambda folder, data: command.main([str(folder)]),
+    "card": lambda folder, data: card.main([str(folder)]),
 }
+
+
+def refusal_at(door, folder, small_data, capsys):
+    """The one line of a command that refuses a bundle and leaves it as it was."""
+    digit = Image.new("L", (28, 28))
+    digit.paste(255, (12, 6, 16, 22))
+    digit.save(folder / "x.png")
+    before = sorted(folder.rglob("*"))
+    assert DOORS[door](folder, small_data) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sorted(folder.rglob("*")) == before
+    return line
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_every_command_refuses_a_bundle_that_vouches_for_code(
     evil_bundle, small_data, capsys, door
 ):
-    digit = Image.new("L", (28, 28))
-    digit.paste(255, (12, 6, 16, 22))
-    digit.save(evil_bundle / "x.png")
-    before = sorted(evil_bundle.rglob("*"))
-    assert DOORS[door](evil_bundle, small_data) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal_at(door, evil_bundle, small_data, capsys)
     assert "model.keras can't be loaded: it holds a Lambda layer" in line
-    assert sorted(evil_bundle.rglob("*")) == before
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_command_refuses_weights_that_unpack_to_gigabytes(
+    swollen_bundle, small_data, capsys, door
+):
+    line = refusal_at(door, swollen_bundle, small_data, capsys)
+    assert "model.keras can't be loaded: its weights unpack to 1,200," in line
 
 
 def test_the_benchmarks_refuse_code(evil_bundle):

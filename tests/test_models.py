@@ -291,7 +291,7 @@ def test_the_first_thing_a_model_does_is_scale_its_pixels_to_one(name):
 def test_a_recipe_comes_back_from_its_record(name):
     recipe = models.ZOO[name].full_recipe
     record = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    assert models.Recipe.from_record(record) == recipe
-    assert models.Recipe.from_record(record | {"epochs": 77}) != recipe
+    assert models.Recipe.from_record(record, "train.json") == recipe
+    assert models.Recipe.from_record(record | {"epochs": 77}, "train.json") != recipe
     older = {k: v for k, v in record.items() if k != "label_smoothing"}
-    assert models.Recipe.from_record(older).label_smoothing == 0
+    assert models.Recipe.from_record(older, "train.json").label_smoothing == 0

@@ -195,12 +195,14 @@ def test_artefacts_are_asked_without_keras(small, picture):
     assert [row[0] for row in rows] == [e["variant"] for e in small.manifest["artifacts"]]
 
 
-def test_a_replaced_artefact_is_left_out_and_named(small, tmp_path, picture, without_keras, capsys):
+def test_a_replaced_artefact_fails_and_the_others_answer(
+    small, tmp_path, picture, without_keras, capsys
+):
     folder = small.copy(tmp_path / "bundle")
     (folder / "onnx-int8.onnx").write_bytes((folder / "onnx-float32.onnx").read_bytes())
-    assert benchmarks_predict.main([picture, str(folder)]) == 0
+    assert benchmarks_predict.main([picture, str(folder)]) == 1
     said = capsys.readouterr()
-    assert "onnx-int8 left out: replaced or damaged" in said.err
+    assert "onnx-int8 FAILED: replaced or damaged" in said.err
     assert "onnx-int8" not in said.out
 
 

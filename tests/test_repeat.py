@@ -70,11 +70,11 @@ def test_another_seed_gives_other_weights(small, tmp_path, capsys):
     [
         ({}, ["--epochs", "3"], "--from repeats a run as it was. Got: --epochs too."),
         ({}, ["--data", "other.npz"], "other.npz must be a file and is not."),
-        ({"recipe": 3}, [], "must be a train.json of this version."),
-        ({"recipe": {"epoch": 3}}, [], "must be a train.json of this version."),
-        ({"data": None}, [], "must be a train.json of this version."),
-        ({"data": {"x_train": "0"}}, [], "was trained on other data: x_train of"),
-        ({"teacher": {"model": "edge", "model_sha256": "0"}}, [], "had another teacher"),
+        ({"recipe": 3}, [], "recipe must be an object. Got: 3."),
+        ({"recipe": {"epoch": 3}}, [], "recipe must be of fields that this version knows."),
+        ({"data": None}, [], "data must be an object. Got: None."),
+        ({"data": {"x_train": "0" * 64}}, [], "was trained on other data: x_train of"),
+        ({"teacher": {"model": "edge", "model_sha256": "0" * 64}}, [], "had another teacher"),
     ],
 )
 def test_what_cannot_be_repeated_is_one_line_and_status_2(

@@ -38,7 +38,12 @@ def test_a_figure_that_is_not_there_is_a_dash(result):
     assert "| not installed " in line
 
 
+def test_a_verdict_on_few_images_says_so(result):
+    assert "| passed, judged on only 500 images" in tables.main_table(result).split("\n")[4]
+
+
 def test_slower_than_its_float_is_said_in_words(result):
+    result["rows"][2]["remarks"] = []
     result["rows"][2]["latency"][0]["slower_than_float"] = True
     assert "| passed, slower than its float " in tables.main_table(result).split("\n")[4]
     result["rows"][2]["latency"].append(

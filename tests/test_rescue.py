@@ -45,8 +45,8 @@ def test_without_rescue_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
     argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
     assert command.main([*argv, "--variants", "tflite-int8", "onnx-int8"]) == 1
     error = capsys.readouterr().err
-    assert "error: tflite-int8 agrees with the Keras model on" in error
-    assert "error: onnx-int8 agrees with the Keras model on" in error
+    assert "error: tflite-int8 agrees with the reference on" in error
+    assert "error: onnx-int8 agrees with the reference on" in error
     assert "Try --rescue" in error
     assert not (tmp_path / "bundle").exists()
 

@@ -93,7 +93,11 @@ def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (["--epochs", "0"], "error: --epochs must be 1 or more. Got: 0."),
+        (["--epochs", "0"], "error: --epochs must be 1 to 100,000. Got: 0."),
+        (
+            ["--batch-size", "8", str(2**70)],
+            "error: --batch-size must be 1 to 1,048,576. Got: 1180",
+        ),
         (["--seed", "-1"], "error: --seed must be 0 to 4294967295. Got: -1."),
         (["--data", "no.npz"], "error: no.npz must be a file and is not."),
     ],

@@ -11,9 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import bundles, gate, parity, runtimes
+from benchmarks import bundles, parity
 from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import bundle, cli, data, manifest, models, records
+from mnist_edge import bundle, cli, data, gate, manifest, models, records, train_record
 from mnist_edge.cli import InputError
 
 
@@ -30,7 +30,7 @@ def measure(folder):
         InputError: The bundle is missing or damaged, or an export can't be run.
     """
     (read,) = bundles.load_all([folder])
-    validation = _validation(read)
+    validation, classes = _validation(read), read.reference.shape[1]
     variants, breaches = {}, []
     for entry in read.manifest["artifacts"]:
         name, path = entry["variant"], folder / entry["file"]
@@ -39,14 +39,13 @@ def measure(folder):
             raise InputError(f"{path}: {cause}. Run: python -m export {folder}")
         try:
             with Worker(path, 1) as one:
-                test = one.predict(read.images)
-                chosen = one.predict(validation[0]) if validation else None
-        except (WorkerFailed, runtimes.RuntimeMissing) as error:
+                test = one.predict(read.images, most_classes=classes)
+                chosen = one.predict(validation[0], most_classes=classes) if validation else None
+        except WorkerFailed as error:
             raise InputError(f"{path} can't be run: {error}") from error
-        found = gate.breaches(
-            test, read.reference, read.labels, gate.Limits(), entry["precision"] == "float32"
-        )
-        breaches += [f"{name}: {breach}" for breach in found]
+        is_float32 = entry["precision"] == "float32"
+        found = gate.judge(test, read.reference, read.labels, is_float32, gate.Thresholds())
+        breaches += [f"{name}: {breach}" for breach in found.breaches]
         shares = parity.shares(test, read.reference, read.labels)
         variants[name] = {
             "validation_accuracy": _accuracy(chosen, validation[1]) if validation else None,
@@ -59,7 +58,7 @@ def measure(folder):
 
 def _validation(read):
     """`(images, labels)` of the validation split; None where training used them."""
-    trained = bundle.read_json(read.folder / bundle.TRAIN, ("data",), "")["data"]
+    trained = train_record.read(read.folder / bundle.TRAIN, ("data",), "")["data"]
     if not trained["validation_count"]:
         return None
     dataset = data.load(trained["source"])

@@ -6,16 +6,18 @@ start none by `multiprocessing`. A job that was cut goes on from what its folder
 """
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from mnist_edge import bundle, cli, data, manifest, records, trained
+from mnist_edge import bundle, cli, data, limits, manifest, records, trained
 from mnist_edge.cli import InputError
 
 _ROOT = Path(__file__).parents[2]
+_LINUX = sys.platform == "linux"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _train(job):
 def _trained(job):
     """The record of a finished training of this very job, None where there is none."""
     try:
-        _, record, _ = trained.check(job.folder)
+        _, record, _ = trained.check(job.folder, "seed", "recipe")
     except InputError:
         return None
     found = (record["model"], record["seed"], record["data"]["sha256"])
@@ -143,8 +145,10 @@ def is_exported(folder, variants=()):
     )
 
 
-def run_stage(module, *words):
+def run_stage(module: str, *words: object) -> str:
     """Runs `python -m MODULE WORD ...` and returns its standard output.
+
+    It ends with this process, where that is Linux's to see to.
 
     Raises:
         StageFailed: It ended with another status than 0.
@@ -155,6 +159,8 @@ def run_stage(module, *words):
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
+        # The thread that starts it waits for it, so its end is the process's.
+        preexec_fn=functools.partial(limits.die_with_parent, os.getpid()) if _LINUX else None,
     )
     if ran.returncode:
         raise StageFailed(f"{module}: {_cause(ran)}", ran.returncode)

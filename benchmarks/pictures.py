@@ -67,7 +67,7 @@ def _scatter(result, points, path):
         f"largest {largest / 1000:,.0f} kB"
     )
     axes.grid(alpha=0.3)
-    label_points(axes, x, y, areas, [name(row, several) for row in points])
+    label_points(axes, x, y, areas, [drawing.plain(name(row, several)) for row in points])
     figure.savefig(path, dpi=_DPI)
 
 
@@ -148,7 +148,8 @@ def _tiles(result, read):
             return [], len(images)
         lines = [f"image {index} is {one.labels[index]}", f"keras: {one.reference[index].argmax()}"]
         lines += [f"{variant}: {choice}" for variant, choice in answers[label, index].items()]
-        tiles.append((picture, "\n".join([label, *lines] if len(read) > 1 else lines)))
+        title = "\n".join([label, *lines] if len(read) > 1 else lines)
+        tiles.append((picture, drawing.plain(title)))
     return tiles, len(images)
 
 
@@ -193,7 +194,9 @@ def _robustness(result, read, path):
     shares = np.array([[row["accuracy"][d] for d in distortions] for row in found["rows"]])
     axes.imshow(shares, cmap="cividis", vmin=0.5, vmax=1, aspect="auto", alpha=0.6)
     axes.set_xticks(range(len(distortions)), distortions)
-    axes.set_yticks(range(len(shares)), [name(row, several) for row in found["rows"]])
+    axes.set_yticks(
+        range(len(shares)), [drawing.plain(name(row, several)) for row in found["rows"]]
+    )
     for line, column in np.ndindex(shares.shape):
         axes.text(column, line, f"{100 * shares[line, column]:.1f}", ha="center", va="center")
     figure.suptitle("Accuracy, %, on distorted test images")

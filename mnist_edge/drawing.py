@@ -32,7 +32,12 @@ def require():
 def names(labels):
     """Names of classes as pictures show them: short, and a dollar sign is no formula."""
     short = (n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1] + "…" for n in labels)
-    return [name.replace("$", r"\$") for name in short]
+    return list(map(plain, short))
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, for a picture: a dollar sign in it starts no formula."""
+    return text.replace("$", r"\$")
 
 
 def save(folder, figures):

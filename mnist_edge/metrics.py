@@ -127,7 +127,9 @@ def divergence(probabilities: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def one_hot_divergence(reference: np.ndarray) -> np.ndarray:
     """`divergence` of an answer that keeps the reference's first choice and nothing else."""
-    return divergence(np.eye(reference.shape[1])[reference.argmax(1)], reference)
+    choices = np.zeros_like(reference)
+    choices[np.arange(len(reference)), reference.argmax(1)] = 1
+    return divergence(choices, reference)
 
 
 def calibration(probabilities, y, bins=CALIBRATION_BINS):

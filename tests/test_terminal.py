@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import benchmarks.__main__ as benchmarks
+from benchmarks import pictures as benchmark_pictures
 from mnist_edge import bundle, cli, images, pictures, predict, sheet
 from tests import drawn, tiny
 
@@ -177,3 +178,11 @@ def test_a_picture_of_any_name_that_is_none_is_one_line(folder, capsys):
         assert said.count("\n") == 1
         assert said[:-1].isprintable()
     assert len(pictures.listed([folder])) == 4
+
+
+def test_a_folder_whose_name_is_a_broken_formula_is_drawn(tmp_path):
+    point = {"variant": "x", "accuracy": 0.5, "accuracy_interval": [0.4, 0.6], "size_bytes": 1}
+    point["latency"] = [{"p50_us": 1.0, "threads": 1}]
+    points = [point | {"bundle": name} for name in ("$\\frac$", "b")]
+    benchmark_pictures._scatter({"bundles": [1, 2]}, points, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()

@@ -11,9 +11,9 @@ reference is what all are compared with.
 import json
 import sys
 
-from benchmarks import bundles, report
-from benchmarks.judge import judge
-from benchmarks.settings import BenchmarkSettings
+from . import bundles, report
+from .run import judge
+from .settings import BenchmarkSettings
 from mnist_edge import bundle, cli, lock
 
 

@@ -1,6 +1,6 @@
 """Write a bundle's card: what the model is, how it was made, how far it can be trusted.
 
-    python -m benchmarks.card mnist_edge/pretrained/edge
+    python -m benchmarks.card mnist_edge/models/pretrained/edge
 
 measures the bundle's model on the test images, clean and distorted, and writes `CARD.md`
 beside it, from `train.json`, from the record of all seeds and from what it measured.
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import robustness
-from mnist_edge import backend, bundle, cli, data, models, records, supervise, trained
+from . import robustness
+from mnist_edge import backend, bundle, cli, data, models
+from .frontier import records
+from mnist_edge.safety import supervise
+from mnist_edge.models import trained
 
 CARD = "CARD.md"
 # Of `train.json`, what a card tells besides what every bundle has.

@@ -7,8 +7,10 @@ import time
 
 import numpy as np
 
-from benchmarks import latency, runtimes
-from mnist_edge import data, limits
+from . import latency
+from mnist_edge import runtimes
+from mnist_edge import data
+from mnist_edge.safety import limits
 
 
 def _import(state, path, threads):

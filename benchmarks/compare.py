@@ -12,9 +12,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from benchmarks import rounds
-from benchmarks.contender import NOT_INSTALLED, PASSED
-from benchmarks.judge import SCHEMA
+from . import rounds
+from .measurement import NOT_INSTALLED, PASSED
+from .run import SCHEMA
 from mnist_edge import bundle, cli, expect, metrics
 from mnist_edge.cli import InputError, one_line, setting
 from mnist_edge.expect import COUNT, SHARE, TEXT

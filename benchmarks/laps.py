@@ -10,9 +10,10 @@ import time
 
 import numpy as np
 
-from benchmarks import child, worker
-from mnist_edge import expect, limits
-from mnist_edge.apart import Process
+from . import child, worker
+from mnist_edge import expect
+from mnist_edge.safety import limits
+from mnist_edge.safety.isolated import Process
 
 _LAP = {
     "sha256": expect.SHA256,

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, machine, tables
-from benchmarks.worker import Allowance, Worker, WorkerFailed
+from . import bundles, machine, tables
+from .worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, cli, expect, manifest, models
-from mnist_edge.apart import Process
+from mnist_edge.safety.isolated import Process
 from mnist_edge.cli import InputError, setting
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import parity, runtimes
-from benchmarks.worker import Worker, WorkerFailed
+from . import parity
+from mnist_edge import runtimes
+from .worker import Worker, WorkerFailed
 from mnist_edge import cli, images, manifest, metrics
 from mnist_edge.cli import InputError
 

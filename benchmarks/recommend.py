@@ -1,6 +1,6 @@
 """Which artefact to ship: the ones that no other beats, and of those that fit, one."""
 
-from benchmarks import rounds
+from . import rounds
 
 # A limit of the settings, the unit to show it in, and the row's figure that it bounds.
 _LIMITS = (

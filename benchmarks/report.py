@@ -1,10 +1,11 @@
 """A result in words, and written: JSON, Markdown and pictures."""
 
-from benchmarks import pictures, tables
+from . import tables
+from . import plots
 from mnist_edge import bundle
 
 # All that a run writes.
-FILES = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, *pictures.FILES)
+FILES = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, *plots.FILES)
 
 
 def caption(result):
@@ -123,8 +124,8 @@ def write(result, read, folder):
         bundle.write_json(stage / bundle.BENCHMARK_JSON, result)
         path = stage / bundle.BENCHMARK_MARKDOWN
         path.write_text(markdown(result), encoding="utf-8", errors="backslashreplace")
-        left_out = pictures.draw(result, read, stage)
+        left_out = plots.draw(result, read, stage)
         drawn = {path.name for path in stage.iterdir()}
-    for name in pictures.FILES - drawn:  # an earlier run's would contradict this one's table
+    for name in plots.FILES - drawn:  # an earlier run's would contradict this one's table
         (folder / name).unlink(missing_ok=True)
     return left_out

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import progress
-from benchmarks.worker import WorkerFailed
+from . import progress
+from .worker import WorkerFailed
 from mnist_edge.cli import InputError
 
 PLAIN = "plain"

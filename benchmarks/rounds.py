@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks import latency
-from benchmarks.worker import WorkerFailed
+from . import latency
+from .worker import WorkerFailed
 
 # A round times this many calls of each batch beyond single images: one of 256 images
 # takes as long as 200 single ones.

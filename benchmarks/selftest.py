@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import runtimes
-from benchmarks.worker import Allowance, Worker, WorkerFailed
-from mnist_edge import cli, manifest, npz
+from mnist_edge import runtimes
+from .worker import Allowance, Worker, WorkerFailed
+from mnist_edge import cli, manifest
+from mnist_edge.data import npz
 from mnist_edge.cli import InputError
 
 # Largest probability difference from the exporting machine. Floats differ between

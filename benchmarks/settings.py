@@ -4,7 +4,7 @@ import dataclasses
 import math
 from pathlib import Path
 
-from benchmarks.worker import Allowance
+from .worker import Allowance
 from mnist_edge import bundle, models
 from mnist_edge.cli import InputError, setting
 from mnist_edge.gate import Thresholds

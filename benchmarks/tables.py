@@ -1,6 +1,6 @@
 """A result as tables that a terminal and a README both show."""
 
-from benchmarks.recommend import name
+from .recommend import name
 from mnist_edge import bundle, cli
 
 MISSING = "–"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import child
+from . import child
 from mnist_edge import data, expect
-from mnist_edge.apart import DEFAULT, Allowance, Process, WorkerFailed
+from mnist_edge.safety.isolated import DEFAULT, Allowance, Process, WorkerFailed
 from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
 
 __all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]

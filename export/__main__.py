@@ -11,15 +11,16 @@ compared with the model first; all are written, or none.
 
 import sys
 
-from export import exporter
-from export.settings import ExportSettings
-from mnist_edge import cli, supervise
+from . import pipeline
+from .settings import ExportSettings
+from mnist_edge import cli
+from mnist_edge.safety import supervise
 
 
 @cli.command
 def main(argv=None):
     """Parses `argv`, exports, prints a line an artefact; returns the exit status."""
-    return exporter.run(cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"]))
+    return pipeline.run(cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"]))
 
 
 if __name__ == "__main__":

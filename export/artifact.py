@@ -7,23 +7,15 @@ from pathlib import Path
 import numpy as np
 
 import mnist_edge
-from export import (
-    audit,
-    blame,
-    calibration,
-    contract,
-    graph,
-    lean,
-    reopen,
-    rescue,
-    sizes,
-    to_onnx,
-    to_tflite,
-)
+from . import audit, calibration, graph, reopen, sizes, to_onnx, to_tflite
+from . import unsupported
+from . import metadata
+from .tflite import optimize
+from . import fallback
 from mnist_edge import bundle, cli, gate
 
 _FORMATS = {"tflite": to_tflite, "onnx": to_onnx}
-_LEAN = {"tflite": lean.rewrite, "onnx": bytes}
+_LEAN = {"tflite": optimize.rewrite, "onnx": bytes}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +88,7 @@ class Maker:
             `(attempt, made)`: a `rescue.Attempt` and the `Made` that it gave, None where
             the step did not apply. Ends at the first that passes.
         """
-        attempts = rescue.attempts(
+        attempts = fallback.attempts(
             variant, self._prepare(variant.format), self._calibration, self._choose, self._error
         )
         while True:
@@ -121,7 +113,7 @@ class Maker:
         if format not in self._prepared:
             settings, model = self._settings, self._source.model
             prepare = _FORMATS[format].prepare
-            with cli.native_logs_held(), blame.refusing(model, format, prepare):
+            with cli.native_logs_held(), unsupported.refusing(model, format, prepare):
                 self._prepared[format] = prepare(
                     model, settings.batch, settings.opset, self._folder
                 )
@@ -130,7 +122,7 @@ class Maker:
     def _judge(self, variant, convert, used):
         started = time.perf_counter()
         model, prepare = self._source.model, _FORMATS[variant.format].prepare
-        with cli.native_logs_held(), blame.refusing(model, variant.format, prepare):
+        with cli.native_logs_held(), unsupported.refusing(model, variant.format, prepare):
             converted = convert()
             slim = _LEAN[variant.format](converted)
             content = self._with_contract(variant, slim)
@@ -175,7 +167,7 @@ class Maker:
 
     def _with_contract(self, variant, content):
         source = self._source
-        return contract.embed(
+        return metadata.embed(
             content,
             variant.format,
             {
@@ -196,7 +188,7 @@ class Maker:
     def _error(self, variant, content):
         """Mean absolute difference from the model's probabilities."""
         computed = self._run(variant, content, 200)
-        return rescue.mean_difference(computed, self._expected[:200])
+        return fallback.mean_difference(computed, self._expected[:200])
 
     def _run(self, variant, content, count=None):
         """What bytes without a contract compute on the first `count` check images."""

@@ -14,10 +14,12 @@ import json
 import sys
 from pathlib import Path
 
-from export import contract, graph, sizes
-from export.variants import KNOWN
-from mnist_edge import cli, expect, limits
-from mnist_edge.apart import Allowance, Process, WorkerFailed
+from . import graph, sizes
+from . import metadata
+from .variants import KNOWN
+from mnist_edge import cli, expect
+from mnist_edge.safety import limits
+from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 from mnist_edge.cli import InputError
 
 # The TFLite converter leaves smaller weights as they are in a dynamic-int8 file.
@@ -186,7 +188,7 @@ def describe(path, read):
     outside = [o.kind for o in read.operators if not o.builtin]
     lines.append(f"  operators outside the builtin set: {', '.join(outside) or 'none'}")
     try:
-        spent, carried = sizes.shares(path.read_bytes(), read.format), contract.read(path)
+        spent, carried = sizes.shares(path.read_bytes(), read.format), metadata.read(path)
     except Exception as error:  # as the graph's parsers, whatever they stumble on
         raise graph.damaged(path, error) from error
     lines.append("  bytes: " + ", ".join(f"{n:,} {what}" for what, n in spent.items()))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export import empty, source, to_onnx
-from mnist_edge import backend, bundle, cli, models, scratch, supervise
+from . import empty, source, to_onnx
+from mnist_edge import backend, bundle, cli, models
+from mnist_edge.safety import scratch
+from mnist_edge.safety import supervise
 
 _ROUNDS, _CALLS = 30, 200
 

@@ -107,7 +107,7 @@ def read_tflite(content):
     operators, constants, counts = [], [], collections.Counter()
 
     def name(tensor, i):
-        return tensor.name.decode() if tensor.name else f"tensor {i}"  # `export.lean` drops names
+        return tensor.name.decode() if tensor.name else f"tensor {i}"  # `export.tflite.optimize` drops names
 
     for graph in model.subgraphs:
         known = {}

@@ -3,9 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from export.to_onnx import OLDEST_OPSET
-from export.variants import VARIANTS
-from mnist_edge import bundle, keras_file, models
+from .to_onnx import OLDEST_OPSET
+from .variants import VARIANTS
+from mnist_edge import bundle, models
+from mnist_edge.safety import keras_file
 from mnist_edge.cli import InputError, setting
 
 

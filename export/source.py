@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, data, metrics, quarantine, trained
+from mnist_edge import bundle, data, metrics
+from mnist_edge.safety import sandbox
+from mnist_edge.models import trained
 from mnist_edge.cli import InputError
 
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
@@ -120,7 +122,7 @@ def open_model(path, dataset_source, allow_h5=False):
     Raises:
         InputError: The file, the model or the data can't be used.
     """
-    quarantine.trial(path, _ADVICE, allow_h5)
+    sandbox.trial(path, _ADVICE, allow_h5)
     model = trained.load_model(path, _ADVICE, allow_h5)
     trained.check_classifier(path, model)
     return _source(path, model, dataset_source, split_seed=0, name=model.name)

@@ -9,7 +9,8 @@ writes the bundle's ONNX files, all precisions or those that are named, as
 import sys
 from pathlib import Path
 
-from mnist_edge import cli, supervise
+from mnist_edge import cli
+from mnist_edge.safety import supervise
 from mnist_edge.cli import InputError
 
 # Also the newest that tf2onnx writes; a later one is converted to.
@@ -188,7 +189,7 @@ def _calibration_reader(model, images):
 @cli.command
 def main(argv=None):
     """Exports the bundle's ONNX variants; returns the exit status."""
-    from export.exporter import main_for
+    from .pipeline import main_for
 
     return main_for("onnx", __doc__, argv)
 

@@ -9,7 +9,8 @@ writes the bundle's TFLite files, all precisions or those that are named, as
 import sys
 from pathlib import Path
 
-from mnist_edge import cli, supervise
+from mnist_edge import cli
+from mnist_edge.safety import supervise
 
 
 def prepare(model, batch, opset, folder):
@@ -99,7 +100,7 @@ def _representative_dataset(prepared, calibration):
 @cli.command
 def main(argv=None):
     """Exports the bundle's TFLite variants; returns the exit status."""
-    from export.exporter import main_for
+    from .pipeline import main_for
 
     return main_for("tflite", __doc__, argv)
 

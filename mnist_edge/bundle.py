@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import files
+from mnist_edge.safety import files
 from mnist_edge.cli import InputError
 
 ARTIFACTS = Path("artifacts")

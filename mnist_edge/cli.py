@@ -18,7 +18,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 
-from mnist_edge import scratch
+from mnist_edge.safety import scratch
 
 OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 # To end, by the system or by the terminal that goes away; the exit status is 128 more.

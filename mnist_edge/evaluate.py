@@ -18,20 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import mnist_edge
-from mnist_edge import (
-    backend,
-    bundle,
-    cli,
-    data,
-    drawing,
-    evaluation_plots,
-    lock,
-    metrics,
-    models,
-    plots,
-    supervise,
-    trained,
-)
+from mnist_edge import backend, bundle, cli, data, drawing, evaluation_plots, lock, metrics, models, plots
+from mnist_edge.safety import supervise
+from mnist_edge.models import trained
 from mnist_edge.cli import InputError, setting
 
 _MISTAKES, _CONFUSED = 30, 5  # how many are shown

@@ -6,7 +6,8 @@ one or sizes anything.
 
 from pathlib import Path
 
-from mnist_edge import bundle, expect, files
+from mnist_edge import bundle, expect
+from mnist_edge.safety import files
 from mnist_edge.cli import InputError
 from mnist_edge.expect import NAME, PATH, SHA256, TEXT
 

@@ -20,7 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images, sheet, supervise, trained
+from mnist_edge import backend, bundle, cli, images
+from mnist_edge.images import sheet
+from mnist_edge.safety import supervise
+from mnist_edge.models import trained
 from mnist_edge.cli import InputError, setting
 
 PRETRAINED = Path(__file__).with_name("pretrained") / "edge"

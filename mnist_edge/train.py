@@ -17,26 +17,17 @@ import sys
 
 import numpy as np
 
-from mnist_edge import (
-    backend,
-    bundle,
-    cli,
-    data,
-    drawing,
-    fitting,
-    folding,
-    lock,
-    models,
-    outcome,
-    plots,
-    records,
-    repeat,
-    supervise,
-    trained,
-)
-from mnist_edge.checkpoint import Checkpoint
+from mnist_edge import backend, bundle, cli, data, drawing, lock, models, plots
+from mnist_edge.training import loop
+from mnist_edge.models import folding
+from mnist_edge.training import outcome
+from benchmarks.frontier import records
+from mnist_edge.training import reproduce
+from mnist_edge.safety import supervise
+from mnist_edge.models import trained
+from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.cli import InputError
-from mnist_edge.settings import TrainSettings
+from mnist_edge.training.settings import TrainSettings
 
 # A teacher is asked about so many images before it teaches.
 _TAUGHT = 500
@@ -72,13 +63,13 @@ def _train(settings, repetition):
     model = models.build(settings.model, dataset.x_train.shape[1:], dataset.classes)
     recipe, teacher = _teacher(settings, recipe, dataset, model)
     if repetition:
-        repeat.check(repetition, dataset, teacher)
+        reproduce.check(repetition, dataset, teacher)
     checkpoint = Checkpoint(
         settings.folder / bundle.CHECKPOINT, _identity(settings, recipe, teacher, dataset)
     )
     # A teacher may be anybody's: what it raises, on distorted images say, is a line.
     with trained.running(recipe.teacher) if teacher else contextlib.nullcontext():
-        learner, run = fitting.fit(
+        learner, run = loop.fit(
             model,
             recipe,
             settings.seed,
@@ -106,8 +97,8 @@ def _train(settings, repetition):
         "teacher": _teacher_record(teacher),
         "seed": settings.seed,
         "data": outcome.data_record(settings, dataset, splits),
-        "weights_sha256": repeat.weights_sha256(model),
-        **repeat.environment(),
+        "weights_sha256": reproduce.weights_sha256(model),
+        **reproduce.environment(),
     }
     with bundle.staged(settings.folder) as stage:
         outcome.write(stage, settings, model, run, record)
@@ -217,7 +208,7 @@ def main(argv=None):
     if settings.list:
         print(records.zoo_table())
         return cli.OK
-    repetition = repeat.read(settings) if settings.from_ else None
+    repetition = reproduce.read(settings) if settings.from_ else None
     if repetition:
         settings = repetition.settings
     try:
@@ -230,7 +221,7 @@ def main(argv=None):
     results = {"bundle": str(settings.folder), "model": record["model"], "seed": record["seed"]}
     results |= record["metrics"] | {"seconds": record["training_seconds"]}
     if repetition:
-        results["repeated"], line = repeat.verdict(repetition.record, record)
+        results["repeated"], line = reproduce.verdict(repetition.record, record)
         print(line, file=sys.stderr)
     print(json.dumps(results))
     return cli.GATE_BREACHED if results.get("repeated") is False else cli.OK

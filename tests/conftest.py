@@ -9,15 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import runtimes
-from benchmarks.judge import judge
+from mnist_edge import runtimes
+from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
-from export.exporter import export
+from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data
-from mnist_edge.settings import TrainSettings
+from mnist_edge.training.settings import TrainSettings
 from mnist_edge.train import train
-from tests import culprits, tiny
+from tests import tiny
+from tests.safety import culprits
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import runtimes, selftest, tables
-from export import exporter
-from mnist_edge import bundle, cli, data, evaluate, evaluation_plots, known, manifest
-from tests import hostile, tiny
+from benchmarks import selftest, tables
+from mnist_edge import runtimes
+from export import pipeline
+from mnist_edge import bundle, cli, data, evaluate, evaluation_plots, manifest
+from mnist_edge.data import catalog
+from tests import tiny
+from tests.safety import hostile
 
 CLASSES = 1000
 
@@ -36,7 +39,7 @@ def test_labels_are_bytes_where_they_fit(tmp_path, largest, dtype):
 def test_65536_names_are_told_apart_at_once(tmp_path):
     names = tuple(f"class {number}" for number in range(2**16))
     (tmp_path / "names.txt").write_text("\n".join(names))
-    assert known.parse_labels(str(tmp_path / "names.txt")) == names
+    assert catalog.parse_labels(str(tmp_path / "names.txt")) == names
 
 
 @pytest.fixture
@@ -132,9 +135,9 @@ def test_golden_images_are_as_many_as_the_self_test_reads(shape, classes):
         shape=shape,
         labels=range(classes),
     )
-    images, labels = exporter._golden_images(source)
+    images, labels = pipeline._golden_images(source)
     assert 0 < len(images) == len(labels) < 100
-    answers = len(images) * classes * 4 * (len(exporter.KNOWN) + 1)
+    answers = len(images) * classes * 4 * (len(pipeline.KNOWN) + 1)
     assert images.nbytes + answers < manifest.MOST_GOLDEN_BYTES
 
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from benchmarks import predict as benchmarks_predict
-from benchmarks import runtimes
+from mnist_edge import runtimes
 from mnist_edge import bundle, data, predict
-from tests import drawn
+from tests.images import drawn
 
 ROOT = Path(__file__).parent.parent
 LIGHT, DARK = "64 pixels, light on dark", "300 pixels, dark on light"

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import runtimes
+from mnist_edge import runtimes
 from export.variants import VARIANTS
 from mnist_edge import bundle, data
 

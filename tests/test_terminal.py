@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 import benchmarks.__main__ as benchmarks
-from benchmarks import pictures as benchmark_pictures
-from mnist_edge import bundle, cli, images, pictures, predict, sheet
-from tests import drawn, tiny
+from benchmarks import plots as benchmark_pictures
+from mnist_edge import bundle, cli, images, predict
+from mnist_edge.images import pictures
+from mnist_edge.images import sheet
+from tests import tiny
+from tests.images import drawn
 
 # A command that prints what no narrow terminal has, and then says how it is.
 PROGRAM = """

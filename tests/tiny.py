@@ -5,7 +5,7 @@ No Keras and no TensorFlow are needed; `model.keras` is a file of zeros that nob
 
 import numpy as np
 
-from benchmarks import runtimes
+from mnist_edge import runtimes
 from mnist_edge import bundle
 
 COUNT = 40

@@ -4,7 +4,7 @@
 
 trains every network by its full recipe, exports it, measures every export on the
 validation images and on the test images, and records each run in
-`mnist_edge/records.json` as it ends; then times all networks together, published ones
+`benchmarks/frontier/records.json` as it ends; then times all networks together, published ones
 beside them, and draws accuracy against bytes and against microseconds. What is on record
 is not done again, and a job that was cut goes on where it stopped. `--table` prints the
 README's table from the record alone.
@@ -16,12 +16,13 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from benchmarks.frontier import jobs as frontier_jobs
-from benchmarks.frontier import latency as frontier_latency
-from benchmarks.frontier import pictures as frontier_pictures
-from benchmarks.frontier import report as frontier_report
-from benchmarks.frontier.jobs import Job
-from mnist_edge import backend, bundle, cli, data, drawing, lock, models, records
+from . import jobs as frontier_jobs
+from . import latency as frontier_latency
+from . import pictures as frontier_pictures
+from . import report as frontier_report
+from .jobs import Job
+from mnist_edge import backend, bundle, cli, data, drawing, lock, models
+from . import records
 from mnist_edge.cli import InputError, setting
 
 
@@ -86,7 +87,7 @@ class FrontierSettings:
     )
     work: Path = setting(bundle.ARTIFACTS / "frontier", "folder of the runs' bundles")
     data: str = setting(data.MNIST, f"{data.HELP}; another than 'mnist' takes another --record")
-    record: Path | None = setting(None, "the record (default: mnist_edge/records.json)")
+    record: Path | None = setting(None, "the record (default: benchmarks/frontier/records.json)")
     pictures: Path = setting(Path("docs"), "folder of the pictures")
     latency: bool | None = setting(
         None, "time all networks together (default: where the record lacks one, or has a new one)"

@@ -11,9 +11,11 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import bundles, parity
-from benchmarks.worker import Worker, WorkerFailed
-from mnist_edge import bundle, cli, data, gate, manifest, models, records, train_record
+from .. import bundles, parity
+from ..worker import Worker, WorkerFailed
+from mnist_edge import bundle, cli, data, gate, manifest, models
+from . import records
+from mnist_edge.training import train_record
 from mnist_edge.cli import InputError
 
 

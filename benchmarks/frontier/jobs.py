@@ -13,7 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mnist_edge import bundle, cli, data, limits, manifest, records, trained
+from mnist_edge import bundle, cli, data, manifest
+from mnist_edge.safety import limits
+from . import records
+from mnist_edge.models import trained
 from mnist_edge.cli import InputError
 
 _ROOT = Path(__file__).parents[2]

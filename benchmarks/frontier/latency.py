@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, latency, machine, progress, rounds
-from benchmarks.frontier import jobs as frontier_jobs
-from benchmarks.frontier import published
-from benchmarks.frontier.jobs import StageFailed
-from benchmarks.worker import Allowance, Worker, WorkerFailed
+from .. import bundles, latency, machine, progress, rounds
+from . import jobs as frontier_jobs
+from . import published
+from .jobs import StageFailed
+from ..worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, cli, data, manifest, models
 from mnist_edge.cli import InputError
 

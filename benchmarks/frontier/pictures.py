@@ -6,10 +6,10 @@ import statistics
 
 import numpy as np
 
-from benchmarks.frontier import latency as frontier_latency
-from benchmarks.frontier import report as frontier_report
-from benchmarks.frontier.published import PUBLISHED
-from benchmarks.pictures import label_points
+from . import latency as frontier_latency
+from . import report as frontier_report
+from .published import PUBLISHED
+from ..plots import label_points
 from mnist_edge import bundle, drawing
 
 BYTES, LATENCY = "frontier-bytes.png", "frontier-latency.png"

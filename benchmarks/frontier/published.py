@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Callable
 
-from mnist_edge import models, networks
+from mnist_edge import models
+from mnist_edge.models import architectures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _train_mnist_fast(layers):
 
 
 def _keras_example(layers):
-    return [*networks.pooled_twice(layers), layers.Dropout(0.5)]
+    return [*architectures.pooled_twice(layers), layers.Dropout(0.5)]
 
 
 PUBLISHED = (

@@ -1,0 +1,75 @@
+"""Read IDX, the format MNIST was published in: raw or `.gz`, NumPy only."""
+
+import gzip
+import math
+import zlib
+
+import numpy as np
+
+from mnist_edge.safety import files
+from mnist_edge.cli import InputError
+
+_UNSIGNED_BYTES = 0x08  # the third byte of a file's magic; the fourth counts dimensions
+
+
+def read(path, dimensions):
+    """Reads an IDX file of unsigned bytes.
+
+    The header is checked against the file's length and a limit before anything is
+    allocated, and no more is unpacked than it says.
+
+    Args:
+        path: `pathlib.Path` of the file; compressed or not is seen from its first bytes.
+        dimensions: How many it must have: 3 for images, 1 for labels.
+
+    Returns:
+        uint8 array, `[n, height, width]` or `[n]`.
+
+    Raises:
+        InputError: The file is damaged or holds something else.
+    """
+    files.require(path)
+    compressed = files.head(path).startswith(files.GZIP)
+    size = path.stat().st_size
+    try:
+        with (gzip.open if compressed else open)(path, "rb") as file:
+            shape = _read_header(path, file, dimensions)
+            count = math.prod(shape)
+            header_size = 4 + 4 * dimensions
+            enough = size * files.LARGEST_RATIO if compressed else size - header_size
+            if count > enough:
+                raise InputError(
+                    f"{path} must hold {list(shape)} bytes after its header. "
+                    f"Got: a file of {size:,} bytes. Fetch it again."
+                )
+            needed = files.data_bytes(count)
+            if needed > files.LIMIT_BYTES:
+                raise InputError(
+                    f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32 too. Got: "
+                    f"{needed:,}, as its header says. Give less data."
+                )
+            content = files.read_at_most(file, count + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} must be a whole .gz. Got: {error}. Fetch it again.") from error
+    except MemoryError:
+        raise InputError(f"{path} must fit into memory and does not. Give less data.") from None
+    if len(content) != count:
+        came = "more" if len(content) > count else f"{len(content):,}"
+        raise InputError(
+            f"{path} must hold {count:,} bytes after its header, {list(shape)}. "
+            f"Got: {came}. Fetch it again."
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read_header(path, file, dimensions):
+    header = file.read(4 + 4 * dimensions)
+    magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
+    if header[:4] != magic or len(header) < 4 + 4 * dimensions:
+        bytes_found = f"{header[:4].hex()} in {len(header)} bytes of header"
+        raise InputError(
+            f"{path} must be an IDX file of unsigned bytes with {dimensions} dimensions: its "
+            f"first bytes {magic.hex()}. Got: {files.pretender(header) or bytes_found}. "
+            "Fetch it again."
+        )
+    return tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))

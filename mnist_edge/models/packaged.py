@@ -1,0 +1,56 @@
+"""The packaged models' hashes, in the code: nothing that lies beside a model vouches for it.
+
+A bundle's `train.json` holds its model's hash, but who replaces one can replace both. So a
+packaged bundle is opened only where both files are the ones that were packaged. Whoever
+packages a model anew writes its hashes here.
+"""
+
+from pathlib import Path
+
+from mnist_edge import bundle, models
+from mnist_edge.cli import InputError
+
+# SHA-256 of what is read of each: the model, and the record that names its classes.
+SHA256 = {
+    "nano": {
+        "model.keras": "cdb7b3832ef694a5a18ed7d4415b773aeae99256577ade5fcbf41f535ecb76a2",
+        "train.json": "cbd8efdac0d49e8f4c03378525ee8d30a0b163052044032ca5721a732c623056",
+    },
+    "edge": {
+        "model.keras": "4a0ee1184ad3c2674b75d1eff0073704998e1fafd86ab43720cdb06ebb635306",
+        "train.json": "578b94ff6baf6b66c5dd2ab9f92abe9c0630dcd259979009b4e7b19369730ad4",
+    },
+    "accurate": {
+        "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",
+        "train.json": "3e38fd9faa4941e6729d058f7e672e68f8f759a4590550b9a1ceebce6b3dd06c",
+    },
+}
+
+
+def check(folder):
+    """Makes sure that a packaged bundle is the one that was packaged.
+
+    Args:
+        folder: A bundle; one that is not packaged is left alone.
+
+    Raises:
+        InputError: A file of it is missing or another.
+    """
+    folder = Path(folder).resolve()
+    if folder.parent != models.PRETRAINED.resolve():
+        return
+    remedy = (
+        "Install mnist-edge again; if you packaged it anew, write its hashes into "
+        "mnist_edge/models/packaged.py."
+    )
+    if folder.name not in SHA256:
+        raise InputError(
+            f"{folder} must be one of the packaged models, {', '.join(SHA256)}. {remedy}"
+        )
+    for name, expected in SHA256[folder.name].items():
+        path = folder / name
+        got = bundle.sha256_file(path) if path.is_file() else "no file"
+        if got != expected:
+            raise InputError(
+                f"{path} must have SHA-256 {expected}, as packaged. Got: {got}. {remedy}"
+            )

@@ -1,0 +1,257 @@
+"""The model zoo: name -> architecture and training recipe, one table.
+
+Input scaling and the classifier's softmax are the same in all of them and stand in `assemble`.
+"""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from mnist_edge.models import architectures
+from mnist_edge.training.augment import Affine
+from mnist_edge.cli import InputError
+from mnist_edge.models.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A row of the zoo.
+
+    Attributes:
+        hidden_layers: A function of `networks`: takes `keras.layers`; returns what comes
+            between scaling and classifier, a list of layers, and of functions from a
+            tensor to a tensor.
+        recipe: Its default training recipe.
+        longer: The recipe of the figures on record where it takes longer than the default
+            one, or None.
+        folded: Whether the trained network is saved with its batch normalisation folded
+            into the convolutions.
+        classifies: Whether its layers end in a logit a class, so that no dense layer comes
+            behind them; `hidden_layers` is then told how many classes there are.
+    """
+
+    hidden_layers: Callable
+    recipe: Recipe
+    longer: Recipe | None = None
+    folded: bool = False
+    classifies: bool = False
+
+    @property
+    def summary(self):
+        """What it is, in a line."""
+        return self.hidden_layers.__doc__.splitlines()[0].rstrip(".")
+
+    @property
+    def full_recipe(self):
+        """The recipe of the figures on record."""
+        return self.longer or self.recipe
+
+
+# The distortions that keep a digit what it is; `--augment` takes them where a recipe has
+# none of its own.
+GENTLE = Affine(rotation=10, shift=2, zoom=0.1, shear=5)
+
+_AVERAGED = Recipe(
+    epochs=20,
+    batch_size=(128,),
+    learning_rate=1e-2,
+    weight_decay=1e-2,
+    warmup_epochs=1,
+    cosine=True,
+    average=0.998,
+)
+_SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
+_SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_images=True)
+_NANO = dataclasses.replace(
+    _AVERAGED,
+    batch_size=(64,),
+    learning_rate=2e-2,
+    muon_rate=5e-2,
+    augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
+)
+_BRANCHED = dataclasses.replace(
+    _AVERAGED,
+    epochs=4,
+    muon_rate=5e-2,
+    augment=Affine(rotation=12, shift=2, zoom=0.12, shear=8),
+    branch_losses=True,
+)
+
+ZOO = {
+    "conv-conv": Network(
+        architectures.conv_conv,
+        Recipe(epochs=5, batch_size=(64,)),
+    ),
+    "conv-pool-conv-pool": Network(
+        architectures.conv_pool_conv_pool,
+        Recipe(epochs=10, batch_size=(64,), loss="categorical_crossentropy", keep="best"),
+    ),
+    "conv-conv-pool": Network(
+        architectures.conv_conv_pool,
+        Recipe(epochs=5, batch_size=(64,), loss="categorical_crossentropy", keep="best"),
+    ),
+    "conv-pool-thrice": Network(
+        architectures.conv_pool_thrice,
+        Recipe(epochs=5, batch_size=(64,)),
+    ),
+    "classic": Network(
+        architectures.classic,
+        Recipe(epochs=10, batch_size=(64,)),
+    ),
+    "edge": Network(
+        architectures.edge,
+        _SMALL,
+        longer=_SMALL_LONGER,
+    ),
+    "swift": Network(
+        architectures.swift,
+        _SMALL,
+        longer=dataclasses.replace(_SMALL_LONGER, weight_decay=0.05),
+    ),
+    "nano": Network(
+        architectures.nano,
+        _NANO,
+        longer=dataclasses.replace(_NANO, epochs=80, all_images=True),
+        folded=True,
+        classifies=True,
+    ),
+    "accurate": Network(
+        architectures.accurate,
+        _BRANCHED,
+        longer=dataclasses.replace(_BRANCHED, epochs=12, all_images=True),
+        classifies=True,
+    ),
+    "sprint": Network(
+        architectures.sprint,
+        dataclasses.replace(
+            _AVERAGED,
+            epochs=1,
+            batch_size=(64,),
+            muon_rate=5e-2,
+            warmup_epochs=0.2,
+            average=0.98,
+            label_smoothing=0.1,
+            all_images=True,
+        ),
+    ),
+}
+DEFAULT = "edge"
+# Bundles of trained models that are packaged, by name.
+PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+_MNIST_SIDE = 28  # pixels: what every network of the zoo is for
+
+
+def build(name: str, shape: tuple[int, int] = (_MNIST_SIDE,) * 2, classes: int = 10) -> object:
+    """Builds an untrained model: raw pixels in, probabilities out.
+
+    Args:
+        name: A key of `ZOO`.
+        shape: Height and width of the images.
+        classes: Number of classes.
+
+    Returns:
+        A `keras.Model` with input `image`, float32 `[batch, height, width, 1]`, 0 to
+        255, and output `probabilities`, float32 `[batch, classes]`.
+
+    Raises:
+        InputError: The images are too small for it.
+    """
+    row = ZOO[name]
+    try:
+        return assemble(row.hidden_layers, name, shape, classes, row.classifies)
+    except ValueError as error:
+        least = _least_side(name, min(shape) + 1)
+        if least is None:
+            raise
+        raise InputError(
+            f"{name} must be given images of {least} x {least} pixels or more. "
+            f"Got: {shape[0]} x {shape[1]}. Enlarge them, or choose another network by --model."
+        ) from error
+
+
+def _least_side(name: str, first: int) -> int | None:
+    """The least side of images that a network can be built for, `first` or more, if any."""
+    row = ZOO[name]
+    for side in range(first, _MNIST_SIDE + 1):
+        with contextlib.suppress(ValueError):
+            assemble(row.hidden_layers, name, (side, side), classifies=row.classifies)
+            return side
+    return None
+
+
+def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
+    """Puts scaling before, and the classifier behind, a network's layers.
+
+    Args:
+        hidden_layers: As `Network.hidden_layers`.
+        name: The model's.
+        shape: As `build`'s.
+        classes: As `build`'s.
+        classifies: As `Network.classifies`.
+
+    Returns:
+        An untrained `keras.Model`, as `build`'s.
+    """
+    import keras
+
+    image = keras.Input((*shape, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    told = (classes,) if classifies else ()
+    for layer in hidden_layers(keras.layers, *told):
+        x = layer(x)
+    if classifies:
+        classifier = keras.layers.Activation("softmax", name="probabilities")
+    else:
+        classifier = keras.layers.Dense(classes, activation="softmax", name="probabilities")
+    return keras.Model(image, classifier(x), name=name)
+
+
+# Layers with weights, and which of them multiply each position of the output. Biases,
+# normalisation and activations are left out, as is usual.
+_KERNELS = {
+    "Conv2D": ("kernel",),
+    "DepthwiseConv2D": ("kernel",),
+    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
+    "Dense": ("kernel",),
+    "BatchNormalization": (),
+    "PReLU": (),
+}
+
+
+def multiply_accumulates(model):
+    """Multiply-accumulates that a model's convolutions and dense layers take an image.
+
+    Args:
+        model: A built `keras.Model`.
+
+    Returns:
+        int, multiply-accumulates an image.
+
+    Raises:
+        InputError: It holds a layer with weights of which it is not known what they cost.
+    """
+    import keras
+
+    total = 0
+
+    def called(layer, *inputs, **options):
+        nonlocal total
+        kind = type(layer).__name__
+        output = layer(*inputs, **options)
+        if layer.weights and kind not in _KERNELS:
+            raise InputError(
+                f"multiply-accumulates are known of {', '.join(_KERNELS)}. Got: {layer.name}, a "
+                f"{kind} with weights. Add it to models._KERNELS."
+            )
+        positions = math.prod(output.shape[1:-1]) if layer.weights else 0
+        for kernel in _KERNELS.get(kind, ()):
+            total += positions * math.prod(getattr(layer, kernel).shape)
+        return output
+
+    # A layer may be called several times, and each call has its own positions.
+    keras.models.clone_model(keras.Model(model.inputs, model.outputs), call_function=called)
+    return total

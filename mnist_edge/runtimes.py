@@ -1,0 +1,260 @@
+"""Open an artefact; every runtime becomes the same three functions.
+
+Each runtime is imported inside the one function that opens it, so that a device needs
+only the runtime it uses.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mnist_edge import backend
+from mnist_edge.models import trained
+from mnist_edge.cli import in_words
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An artefact, ready to run.
+
+    Attributes:
+        runtime: The runtime's name and version.
+        batch: The batch size that the artefact is fixed to, or None where it is free.
+        encode: float32 pixels `[n, height, width, channels]`, 0 to 255, to what the
+            artefact takes.
+        call: What the artefact takes, NumPy array in, to what it gives, NumPy array
+            out. This is what is timed.
+        decode: What it gives, to float32 probabilities `[n, classes]`.
+    """
+
+    runtime: str
+    batch: int | None
+    encode: Callable
+    call: Callable
+    decode: Callable
+
+
+class RuntimeMissing(Exception):
+    """The package that runs a kind of artefact is not installed: it can't be found."""
+
+
+def is_installed(path: Path | str) -> bool:
+    """Whether the packages that run a file of this ending can be found; imports none."""
+    package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
+    needed = {package}
+    if package == "keras" and backend.chosen() in backend.NAMES:  # what else it may be, it tells
+        needed.add(backend.chosen())
+    return all(map(importlib.util.find_spec, needed))
+
+
+def require(path: Path | str) -> None:
+    """Raises `RuntimeMissing` where a package that runs a file of this ending is missing."""
+    if not is_installed(path):
+        raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
+
+
+def import_runtime(path: Path | str, threads: int) -> None:
+    """Imports the runtime that a file's ending names, so that opening is timed without it.
+
+    Args:
+        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
+        threads: How many threads a call may use; TensorFlow wants to know before.
+
+    Raises:
+        RuntimeMissing: The runtime is not installed.
+        RuntimeError: It is, and can't be imported.
+    """
+    require(path)
+    runtime = _RUNTIMES[Path(path).suffix]
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    try:
+        importlib.import_module(runtime.module)
+    except Exception as error:  # a library that is missing, too little memory, anything
+        cause = f"{runtime.package} is installed and can't be imported: {in_words(error)}"
+        raise RuntimeError(cause) from error
+
+
+def open_artifact(path, threads):
+    """Opens an artefact in the runtime that its ending names.
+
+    Args:
+        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
+        threads: How many threads a call may use.
+
+    Returns:
+        An `Opened`.
+
+    Raises:
+        RuntimeMissing: The runtime is not installed.
+        Exception: Whatever the runtime raises for a file that it can't open.
+    """
+    import_runtime(path, threads)
+    return _RUNTIMES[Path(path).suffix].open(str(path), threads)
+
+
+def predict(opened, images):
+    """Probabilities of images.
+
+    Args:
+        opened: An `Opened`.
+        images: float32 `[n, ...]`, as the model takes them.
+
+    Returns:
+        float32 `[n, classes]`.
+
+    Raises:
+        ValueError: The artefact gives more or fewer rows than it takes images.
+        Exception: Whatever the runtime raises.
+    """
+    inputs = opened.encode(images)
+    batch = opened.batch or len(inputs)
+    outputs = []
+    for i in range(0, len(inputs), batch):
+        # A fixed batch that does not divide the images is filled up with the first ones.
+        found = opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+        if np.shape(found)[:1] != (batch,):
+            raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
+        outputs.append(found)
+    return opened.decode(np.concatenate(outputs)[: len(inputs)])
+
+
+def _as_float32(values):
+    return values
+
+
+def _open_keras(path, threads):
+    import keras
+
+    model = trained.load_model(path, "Export the bundle again.")
+    return Opened(
+        runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
+        batch=None,
+        encode=_as_float32,
+        call=model.predict_on_batch,
+        decode=_as_float32,
+    )
+
+
+def _open_tflite(path, threads):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=threads)
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:  # where memory is short it says nothing
+        raise RuntimeError(str(error) or "its tensors can't be allocated") from error
+    given = _only(interpreter.get_input_details(), "input")
+    taken = _only(interpreter.get_output_details(), "output")
+    input_index, output_index = given["index"], taken["index"]
+
+    def call(values):
+        interpreter.set_tensor(input_index, values)
+        interpreter.invoke()
+        return interpreter.get_tensor(output_index)
+
+    return Opened(
+        runtime=f"LiteRT {version('ai-edge-litert')}",
+        batch=int(given["shape"][0]),
+        encode=_quantiser(given),
+        call=call,
+        decode=_dequantiser(taken),
+    )
+
+
+def _only(tensors, role):
+    if len(tensors) != 1:
+        raise ValueError(f"has {len(tensors)} {role}s, one promised")
+    return tensors[0]
+
+
+def _quantiser(details):
+    """The function from real numbers to a TFLite tensor's elements."""
+    dtype = np.dtype(details["dtype"])
+    if dtype.kind == "f":
+        return _as_float32
+    scale, zero_point = details["quantization"]
+    lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return lambda values: (
+        (np.round(values / scale) + zero_point).clip(lowest, highest).astype(dtype)
+    )
+
+
+def _dequantiser(details):
+    """The function from a TFLite tensor's elements to real numbers."""
+    if np.dtype(details["dtype"]).kind == "f":
+        return _as_float32
+    scale, zero_point = details["quantization"]
+    return lambda integers: (integers.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+def _open_onnx(path, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as nothing:
+        # Its hash vouches for the file alone: what it keeps in others is not found.
+        options.add_session_config_entry(_EXTERNAL_FOLDER, nothing)
+        session = onnxruntime.InferenceSession(
+            Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    given, taken = _only(session.get_inputs(), "input"), _only(session.get_outputs(), "output")
+    batch = given.shape[0]
+    return Opened(
+        runtime=f"ONNX Runtime {onnxruntime.__version__}",
+        batch=batch if isinstance(batch, int) else None,
+        encode=_as_float32,
+        call=lambda values: session.run([taken.name], {given.name: values})[0],
+        decode=_as_float32,
+    )
+
+
+def _open_empty(path, threads):
+    """An empty call: what the harness itself costs."""
+    return _pseudo(lambda values: values)
+
+
+def _open_yardstick(path, threads):
+    """A fixed computation of about 10 µs, in NumPy on one thread whatever the artefacts do."""
+    values = np.linspace(0, 1, 30_000, dtype=np.float32)
+    result = np.empty_like(values)
+    return _pseudo(lambda _: np.exp(values, out=result))
+
+
+def _pseudo(call):
+    return Opened("NumPy", None, encode=_as_float32, call=call, decode=_as_float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runtime:
+    """A runtime: the module to import, what to install for it, and how it opens a file."""
+
+    module: str
+    package: str
+    open: Callable
+
+
+# By format, a graph of one operator with the artefacts' input and output, made by
+# `python -m export.empty`: what a call of the runtime costs that computes nothing.
+EMPTY_GRAPHS = {
+    format: Path(__file__).with_name(f"empty.{format}") for format in ("tflite", "onnx")
+}
+# Pseudo-artefacts: no file, only a name; timed in the same rounds as the artefacts.
+EMPTY, YARDSTICK = "harness.empty", "harness.yardstick"
+_RUNTIMES = {
+    ".keras": _Runtime("keras", "keras with a backend", _open_keras),
+    ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
+    ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
+    ".empty": _Runtime("numpy", "numpy", _open_empty),
+    ".yardstick": _Runtime("numpy", "numpy", _open_yardstick),
+}

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from benchmarks import card, robustness
+from mnist_edge import bundle, data, models
+from benchmarks.frontier import records
+from mnist_edge.models import trained
+
+
+@pytest.fixture
+def bundle_of_one(small, tmp_path):
+    """A copy of the small bundle with a card, and the card's text."""
+    folder = small.copy(tmp_path / "bundle")
+    assert card.main([str(folder)]) == 0
+    return folder, (folder / card.CARD).read_text()
+
+
+def test_a_card_tells_the_accuracy_under_every_distortion(small, bundle_of_one):
+    _, text = bundle_of_one
+    rows = dict(line.strip("| ").split(" | ") for line in text.splitlines() if line.endswith("% |"))
+    assert list(rows) == list(robustness.DISTORTIONS)
+    assert rows[robustness.PLAIN] == f"{small.trained['metrics']['test_accuracy']:.2%}"
+    assert rows["inverted"] != rows[robustness.PLAIN]
+
+
+def test_a_card_tells_data_recipe_seed_and_hash(small, bundle_of_one):
+    _, text = bundle_of_one
+    assert "5,000 training images, 1,000 kept for validation, 500 for this report" in text
+    assert "2 epochs, batch 32" in text
+    assert f"--model edge --full --seed {small.trained['seed']}" in text
+    assert small.trained["model_sha256"] in text
+
+
+def test_a_damaged_model_gets_no_card(small, tmp_path, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    with open(folder / bundle.MODEL, "ab") as file:
+        file.write(b"x")
+    assert card.main([str(folder)]) == 2
+    assert "is not the model that train.json describes" in capsys.readouterr().err
+    assert not (folder / card.CARD).exists()
+
+
+PACKAGED = ("nano", "edge", "accurate")
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_packaged_model_is_on_record_and_its_card_is_of_it(name):
+    folder = models.PRETRAINED / name
+    trained = json.loads((folder / bundle.TRAIN).read_text())
+    text = (folder / card.CARD).read_text()
+    assert trained["model_sha256"] == bundle.sha256_file(folder / bundle.MODEL)
+    assert trained["model_sha256"] in text
+    assert f"| {robustness.PLAIN} | {trained['metrics']['test_accuracy']:.2%} |" in text
+    (run,) = [r for r in records.runs_of(records.load(), name) if r["seed"] == trained["seed"]]
+    assert run["test_accuracy"] == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-4)
+
+
+def test_edge_withstands_shifts_and_rotations():
+    asked = {"shift 2 px diagonally": 0.985, "rotate 20°": 0.97}
+    edge, nano = (trained.open_bundle(models.PRETRAINED / name) for name in ("edge", "nano"))
+    accuracy = card.measure(edge, data.load(), tuple(asked))
+    assert all(accuracy[name] >= least for name, least in asked.items())
+    assert card.measure(nano, data.load(), ("rotate 20°",))["rotate 20°"] < 0.97

@@ -1,0 +1,57 @@
+"""A model that gives infinity is a failed or breached row, and never "inf %"."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import predict
+from mnist_edge import bundle
+from tests import tiny
+from tests.safety import hostile
+
+
+@pytest.fixture
+def folder(tiny_bundle, without_keras):
+    tiny.add(tiny_bundle, "onnx-exploding", _exploding())
+    return tiny_bundle
+
+
+def _exploding():
+    """An ONNX file that is right where pixels are 0 or 1, and infinite from 100 on."""
+    nodes, constants = hostile._ten()
+    nodes += [
+        ("Sub", ["flat", "one"], ["less"], {}),
+        ("Exp", ["less"], ["huge"], {}),
+        ("Mul", ["flat", "huge"], ["probabilities"], {}),
+    ]
+    return hostile.onnx_of(nodes, constants | {"one": np.float32(1)})
+
+
+def test_infinity_on_distorted_images_is_a_failed_row(folder, capsys):
+    argv = [str(folder), *tiny.QUICK, "--robustness", "--robustness-count", "5", "--json"]
+    assert benchmarks.main(argv) == 1
+    printed = capsys.readouterr().out
+    assert "BREACH onnx-exploding: gives NaN or infinity for test images, shift 1 px" in printed
+    assert "inf" not in printed.replace("infinity", "")
+    result = json.loads(printed.splitlines()[-1], parse_constant=pytest.fail)
+    assert {row["variant"]: row["status"] for row in result["rows"]} == {
+        "keras": "not installed",
+        "tflite-float32": "passed",
+        "onnx-float32": "passed",
+        "onnx-exploding": "failed",
+    }
+    rows = [row["variant"] for row in result["robustness"]["rows"]]
+    assert rows == ["tflite-float32", "onnx-float32"]
+
+
+@pytest.mark.parametrize(
+    ("pixel", "words"), [(255, "gives no probabilities but 0 to inf"), (2, "0 to 5.43656")]
+)
+def test_a_picture_that_makes_an_artifact_infinite_is_no_answer(folder, pixel, words):
+    pixels = np.zeros((1, 28, 28, 1), np.float32)
+    pixels[0, 0, 3] = pixel
+    read = bundle.read_json(folder / bundle.MANIFEST, (), "")
+    _, _, failed = predict.ask_all(folder, read, pixels)
+    assert words in failed["onnx-exploding"]

@@ -1,0 +1,111 @@
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import bundles, robustness
+from benchmarks.run import judge
+from benchmarks.plots import draw
+from benchmarks.settings import BenchmarkSettings
+from benchmarks.tables import robustness_table
+from mnist_edge import bundle, data
+from mnist_edge.cli import InputError
+from tests.conftest import QUICK
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.load().x_test[:20, :, :, None].astype(np.float32)
+
+
+def centre(image):
+    """Row and column of an image's centre of mass."""
+    rows, columns = np.indices(image.shape)
+    return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
+
+
+@pytest.mark.parametrize("name", robustness.DISTORTIONS)
+def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
+    distorted = robustness.distort(images, name)
+    assert distorted.shape == images.shape
+    assert distorted.dtype == np.float32
+    assert distorted.min() >= 0
+    assert distorted.max() <= 255
+    assert np.array_equal(distorted, robustness.distort(images, name))
+    assert (name == robustness.PLAIN) == np.array_equal(distorted, images)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 4])
+def test_a_shift_moves_every_image_by_so_many_pixels(images, pixels):
+    shifted = robustness.distort(images, f"shift {pixels} px")
+    moves = [centre(a[:, :, 0]) - centre(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
+    assert np.abs(moves).sum(1) == pytest.approx(pixels, abs=0.35)  # some ink may leave the image
+    assert len({tuple(np.round(move / pixels)) for move in moves}) == 4
+
+
+def test_a_diagonal_shift_moves_every_image_in_both_directions(images):
+    shifted = robustness.distort(images, "shift 2 px diagonally")
+    moves = [centre(a[:, :, 0]) - centre(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
+    assert np.abs(moves) == pytest.approx(2, abs=0.35)
+    assert len({tuple(np.sign(move)) for move in moves}) == 4
+
+
+def test_strokes_become_thinner_and_thicker(images):
+    thin, thick = (robustness.distort(images, name) for name in ("thinner", "thicker"))
+    assert thin.sum() < 0.8 * images.sum()
+    assert thick.sum() > 1.2 * images.sum()
+
+
+def test_inverting_twice_is_nothing(images):
+    inverted = robustness.distort(images, "inverted")
+    assert np.array_equal(robustness.distort(inverted, "inverted"), images)
+
+
+def test_colour_and_flat_grey_images_are_distorted_alike(images):
+    flat = robustness.distort(images[:, :, :, 0], "rotate 20°")
+    colour = robustness.distort(images.repeat(3, axis=3), "rotate 20°")
+    assert np.allclose(flat, colour[:, :, :, 1], atol=1e-3)
+
+
+def test_the_chosen_images_are_evenly_spaced():
+    assert robustness.spaced(10_000, 3).tolist() == [0, 5000, 9999]
+    assert robustness.spaced(3, 10).tolist() == [0, 1, 2]
+
+
+@pytest.fixture
+def settings(bundle_of_three):
+    return BenchmarkSettings(
+        bundles=(bundle_of_three,), robustness=True, robustness_count=100, progress=False, **QUICK
+    )
+
+
+def test_every_artefact_is_measured_under_every_distortion(settings, without_keras, tmp_path):
+    read = bundles.load_all(settings.bundles)
+    result = judge(settings, read)
+    found = result["robustness"]
+    assert [row["variant"] for row in found["rows"]] == [
+        "tflite-float32",
+        "tflite-int8",
+        "onnx-float32",
+    ]
+    for row in found["rows"]:
+        assert row["image_count"] == 100
+        assert list(row["accuracy"]) == list(robustness.DISTORTIONS)
+        assert row["accuracy"]["plain"] > 0.8 > row["accuracy"]["inverted"]
+    assert "| inverted |" in robustness_table(result)
+    assert draw(result, read, tmp_path) == []
+    assert (tmp_path / bundle.ROBUSTNESS_PICTURE).exists()
+
+
+def test_without_scipy_it_is_refused_before_the_run(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(InputError, match="Install 'mnist-edge\\[benchmarks\\]'"):
+        judge(settings)
+
+
+def test_examples_that_are_no_images_are_refused(settings):
+    (read,) = bundles.load_all(settings.bundles)
+    flat = dataclasses.replace(read, images=read.images.reshape(500, 784))
+    with pytest.raises(InputError, match=r"needs images .* Got: \[784\]"):
+        judge(settings, [flat])

@@ -1,0 +1,127 @@
+"""A model made to quantise badly is rescued, and the manifest tells how."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from export import __main__ as command
+from export import audit, graph
+from export import fallback
+from export.calibration import Calibration
+from export.variants import KNOWN
+from mnist_edge import bundle
+
+
+@pytest.fixture(scope="module")
+def spoiled(small, tmp_path_factory):
+    """The small model with one layer of weights of very unequal scale, same function."""
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    normalisation = model.layers[model.layers.index(convolutions[2]) + 1]
+    factors = np.ones(16, np.float32)
+    factors[:4] = [1000, 3000, 500, 2000]  # undone by the next layer's weights
+    gamma, beta, *moments = normalisation.get_weights()
+    normalisation.set_weights([gamma * factors, beta * factors, *moments])
+    (kernel,) = convolutions[3].get_weights()
+    convolutions[3].set_weights([kernel / factors[:, None]])
+    path = tmp_path_factory.mktemp("spoiled") / "spoiled.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rescued(spoiled, small, tmp_path_factory):
+    """The rescued bundle and what was printed."""
+    folder = tmp_path_factory.mktemp("rescued") / "bundle"
+    argv = [str(spoiled), "--data", small.data, "--output", str(folder)]
+    chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-float32"]
+    assert command.main([*argv, "--calibration-count", "50", "--rescue", *chosen]) == 0
+    return folder
+
+
+def test_without_rescue_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
+    argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
+    assert command.main([*argv, "--variants", "tflite-int8", "onnx-int8"]) == 1
+    error = capsys.readouterr().err
+    assert "error: tflite-int8 agrees with the reference on" in error
+    assert "error: onnx-int8 agrees with the reference on" in error
+    assert "Try --rescue" in error
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_the_attempts_stand_in_the_manifest_in_order(rescued, format):
+    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
+    (told,) = [r for r in manifest["rescues"] if r["variant"] == f"{format}-int8"]
+    assert told["given"] == f"{format}-int8-mixed"
+    steps = [attempt["step"] for attempt in told["attempts"]]
+    assert steps[0] == "calibration on 200 images"
+    assert steps[1] == "per-channel weights"
+    assert "worst of" in steps[2]
+    *tried, last = told["attempts"]
+    assert not any(attempt["passed"] for attempt in tried)
+    assert last["passed"]
+    assert last["agreement"] >= 0.98
+    assert told["attempts"][0]["agreement"] < 0.98
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_the_mixed_file_is_one_and_is_called_so(rescued, format):
+    variant = KNOWN[f"{format}-int8-mixed"]
+    read = graph.read(rescued / variant.file)
+    assert audit.findings(read, variant) == []
+    assert audit.findings(read, KNOWN[f"{format}-int8"]) != []
+    assert not (rescued / KNOWN[f"{format}-int8"].file).exists()
+
+
+def test_a_float_variant_needs_no_rescue(rescued):
+    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
+    assert "onnx-float32" not in [told["variant"] for told in manifest["rescues"]]
+
+
+@pytest.mark.parametrize("name", ["tflite-dynamic-int8", "tflite-int8", "tflite-int16x8"])
+def test_tflite_weights_are_per_channel_as_the_rescue_says(small, name):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(small.folder / KNOWN[name].file))
+    interpreter.allocate_tensors()
+    scales = [
+        (details["shape"][0], len(details["quantization_parameters"]["scales"]))
+        for details in interpreter.get_tensor_details()
+        if details["dtype"] == np.int8 and len(details["shape"]) == 4 and details["shape"][0] > 1
+    ]
+    assert len(scales) >= 5
+    assert all(channels == count for channels, count in scales)
+
+
+def scale_shapes(path):
+    """Shapes of the scales of an ONNX file's convolutions' weights."""
+    graph = onnx.load(path).graph
+    shapes = {t.name: tuple(t.dims) for t in graph.initializer}
+    return [
+        shape
+        for name, shape in shapes.items()
+        if name.startswith("Conv_") and "_constant_1" in name and name.endswith("_scale")
+    ]
+
+
+def test_onnx_weights_are_per_channel_in_the_static_file_alone(small):
+    static, dynamic = (
+        scale_shapes(small.folder / KNOWN[name].file) for name in ("onnx-int8", "onnx-dynamic-int8")
+    )
+    assert len(static) == len(dynamic) == 6
+    assert all(len(shape) == 1 and shape[0] > 1 for shape in static)
+    assert dynamic == [()] * 6
+
+
+def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
+    calibration = Calibration(np.zeros((8, 1)), 0, np.arange(8), available=100, refused=0)
+    attempts = fallback.attempts(
+        KNOWN["onnx-dynamic-int8"], None, calibration, lambda count: calibration, None
+    )
+    assert next(attempts).variant is None
+    second = next(attempts)
+    assert (second.step, second.variant) == ("per-channel weights", KNOWN["onnx-int8"])

@@ -1,0 +1,293 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from export import __main__ as command
+from export import artifact, reopen, to_onnx
+from export.variants import VARIANTS
+from mnist_edge import bundle, data
+
+SHAPE = (28, 28, 1)
+
+
+def entry(small, variant):
+    (found,) = [e for e in small.manifest["artifacts"] if e["variant"] == variant]
+    return found
+
+
+def test_a_variants_name_is_its_key_and_its_files_stem():
+    for name, variant in VARIANTS.items():
+        assert variant.name == name == variant.file.rpartition(".")[0]
+
+
+def test_every_variant_is_written_with_its_entry(small):
+    assert json.loads((small.folder / bundle.MANIFEST).read_text()) == small.manifest
+    assert [e["variant"] for e in small.manifest["artifacts"]] == list(VARIANTS)
+    for e in small.manifest["artifacts"]:
+        path = small.folder / e["file"]
+        assert bundle.sha256_file(path) == e["sha256"]
+        assert path.stat().st_size == e["size_bytes"]
+        assert e["source_model_sha256"] == bundle.sha256_file(small.folder / bundle.MODEL)
+
+
+def test_every_artefact_takes_image_and_gives_probabilities(small):
+    for e in small.manifest["artifacts"]:
+        assert e["inputs"][0]["name"] == "image"
+        assert e["outputs"][0]["name"] == "probabilities"
+        assert e["inputs"][0]["dtype"] == VARIANTS[e["variant"]].io
+
+
+def test_int8_takes_raw_bytes(small):
+    given = entry(small, "tflite-int8")["inputs"][0]
+    assert (given["dtype"], given["scale"], given["zero_point"]) == ("uint8", 1.0, 0)
+
+
+def test_tflite_has_batch_1_and_onnx_a_free_one_named_batch(small):
+    assert entry(small, "tflite-float32")["inputs"][0]["shape"] == [1, 28, 28, 1]
+    assert entry(small, "onnx-float32")["inputs"][0]["shape"] == ["batch", 28, 28, 1]
+    assert entry(small, "onnx-float32")["outputs"][0]["shape"] == ["batch", 10]
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS.values() if v.format == "tflite"])
+def test_xnnpack_takes_a_tflite_graph_in_one_part_where_it_knows_the_type(small, variant):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(small.folder / variant.file))
+    interpreter.allocate_tensors()
+    operators = [details["op_name"] for details in interpreter._get_ops_details()]
+    assert not {"SHAPE", "STRIDED_SLICE", "PACK"} & set(operators)
+    assert operators.count("DELEGATE") == (0 if variant.activations == "int16" else 1)
+
+
+def test_onnx_has_opset_18_or_later(small):
+    model = onnx.load(small.folder / "onnx-float32.onnx")
+    (opset,) = [o.version for o in model.opset_import if o.domain == ""]
+    assert opset >= 18
+
+
+def test_reference_is_the_models_prediction_on_the_test_images(small):
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    images = data.as_inputs(data.load(small.data).x_test, SHAPE)
+    with np.load(small.folder / bundle.REFERENCE) as reference:
+        assert np.allclose(reference["probabilities"], model.predict(images, verbose=0), atol=1e-6)
+
+
+def test_calibration_stands_in_the_manifest_where_it_was_used(small):
+    assert entry(small, "tflite-float32")["calibration"] is None
+    assert entry(small, "tflite-int8")["calibration"]["count"] == 50
+
+
+def test_reopening_a_quantised_artefact_gives_probabilities(small):
+    images = data.as_inputs(data.load(small.data).x_test[:50], SHAPE)
+    probabilities, _, _ = reopen.run(small.folder / "tflite-int8.tflite", images)
+    assert probabilities.dtype == np.float32
+    assert np.allclose(probabilities.sum(1), 1, atol=0.05)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_onnx_graph_is_clean(small):
+    graph = onnx.load(small.folder / "onnx-float32.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert not {"Shape", "Gather", "Cast", "Mul", "BatchNormalization"} & set(kinds)
+    assert len(kinds) == 19
+    assert [value.name for value in graph.input] == ["image"]
+
+
+def test_raw_onnx_export_is_not_clean(small, tmp_path):
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    graph = onnx.load(to_onnx.export_raw(model, None, tmp_path)).graph
+    assert {"Shape", "Gather", "Cast", "Mul"} <= {node.op_type for node in graph.node}
+
+
+def test_batch_can_be_fixed_and_opset_chosen(small, tmp_path):
+    chosen = ["--variants", "tflite-float32", "tflite-int8", "onnx-float32", "onnx-int8"]
+    argv = [str(small.folder), "--output", str(tmp_path), "--batch", "3", "--opset", "21"]
+    assert command.main([*argv, *chosen]) == 0
+    manifest = json.loads((tmp_path / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in manifest["artifacts"]] == chosen[1:]
+    for e in manifest["artifacts"]:
+        assert e["inputs"][0]["shape"][0] == 3
+        assert e["audit"]["batch"] == 3
+    assert manifest["artifacts"][2]["audit"]["opset"] == 21
+
+
+def test_an_opset_that_does_not_exist_is_refused(small, tmp_path, capsys):
+    argv = [str(small.folder), "--output", str(tmp_path / "new"), "--variants", "onnx-float32"]
+    assert command.main([*argv, "--opset", "99"]) == 2
+    assert capsys.readouterr().err.startswith("error: --opset must be 18 to ")
+
+
+def test_one_formats_script_makes_the_precisions_that_are_named(small, tmp_path):
+    assert to_onnx.main([str(small.folder), "--output", str(tmp_path), "--precision", "int8"]) == 0
+    assert {p.name for p in tmp_path.glob("*.onnx")} == {"onnx-int8.onnx"}
+
+
+def test_exporting_some_variants_keeps_the_others_of_the_same_model(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "19"]) == 0
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in manifest["artifacts"]] == list(VARIANTS)
+    with np.load(folder / bundle.GOLDEN) as golden:
+        assert set(VARIANTS) <= set(golden)
+
+
+def test_artefacts_of_another_model_are_refused_or_remade_by_force(small, tmp_path, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    manifest["model"]["sha256"] = "another"
+    kept = ("tflite-int8", "onnx-float32")
+    mixed = {"variant": "onnx-int8-mixed", "file": "onnx-int8-mixed.onnx"}  # a rescue's
+    (folder / mixed["file"]).touch()
+    manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept] + [mixed]
+    bundle.write_json(folder / bundle.MANIFEST, manifest)
+    before = contents(folder)
+    argv = [str(folder), "--variants", "onnx-float32"]
+    assert command.main(argv) == 2
+    line = (
+        "holds artefacts of another model, or of this one before it was trained again: tflite-int8"
+    )
+    assert line in capsys.readouterr().err
+    assert contents(folder) == before
+    assert command.main([*argv, "--force"]) == 0
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    assert sorted(e["variant"] for e in manifest["artifacts"]) == sorted(kept)
+    assert not (folder / mixed["file"]).exists()
+
+
+# Whole or not at all.
+
+
+def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
+    small, tmp_path, monkeypatch, capsys
+):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    prepare = to_onnx.prepare
+
+    def prepare_another_model(model, *given):
+        other = keras.models.clone_model(model)
+        other.set_weights(model.get_weights())
+        other.layers[-1].kernel.assign(np.roll(other.layers[-1].kernel, 1, axis=1))
+        return prepare(other, *given)
+
+    monkeypatch.setattr(to_onnx, "prepare", prepare_another_model)
+    assert command.main([str(folder), "--variants", "onnx-float32"]) == 1
+    error = capsys.readouterr().err
+    assert "error: onnx-float32 agrees with the reference on" in error
+    assert "error: nothing was written" in error
+    assert contents(folder) == before
+
+
+def test_a_file_that_is_not_what_its_name_says_fails_the_export(
+    small, tmp_path, monkeypatch, capsys
+):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    float16 = (folder / "tflite-float16.tflite").read_bytes()
+    monkeypatch.setattr(artifact.to_tflite, "convert", lambda *_: float16)
+    assert command.main([str(folder), "--variants", "tflite-int8"]) == 1
+    assert "error: tflite-int8 takes float32 and gives float32" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def run_in_child(program, *argv, **environment):
+    """Runs Python code with `argv` in a process of its own; returns it when it has ended."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, argv)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("limit", [20_000, 45_000])
+def test_a_full_disk_leaves_the_last_good_bundle(small, tmp_path, limit):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    program = (
+        "import resource, sys; from export.__main__ import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    ended = run_in_child(program, folder)
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert "File too large" in line
+    assert "Traceback" not in ended.stderr
+    assert contents(folder) == before
+
+
+def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+    program = (
+        "import os, signal, sys; from export import __main__ as command, exporter; "
+        "exporter._manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "command.main(sys.argv[1:])"
+    )
+    ended = run_in_child(program, folder, "--variants", "onnx-float32", "--opset", "20")
+    assert ended.returncode == -signal.SIGKILL
+    assert {name: data for name, data in files(folder).items() if name in before} == before
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_an_interrupted_export_leaves_the_last_good_bundle(small, tmp_path, monkeypatch, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    before = contents(folder)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("export.pipeline._manifest", interrupt)
+    assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "20"]) == 130
+    assert contents(folder) == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(small, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    argv = [str(small.folder), "--output", str(tmp_path / "file" / "bundle")]
+    assert command.main([*argv, "--variants", "onnx-float32"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_two_exports_give_the_same_bytes(small, tmp_path):
+    program = "import sys; from export.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-dynamic-int8"]
+    for name, hash_seed in (("one", "0"), ("two", "1")):
+        argv = [small.folder, "--output", tmp_path / name, *chosen]
+        assert run_in_child(program, *argv, PYTHONHASHSEED=hash_seed).returncode == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+# Bad bundles.
+
+
+def test_a_model_that_train_did_not_write_is_refused(small, tmp_path, capsys):
+    folder = small.copy(tmp_path / "bundle")
+    with open(folder / bundle.MODEL, "r+b") as file:
+        file.truncate(1000)
+    assert command.main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "is not the model that train.json describes" in error
+    assert f"python -m mnist_edge.train --output {folder}" in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_bundle_is_one_line_and_status_2(tmp_path, capsys):
+    assert command.main([str(tmp_path / "none")]) == 2
+    assert "train.json is required and does not exist" in capsys.readouterr().err

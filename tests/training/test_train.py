@@ -1,0 +1,296 @@
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from export.pipeline import export
+from export.settings import ExportSettings
+from mnist_edge import bundle, data, evaluate, models
+from mnist_edge.training import loop
+from mnist_edge.cli import InputError
+from mnist_edge.training.settings import TrainSettings
+from mnist_edge.train import main
+
+SHAPE = (28, 28, 1)
+
+
+def test_a_run_writes_model_record_and_history(small):
+    assert {bundle.MODEL, bundle.TRAIN, bundle.HISTORY} <= {p.name for p in small.folder.iterdir()}
+    with open(small.folder / bundle.HISTORY) as file:
+        *_, row = csv.DictReader(file)
+    assert set(row) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+    assert float(row["val_accuracy"]) == small.trained["metrics"]["validation_accuracy"]
+
+
+def test_the_record_tells_what_was_trained_on_what(small):
+    record = json.loads((small.folder / bundle.TRAIN).read_text())
+    assert record == json.loads(json.dumps(small.trained))
+    assert record["model_sha256"] == bundle.sha256_file(small.folder / bundle.MODEL)
+    assert record["data"]["train_count"] == 5000
+    assert record["data"]["validation_count"] == 1000
+    assert record["data"]["sha256"] == data.load(small.data).sha256()
+    assert record["recipe"]["epochs"] == 2
+    assert record["recipe"]["batch_size"] == [32]
+
+
+def test_the_recorded_accuracy_is_the_saved_models(small):
+    dataset = data.load(small.data)
+    model = keras.saving.load_model(small.folder / bundle.MODEL)
+    choice = model.predict(data.as_inputs(dataset.x_test, SHAPE), verbose=0).argmax(1)
+    recorded = small.trained["metrics"]["test_accuracy"]
+    assert np.mean(choice == dataset.y_test) == pytest.approx(recorded, abs=1e-6)
+    assert recorded > 0.9
+
+
+def test_the_saved_model_holds_keras_layers_alone(small):
+    model = keras.saving.load_model(small.folder / bundle.MODEL, safe_mode=True)
+    assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
+
+
+def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):
+    argv = ["--data", small.data, "--output", str(tmp_path / "b"), "--epochs", "2"]
+    fit_epoch = loop.fit_epoch
+
+    def interrupted(trained, recipe, seed, data, run, options):
+        if run.epochs == 1:
+            raise KeyboardInterrupt
+        fit_epoch(trained, recipe, seed, data, run, options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit_epoch", interrupted)
+        assert main(argv) == 130
+    assert "--resume" in capsys.readouterr().out
+    assert not (tmp_path / "b" / bundle.TRAIN).exists()
+
+    fitted = []
+    monkeypatch.setattr(
+        loop, "fit_epoch", lambda *given: (fitted.append(given[4].epochs), fit_epoch(*given))
+    )
+    assert main([*argv, "--resume", "--seed", "1"]) == 2
+    assert "is the checkpoint of another run: seed was 0, now it is 1" in capsys.readouterr().err
+    assert main([*argv, "--resume"]) == 0
+    assert fitted == [1]
+    assert not (tmp_path / "b" / bundle.CHECKPOINT).exists()
+
+
+def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
+    folder = small.copy(tmp_path / "bundle")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mnist_edge.train.bundle.write_json", fail)
+    assert main(["--data", small.data, "--output", str(folder), "--epochs", "1"]) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["--epochs", "0"], "error: --epochs must be 1 to 100,000. Got: 0."),
+        (
+            ["--batch-size", "8", str(2**70)],
+            "error: --batch-size must be 1 to 1,048,576. Got: 1180",
+        ),
+        (["--seed", "-1"], "error: --seed must be 0 to 4294967295. Got: -1."),
+        (["--data", "no.npz"], "error: no.npz must be a file and is not."),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(capsys, tmp_path, argv, line):
+    assert main([*argv, "--output", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr().err.startswith(line)
+    assert not (tmp_path / "new").exists()
+
+
+def test_images_that_are_not_grey_bytes_are_refused(tmp_path, capsys):
+    path = str(tmp_path / "floats.npz")
+    x, y = np.zeros((12, 28, 28), np.float32), np.zeros(12, int)
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    assert main(["--data", path, "--output", str(tmp_path / "new")]) == 2
+    assert "x_train must be uint8 [n, height, width], 0 to 255" in capsys.readouterr().err
+
+
+def test_command_line_overrides_the_recipe():
+    recipe = TrainSettings(model="classic", epochs=3).recipe
+    assert (recipe.epochs, recipe.batch_size) == (3, (64,))
+    assert TrainSettings().recipe == models.ZOO["edge"].recipe
+    with pytest.raises(InputError):
+        TrainSettings(batch_size=(64, 0))
+
+
+def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accuracy(
+    small_data, tmp_path
+):
+    folder = tmp_path / "jax"
+    argv = ["--data", small_data, "--output", str(folder), "--epochs", "2", "--batch-size", "32"]
+    subprocess.run(
+        [sys.executable, "-m", "mnist_edge.train", *argv],
+        check=True,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+    )
+    trained = json.loads((folder / bundle.TRAIN).read_text())
+    assert trained["versions"]["backend"] == "jax"
+    export(ExportSettings(source=folder, variants=("tflite-float32", "onnx-float32")))
+    with np.load(folder / bundle.REFERENCE) as reference:
+        choice = reference["probabilities"].argmax(1)
+    accuracy = np.mean(choice == data.load(small_data).y_test)
+    assert accuracy == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-6)
+
+
+def test_augmentation_is_switched_on_and_off():
+    assert TrainSettings(model="classic").recipe.augment is None
+    assert TrainSettings(model="classic", augment=True).recipe.augment == models.GENTLE
+    assert TrainSettings(model="edge", augment=False).recipe.augment is None
+
+
+# What else a run writes and prints.
+
+
+def quick(small, folder, *flags):
+    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
+    return main([*argv, "--no-plots", *flags])
+
+
+def test_quiet_prints_one_json_line(small, tmp_path, capsys):
+    assert quick(small, tmp_path / "b", "--quiet") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    results = json.loads(line)
+    assert results["model"] == "classic"
+    assert 0 < results["test_accuracy"] <= 1
+
+
+def test_the_log_ends_in_the_same_json_line(small, tmp_path, capsys):
+    assert quick(small, tmp_path / "b") == 0
+    *log, line = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["bundle"] == str(tmp_path / "b")
+    assert any("val_accuracy" in row for row in log)
+
+
+def test_a_run_draws_what_it_has_to_show(small, tmp_path, monkeypatch):
+    argv = ["--data", small.data, "--epochs", "1", "--model", "classic", "--quiet"]
+    assert main([*argv, "--output", str(tmp_path / "b")]) == 0
+    drawn = {path.name for path in (tmp_path / "b" / bundle.PLOTS).iterdir()}
+    assert drawn == {"samples.png", "curves.png", "predictions.png"}
+    monkeypatch.setattr("mnist_edge.drawing.available", lambda: False)
+    assert main([*argv, "--output", str(tmp_path / "c")]) == 0
+    assert not (tmp_path / "c" / bundle.PLOTS).exists()
+
+
+def test_class_names_go_with_the_model(small, tmp_path):
+    names = [f"digit {n}" for n in range(10)]
+    assert quick(small, tmp_path / "b", "--quiet", "--labels", ",".join(names)) == 0
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["data"]["labels"] == names
+
+
+def test_old_formats_hold_the_same_model(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--save-h5", "--save-weights") == 0
+    kept = keras.saving.load_model(tmp_path / "b" / bundle.MODEL)
+    old = keras.saving.load_model(tmp_path / "b" / bundle.MODEL_H5, compile=False)
+    assert all(map(np.array_equal, kept.get_weights(), old.get_weights()))
+    fresh = models.build("classic")
+    fresh.load_weights(tmp_path / "b" / bundle.WEIGHTS)
+    assert all(map(np.array_equal, kept.get_weights(), fresh.get_weights()))
+
+
+def test_tensorboard_logs_each_epoch(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--tensorboard", str(tmp_path / "logs")) == 0
+    assert list((tmp_path / "logs" / "validation").glob("events.out.tfevents.*"))
+
+
+def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert quick(small, tmp_path / "b", "--tensorboard", str(tmp_path / "logs")) == 2
+    assert "needs tensorflow and tensorboard. Install" in capsys.readouterr().err
+
+
+# Recipes that need more than the training images.
+
+
+def test_all_images_are_trained_on_and_nothing_is_validated(small, tmp_path, capsys):
+    folder = tmp_path / "b"
+    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1"]
+    assert main([*argv, "--model", "conv-conv-pool", "--all-images"]) == 0  # it keeps the best
+    shown = capsys.readouterr().out
+    assert "no validation, test accuracy" in shown
+    assert json.loads(shown.splitlines()[-1])["validation_accuracy"] is None
+    record = json.loads((folder / bundle.TRAIN).read_text())
+    assert record["metrics"]["validation_loss"] is None
+    assert (record["data"]["train_count"], record["data"]["validation_count"]) == (6000, 0)
+    assert record["recipe"]["keep"] == "last"
+    assert record["kept_epoch"] == 1
+    assert (folder / bundle.HISTORY).read_text().startswith("epoch,accuracy,loss\n")
+    assert (folder / bundle.PLOTS / "curves.png").exists()
+    evaluate.evaluate(evaluate.EvaluateSettings(bundle=folder, data=small.data))
+
+
+def test_patience_without_validation_is_refused(tmp_path, capsys):
+    argv = ["--all-images", "--patience", "2", "--output", str(tmp_path / "new")]
+    assert main(argv) == 2
+    assert "Add --no-all-images, or leave out --patience." in capsys.readouterr().err
+
+
+def test_a_teacher_is_recorded_by_its_hash(small, tmp_path):
+    assert quick(small, tmp_path / "b", "--quiet", "--teacher", str(small.folder)) == 0
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["teacher"] == {"model": "edge", "model_sha256": small.trained["model_sha256"]}
+    assert quick(small, tmp_path / "c", "--quiet") == 0
+    plain = json.loads((tmp_path / "c" / bundle.TRAIN).read_text())
+    assert plain["teacher"] is None
+    assert plain["metrics"] != record["metrics"]
+
+
+def test_a_teacher_of_other_classes_is_refused_in_one_line(small, tmp_path, capsys):
+    with np.load(small.data) as arrays:
+        two = {name: arrays[name][arrays["y" + name[1:]] < 2] for name in arrays}
+    np.savez(tmp_path / "two.npz", **two)
+    argv = ["--data", str(tmp_path / "two.npz"), "--output", str(tmp_path / "b"), "--epochs", "1"]
+    assert main([*argv, "--teacher", str(small.folder)]) == 2
+    assert "tell 2 classes apart, as the model does. Got: edge" in capsys.readouterr().err
+    assert main([*argv, "--teacher", "nowhere"]) == 2
+    assert "nowhere/train.json is required and does not exist" in capsys.readouterr().err
+
+
+def test_a_recipes_own_teacher_is_asked_only_about_the_data_it_was_trained_on(
+    small, tmp_path, capsys, monkeypatch
+):
+    network = models.ZOO["classic"]
+    recipe = dataclasses.replace(network.recipe, teacher="edge")  # the packaged one knows all MNIST
+    monkeypatch.setitem(models.ZOO, "classic", dataclasses.replace(network, recipe=recipe))
+    assert quick(small, tmp_path / "b") == 0
+    assert "edge was trained on other data and is left out" in capsys.readouterr().out
+    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
+    assert record["teacher"] is None
+    assert record["recipe"]["teacher"] is None
+    assert quick(small, tmp_path / "c", "--teacher", "edge") == 0  # where the user asks for it
+    record = json.loads((tmp_path / "c" / bundle.TRAIN).read_text())
+    assert record["teacher"]["model"] == "edge"
+
+
+def test_list_shows_the_zoo(capsys):
+    assert main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    for name, network in models.ZOO.items():
+        (line,) = [line for line in shown.splitlines() if line.startswith(name + " ")]
+        assert network.recipe.words() in line
+
+
+def test_the_packaged_model_has_the_accuracy_that_its_record_claims():
+    folder = models.PRETRAINED / models.DEFAULT
+    record = json.loads((folder / bundle.TRAIN).read_text())
+    assert bundle.sha256_file(folder / bundle.MODEL) == record["model_sha256"]
+    assert (folder / bundle.MODEL).stat().st_size < 200_000
+    mnist = data.load()
+    model = keras.saving.load_model(folder / bundle.MODEL)
+    choice = model.predict(data.as_inputs(mnist.x_test, SHAPE), batch_size=500, verbose=0).argmax(1)
+    accuracy = np.mean(choice == mnist.y_test)
+    assert accuracy == pytest.approx(record["metrics"]["test_accuracy"], abs=2e-4)
+    assert accuracy >= 0.993

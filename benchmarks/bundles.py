@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import bundle, cli, data, metrics
-from mnist_edge.safety import files
-from mnist_edge.data import npz
-from mnist_edge.training import train_record
 from mnist_edge import manifest as manifests
-from mnist_edge.cli import InputError
+from mnist_edge.data import npz
+from mnist_edge.errors import InputError
 from mnist_edge.manifest import KERAS_ROW
+from mnist_edge.safety import files
+from mnist_edge.training import train_record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import robustness
 from mnist_edge import backend, bundle, cli, data, models
-from .frontier import records
-from mnist_edge.safety import supervise
 from mnist_edge.models import trained
+from mnist_edge.safety import supervise
+
+from . import robustness
+from .frontier import records
 
 CARD = "CARD.md"
 # Of `train.json`, what a card tells besides what every bundle has.

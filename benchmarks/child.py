@@ -7,17 +7,17 @@ import time
 
 import numpy as np
 
-from . import latency
-from mnist_edge import runtimes
 from mnist_edge import data
 from mnist_edge.safety import limits
+
+from . import latency, overhead
 
 
 def _import(state, path, threads):
     """Imports the file's runtime, and limits what is reserved from here on."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
-    runtimes.import_runtime(path, threads)
+    overhead.import_runtime(path, threads)
     imported = time.perf_counter()
     limits.limit_memory(state["allowance"].memory_limit_mb)
     return {
@@ -30,7 +30,7 @@ def _open(state, path, threads):
     state.pop("opened", None)
     state.pop("inputs", None)
     started = time.perf_counter()
-    state["opened"] = opened = runtimes.open_artifact(path, threads)
+    state["opened"] = opened = overhead.open_artifact(path, threads)
     return {
         "runtime": opened.runtime,
         "batch": opened.batch,
@@ -50,7 +50,7 @@ def _first_call(state, images):
 
 
 def _predict(state, images):
-    found = runtimes.predict(state["opened"], images)
+    found = state["opened"].predict(images)
     if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > data.MOST_CLASSES:
         raise ValueError(
             f"gives {found.dtype} {list(found.shape)}; float32 [n, classes] promised, at most "

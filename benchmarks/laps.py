@@ -10,10 +10,11 @@ import time
 
 import numpy as np
 
-from . import child, worker
 from mnist_edge import expect
 from mnist_edge.safety import limits
 from mnist_edge.safety.isolated import Process
+
+from . import child, worker
 
 _LAP = {
     "sha256": expect.SHA256,

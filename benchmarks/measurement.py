@@ -2,9 +2,9 @@
 
 import dataclasses
 
+from mnist_edge import cli, manifest, runtimes
+
 from . import bundles
-from mnist_edge import runtimes
-from mnist_edge import cli, manifest
 
 PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from mnist_edge import bundle, drawing
+
 from . import robustness
 from .recommend import name
-from mnist_edge import bundle, drawing
 
 FILES = {bundle.BENCHMARK_PICTURE, bundle.DISAGREEMENTS_PICTURE, bundle.ROBUSTNESS_PICTURE}
 _MOST_DRAWN = 40  # disagreeing images: more than that is a broken artefact, and seen in the table

@@ -1,8 +1,8 @@
 """A result in words, and written: JSON, Markdown and pictures."""
 
-from . import tables
-from . import plots
 from mnist_edge import bundle
+
+from . import plots, tables
 
 # All that a run writes.
 FILES = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, *plots.FILES)

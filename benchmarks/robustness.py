@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge.errors import InputError
+
 from . import progress
 from .worker import WorkerFailed
-from mnist_edge.cli import InputError
 
 PLAIN = "plain"
 _SEED = 0

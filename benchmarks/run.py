@@ -5,15 +5,15 @@ import dataclasses
 
 import numpy as np
 
-from . import bundles, latency, machine, parity, progress, robustness, rounds, worker
-from mnist_edge import runtimes
+from mnist_edge import bundle, gate
+from mnist_edge.errors import InputError
+from mnist_edge.manifest import KERAS_ROW
+
+from . import bundles, latency, machine, overhead, parity, progress, robustness, rounds, worker
 from .measurement import BREACHED, NOT_INSTALLED, PASSED, contend
 from .recommend import recommend
 from .settings import ALL
 from .worker import Allowance, Worker, WorkerFailed
-from mnist_edge import bundle, gate
-from mnist_edge.cli import InputError
-from mnist_edge.manifest import KERAS_ROW
 
 SCHEMA = 2
 # Images that calls are timed on, in turn.
@@ -93,7 +93,7 @@ def _start_all(settings, contenders, threads, allowance, stack):
                 continue
             contender.row["latency"].append(start)
             workers[contender.key] = one
-    for name in (runtimes.EMPTY, runtimes.YARDSTICK):
+    for name in (overhead.EMPTY_CALL, overhead.REFERENCE_WORKLOAD):
         try:
             workers[name] = stack.enter_context(Worker(name, threads, allowance))
             workers[name].keep(np.zeros((1, 1), np.float32))
@@ -106,7 +106,7 @@ def _start_all(settings, contenders, threads, allowance, stack):
 def _start_empty_graphs(contenders, threads, allowance, stack, workers):
     """Opens the empty graph of each runtime that opened an artefact; adds to `workers`."""
     opened = {c.row["format"] for c in contenders if c.key in workers}
-    for format, path in runtimes.EMPTY_GRAPHS.items():
+    for format, path in overhead.GRAPHS.items():
         if format not in opened:
             continue
         with contextlib.suppress(WorkerFailed):  # no artefact's fault: the figure is left out
@@ -155,7 +155,7 @@ def _time_all(settings, contenders, workers):
     by_key = {contender.key: contender for contender in contenders}
 
     def failed(key, error):
-        if key in (runtimes.EMPTY, runtimes.YARDSTICK):
+        if key in (overhead.EMPTY_CALL, overhead.REFERENCE_WORKLOAD):
             raise _harness_failed(error) from error
         if key in by_key:
             by_key[key].fail(error)
@@ -171,7 +171,7 @@ def _time_all(settings, contenders, workers):
         rounds.add_ratios({key[1]: summaries[key] for key in keys}, one.float_siblings)
     graphs = [
         {"runtime": workers[path].opened["runtime"], "p50_us": summaries[path]["p50_us"]}
-        for path in runtimes.EMPTY_GRAPHS.values()
+        for path in overhead.GRAPHS.values()
         if path in summaries
     ]
     empty_us = {graph["runtime"]: graph["p50_us"] for graph in graphs}
@@ -181,7 +181,7 @@ def _time_all(settings, contenders, workers):
             contender.row["latency"][-1] |= summaries[key]
         elif key in workers:
             contender.row["latency"].pop()
-    empty, yardstick = summaries[runtimes.EMPTY], summaries[runtimes.YARDSTICK]
+    empty, yardstick = summaries[overhead.EMPTY_CALL], summaries[overhead.REFERENCE_WORKLOAD]
     return {
         "empty_call_p50_us": empty["p50_us"],
         "empty_graphs": graphs,

@@ -4,10 +4,12 @@ import dataclasses
 import math
 from pathlib import Path
 
-from .worker import Allowance
 from mnist_edge import bundle, models
-from mnist_edge.cli import InputError, setting
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.gate import Thresholds
+
+from .worker import Allowance
 
 # For `--require`.
 ALL = "all"

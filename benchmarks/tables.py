@@ -1,7 +1,8 @@
 """A result as tables that a terminal and a README both show."""
 
-from .recommend import name
 from mnist_edge import bundle, cli
+
+from .recommend import name
 
 MISSING = "–"
 _MOST_COLUMNS = 100

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import child
 from mnist_edge import data, expect
-from mnist_edge.safety.isolated import DEFAULT, Allowance, Process, WorkerFailed
 from mnist_edge.expect import COUNT, NOT_NEGATIVE, TEXT
+from mnist_edge.safety.isolated import DEFAULT, Allowance, Process, WorkerFailed
+
+from . import child
 
 __all__ = ["Allowance", "Worker", "WorkerFailed", "chunks"]
 

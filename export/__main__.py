@@ -11,10 +11,11 @@ compared with the model first; all are written, or none.
 
 import sys
 
-from . import pipeline
-from .settings import ExportSettings
 from mnist_edge import cli
 from mnist_edge.safety import supervise
+
+from . import pipeline
+from .settings import ExportSettings
 
 
 @cli.command

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 import mnist_edge
-from . import audit, calibration, graph, reopen, sizes, to_onnx, to_tflite
-from . import unsupported
-from . import metadata
-from .tflite import optimize
-from . import fallback
-from mnist_edge import bundle, cli, gate
+from mnist_edge import bundle, cli, gate, runtimes
 
-_FORMATS = {"tflite": to_tflite, "onnx": to_onnx}
+from . import audit, calibration, fallback, inspection, metadata, unsupported
+from .onnx import convert as onnx_convert
+from .tflite import convert as tflite_convert
+from .tflite import optimize
+
+_FORMATS = {"tflite": tflite_convert, "onnx": onnx_convert}
 _LEAN = {"tflite": optimize.rewrite, "onnx": bytes}
 
 
@@ -128,9 +128,9 @@ class Maker:
             content = self._with_contract(variant, slim)
             path = Path(self._folder) / f"judged-{variant.file}"
             path.write_bytes(content)
-            read = graph.read(path)
-            computed, inputs, outputs = reopen.run(path, self._images)
-            golden, _, _ = reopen.run(path, self._golden_images)
+            read = inspection.read(path)
+            opened = runtimes.open_artifact(path)
+            computed, golden = map(opened.predict, (self._images, self._golden_images))
             before = computed if slim is converted else self._run(variant, converted)
         entry = {
             "variant": variant.name,
@@ -138,10 +138,10 @@ class Maker:
             "precision": variant.precision,
             "file": variant.file,
             "size_bytes": len(content),
-            "size_shares": sizes.shares(content, variant.format),
+            "size_shares": inspection.size_breakdown(content, variant.format),
             "sha256": bundle.sha256_file(path),
-            "inputs": [dataclasses.asdict(inputs)],
-            "outputs": [dataclasses.asdict(outputs)],
+            "inputs": [dataclasses.asdict(opened.input)],
+            "outputs": [dataclasses.asdict(opened.output)],
             "source_model_sha256": self._source.sha256,
             "calibration": used.record() if variant.calibrated else None,
             "audit": audit.record(read),
@@ -194,8 +194,7 @@ class Maker:
         """What bytes without a contract compute on the first `count` check images."""
         path = Path(self._folder) / f"raw-{variant.file}"
         path.write_bytes(content)
-        computed, _, _ = reopen.run(path, self._images[:count])
-        return computed
+        return runtimes.open_artifact(path).predict(self._images[:count])
 
 
 def changes(before, after):

@@ -14,13 +14,13 @@ import json
 import sys
 from pathlib import Path
 
-from . import graph, sizes
-from . import metadata
-from .variants import KNOWN
 from mnist_edge import cli, expect
+from mnist_edge.errors import InputError
 from mnist_edge.safety import limits
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
-from mnist_edge.cli import InputError
+
+from . import inspection, metadata
+from .variants import KNOWN
 
 # The TFLite converter leaves smaller weights as they are in a dynamic-int8 file.
 _MIN_DYNAMIC_ELEMENTS = 1024
@@ -188,9 +188,12 @@ def describe(path, read):
     outside = [o.kind for o in read.operators if not o.builtin]
     lines.append(f"  operators outside the builtin set: {', '.join(outside) or 'none'}")
     try:
-        spent, carried = sizes.shares(path.read_bytes(), read.format), metadata.read(path)
+        spent, carried = (
+            inspection.size_breakdown(path.read_bytes(), read.format),
+            metadata.read(path),
+        )
     except Exception as error:  # as the graph's parsers, whatever they stumble on
-        raise graph.damaged(path, error) from error
+        raise inspection.damaged(path, error) from error
     lines.append("  bytes: " + ", ".join(f"{n:,} {what}" for what, n in spent.items()))
     lines.append(f"  contract: {json.dumps(carried)[:_CONTRACT_SHOWN] if carried else 'none'}")
     return lines, carried
@@ -209,7 +212,7 @@ def report(path):
     Raises:
         InputError: It is no whole file of its format.
     """
-    read = graph.read(path)
+    read = inspection.read(path)
     lines, carried = describe(path, read)
     name = carried.get("variant", path.stem)
     if not isinstance(name, str) or name not in KNOWN:
@@ -275,7 +278,7 @@ def main(argv=None):
                 statuses.append(cli.BAD_INPUT)
             else:
                 print("\n".join(lines))
-                statuses.append(cli.OK if passed else cli.GATE_BREACHED)
+                statuses.append(cli.OK if passed else cli.GATE_FAILED)
     return max(statuses)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 
 from mnist_edge import bundle, data
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

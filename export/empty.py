@@ -2,7 +2,7 @@
 
     python -m export.empty
 
-writes `benchmarks/empty.tflite` and `benchmarks/empty.onnx`: one operator each, which
+writes `benchmarks/overhead.tflite` and `benchmarks/overhead.onnx`: one operator each, which
 takes the artefacts' input, float32 `[1, 28, 28, 1]`, and gives their output, float32
 `[1, 10]`, the first ten pixels. What such a call costs is what the runtime itself costs.
 """
@@ -75,8 +75,8 @@ def main(argv=None):
     """Writes both files; returns the exit status."""
     cli.parser(__doc__).parse_args(argv)
     with bundle.staged(FOLDER) as stage:
-        (stage / "empty.tflite").write_bytes(tflite())
-        (stage / "empty.onnx").write_bytes(onnx())
+        (stage / "overhead.tflite").write_bytes(tflite())
+        (stage / "overhead.onnx").write_bytes(onnx())
     return cli.OK
 
 

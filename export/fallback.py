@@ -9,7 +9,10 @@ import functools
 
 import numpy as np
 
-from . import graph, to_onnx, to_tflite
+from .onnx import convert as onnx_convert
+from .onnx import inspect as onnx_inspect
+from .tflite import convert as tflite_convert
+from .tflite import inspect as tflite_inspect
 from .variants import KNOWN
 
 _MORE_CALIBRATION = 4
@@ -50,7 +53,7 @@ def attempts(variant, prepared, calibration, choose, error):
     Yields:
         `Attempt`s.
     """
-    convert = to_tflite.convert if variant.format == "tflite" else to_onnx.convert
+    convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
     larger = choose(min(_MORE_CALIBRATION * len(calibration.indices), calibration.available))
     if variant.calibrated:
         yield Attempt(
@@ -120,11 +123,11 @@ def _split_tflite(prepared, variant, calibration):
     import tensorflow as tf
 
     options = tf.lite.experimental.QuantizationDebugOptions
-    converter = to_tflite.converter(prepared, variant, calibration)
+    converter = tflite_convert.converter(prepared, variant, calibration)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset
     )
-    layers = _layers(graph.read_tflite(debugger.calibrated_model).operators)
+    layers = _layers(tflite_inspect.read_graph(debugger.calibrated_model).operators)
 
     def make(names):
         nodes = [node for name in names for node in layers[name]]
@@ -136,11 +139,11 @@ def _split_tflite(prepared, variant, calibration):
 
 def _split_onnx(prepared, variant, calibration):
     """As `_split_tflite`."""
-    layers = _layers(graph.read_onnx(prepared.read_bytes()).operators)
+    layers = _layers(onnx_inspect.read_graph(prepared.read_bytes()).operators)
 
     def make(names):
         nodes = [node for name in names for node in layers[name]]
-        return to_onnx.convert(prepared, variant, calibration, float_nodes=nodes)
+        return onnx_convert.convert(prepared, variant, calibration, float_nodes=nodes)
 
     return layers, make
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import empty, source, to_onnx
 from mnist_edge import backend, bundle, cli, models
-from mnist_edge.safety import scratch
-from mnist_edge.safety import supervise
+from mnist_edge.safety import scratch, supervise
+
+from . import empty, source
+from .onnx import convert as onnx_convert
 
 _ROUNDS, _CALLS = 30, 200
 
@@ -45,8 +46,8 @@ def _exports(model):
     with scratch.folder() as raw, scratch.folder() as clean:
         with cli.native_logs_held():
             paths = {
-                "raw": to_onnx.export_raw(model, None, raw),
-                "clean": to_onnx.prepare(model, None, to_onnx.OLDEST_OPSET, clean),
+                "raw": onnx_convert.export_raw(model, None, raw),
+                "clean": onnx_convert.prepare(model, None, onnx_convert.OLDEST_OPSET, clean),
             }
         return {name: path.read_bytes() for name, path in paths.items()}
 

@@ -11,15 +11,16 @@ import numpy as np
 import tqdm
 
 import mnist_edge
+from mnist_edge import backend, bundle, cli, data, expect, lock
+from mnist_edge import manifest as manifests
+from mnist_edge.data import npz
+from mnist_edge.errors import GateError, InputError
+from mnist_edge.safety import scratch
+
 from . import source as sources
 from .artifact import Maker
 from .settings import ExportSettings
 from .variants import KNOWN, VARIANTS
-from mnist_edge import backend, bundle, cli, data, expect, lock
-from mnist_edge.data import npz
-from mnist_edge.safety import scratch
-from mnist_edge import manifest as manifests
-from mnist_edge.cli import InputError
 
 # What an earlier manifest must hold to say of which model a folder's artefacts are.
 _LISTED = {"model": {"sha256": expect.TEXT}, "artifacts": [{"variant": expect.TEXT}]}
@@ -42,10 +43,6 @@ _MODULES = {
 }
 
 
-class GateBreach(Exception):
-    """Artefacts that are not what they should be; a line each. Nothing was written."""
-
-
 def export(settings, report=print):
     """Exports a model's variants into a bundle.
 
@@ -58,7 +55,7 @@ def export(settings, report=print):
 
     Raises:
         InputError: The model or the data can't be used.
-        GateBreach: An artefact is not what it should be; nothing is written.
+        GateError: An artefact is not what it should be; nothing is written.
     """
     bundle.refuse_foreign(settings.folder, settings.source)
     with lock.held(settings.folder, *([] if settings.foreign else [settings.source])):
@@ -90,7 +87,7 @@ def _export(settings, report):
                 report(_line(one))
             made[one.variant.name] = one
         if breaches:
-            raise GateBreach("\n".join(breaches))
+            raise GateError("\n".join(breaches))
         for one in made.values():
             (stage / one.variant.file).write_bytes(one.content)
         if settings.folder / bundle.MODEL != source.path:
@@ -284,12 +281,12 @@ def run(settings):
     backend.require(("tensorflow",), "export")
     try:
         manifest = export(settings, report=tqdm.tqdm.write)
-    except GateBreach as error:
+    except GateError as error:
         for line in str(error).split("\n"):
             print(f"error: {line}.", file=sys.stderr)
         remedy = "" if settings.rescue else " Try --rescue, or leave them out by --variants."
         print(f"error: nothing was written.{remedy}", file=sys.stderr)
-        return cli.GATE_BREACHED
+        return cli.GATE_FAILED
     print(f"\n{summary(manifest)}\n\nwritten: {cli.printable(settings.folder)}")
     return cli.OK
 

@@ -3,11 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from .to_onnx import OLDEST_OPSET
-from .variants import VARIANTS
 from mnist_edge import bundle, models
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.safety import keras_file
-from mnist_edge.cli import InputError, setting
+
+from .onnx.convert import OLDEST_OPSET
+from .variants import VARIANTS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import bundle, data, metrics
-from mnist_edge.safety import sandbox
+from mnist_edge.errors import InputError
 from mnist_edge.models import trained
-from mnist_edge.cli import InputError
+from mnist_edge.safety import sandbox
 
 # Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
 # set. Validation images, so that the test set chooses nothing.

@@ -4,11 +4,12 @@ import contextlib
 import errno
 import os
 
-from . import to_tflite
-from .to_onnx import OLDEST_OPSET
-from .variants import VARIANTS
+from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
-from mnist_edge.cli import InputError
+
+from .onnx.convert import OLDEST_OPSET
+from .tflite import convert as tflite_convert
+from .variants import VARIANTS
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -63,4 +64,4 @@ def _culprit(model, format, prepare):
 def _export_alone(model, format, prepare, folder):
     prepared = prepare(model, 1, OLDEST_OPSET, folder)
     if format == "tflite":
-        to_tflite.convert(prepared, VARIANTS["tflite-float32"], None)
+        tflite_convert.convert(prepared, VARIANTS["tflite-float32"], None)

@@ -9,7 +9,7 @@ ONNX files and `python -m benchmarks` judges.
 import os
 
 # Before they are imported, here or in a child. From its import on, ONNX Runtime would keep an
-# identifier of the device on disk and send events over the network; Ray tells of its use.
-os.environ |= {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+# identifier of the device on disk and send events over the network.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mnist_edge import cli
+from mnist_edge.errors import InputError
 
 # Keras's names of its backends: their packages' names too.
 NAMES = ("tensorflow", "jax", "torch", "numpy", "openvino")
@@ -31,7 +32,7 @@ def start_keras() -> ModuleType:
     channels last, in float32.
 
     Raises:
-        cli.InputError: Keras or its backend is not installed, or can't be started.
+        InputError: Keras or its backend is not installed, or can't be started.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a failed step is our line to say
     with cli.native_logs_held():
@@ -42,12 +43,12 @@ def start_keras() -> ModuleType:
             keras.config.set_floatx("float32")
             keras.ops.zeros(())
         except ImportError as error:
-            raise cli.InputError(
+            raise InputError(
                 f"Keras with a backend is required. Got: {error}. "
                 "Install 'mnist-edge[tensorflow]', or another backend and set KERAS_BACKEND."
             ) from error
         except Exception as error:  # of settings that are none, Keras raises anything
-            raise cli.InputError(
+            raise InputError(
                 f"Keras must start. Got: {cli.in_words(error)}. Check KERAS_BACKEND, one of "
                 f"{', '.join(NAMES)}, and keras.json in ~/.keras or KERAS_HOME."
             ) from error
@@ -55,11 +56,11 @@ def start_keras() -> ModuleType:
 
 
 def require(names: tuple[str, ...], what: str) -> None:
-    """Raises `cli.InputError` where Keras runs on another backend than `what` can be done on."""
+    """Raises `InputError` where Keras runs on another backend than `what` can be done on."""
     import keras
 
     got = keras.backend.backend()
     if got not in names:
-        raise cli.InputError(
+        raise InputError(
             f"{what} needs Keras on {' or '.join(names)}. Got: {got}. Set KERAS_BACKEND."
         )

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 ARTIFACTS = Path("artifacts")
 MODEL = "model.keras"

@@ -18,9 +18,21 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 
+from mnist_edge.errors import (
+    BAD_INPUT,
+    GATE_FAILED,
+    INTERRUPTED,
+    OK,
+    UNREAD,
+    InputError,
+    Terminated,
+)
 from mnist_edge.safety import scratch
 
-OK, GATE_BREACHED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+__all__ = ["BAD_INPUT", "GATE_FAILED", "INTERRUPTED", "OK", "UNREAD"]
+
+# How a command was started, where it was not by `python -m` of its own module.
+program: str | None = None
 # To end, by the system or by the terminal that goes away; the exit status is 128 more.
 _ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 # What to do about an error of the operating system, by its number.
@@ -36,14 +48,6 @@ _REMEDIES = {
     errno.EISDIR: "Give a file",
     errno.ENAMETOOLONG: "Give a shorter name",
 }
-
-
-class InputError(ValueError):
-    """Bad usage or bad input: what was required, what came, what to do, in one line."""
-
-
-class Terminated(KeyboardInterrupt):
-    """The command was asked to end, by the signal whose number this holds."""
 
 
 def setting(default, help, **argparse_options):
@@ -65,7 +69,7 @@ def parser(description):
         description: The command's description, shown as it stands.
     """
     spec = sys.modules["__main__"].__spec__
-    name = f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+    name = program or (f"python -m {spec.name.removesuffix('.__main__')}" if spec else None)
     return argparse.ArgumentParser(
         prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -8,7 +8,7 @@ import importlib.util
 import math
 
 from mnist_edge import bundle
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 BLUE, VERMILLION, PALE, GREY = "#0072B2", "#D55E00", "#B9B9B9", "#666666"
 SMALL, TINY = 8, 6.5  # points

@@ -18,10 +18,22 @@ from pathlib import Path
 import numpy as np
 
 import mnist_edge
-from mnist_edge import backend, bundle, cli, data, drawing, evaluation_plots, lock, metrics, models, plots
-from mnist_edge.safety import supervise
+from mnist_edge import (
+    backend,
+    bundle,
+    cli,
+    data,
+    drawing,
+    evaluation_plots,
+    lock,
+    metrics,
+    models,
+    plots,
+)
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.models import trained
-from mnist_edge.cli import InputError, setting
+from mnist_edge.safety import supervise
 
 _MISTAKES, _CONFUSED = 30, 5  # how many are shown
 _MOST_CLASSES = 4096  # a matrix of them takes 134 MB

@@ -10,7 +10,7 @@ import errno
 import os
 
 from mnist_edge import bundle
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 try:
     import fcntl

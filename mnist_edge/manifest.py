@@ -7,9 +7,9 @@ one or sizes anything.
 from pathlib import Path
 
 from mnist_edge import bundle, expect
-from mnist_edge.safety import files
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.expect import NAME, PATH, SHA256, TEXT
+from mnist_edge.safety import files
 
 # The row of the Keras model; no artefact may have its name.
 KERAS_ROW = "keras"

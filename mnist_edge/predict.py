@@ -20,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images
+from mnist_edge import backend, bundle, cli, images, models
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.images import sheet
-from mnist_edge.safety import supervise
 from mnist_edge.models import trained
-from mnist_edge.cli import InputError, setting
+from mnist_edge.safety import supervise
 
-PRETRAINED = Path(__file__).with_name("pretrained") / "edge"
+PRETRAINED = models.PRETRAINED / "edge"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,16 +12,36 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mnist_edge import backend
-from mnist_edge.models import trained
 from mnist_edge.cli import in_words
+from mnist_edge.models import trained
 
 
 @dataclasses.dataclass(frozen=True)
-class Opened:
+class Tensor:
+    """An artefact's input or output as its runtime reports it.
+
+    Attributes:
+        name: The tensor's name.
+        shape: Its shape; a free dimension is None or a name.
+        dtype: NumPy's name of its element type.
+        scale: What one integer step is worth; None for floats.
+        zero_point: The integer that means 0.0; None for floats.
+    """
+
+    name: str
+    shape: list[int | str | None]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
     """An artefact, ready to run.
 
     Attributes:
@@ -32,13 +52,41 @@ class Opened:
         call: What the artefact takes, NumPy array in, to what it gives, NumPy array
             out. This is what is timed.
         decode: What it gives, to float32 probabilities `[n, classes]`.
+        input: Its one input; None where nothing was opened.
+        output: Its one output; None likewise.
     """
 
     runtime: str
     batch: int | None
-    encode: Callable
-    call: Callable
-    decode: Callable
+    encode: Callable[[np.ndarray], np.ndarray]
+    call: Callable[[np.ndarray], np.ndarray]
+    decode: Callable[[np.ndarray], np.ndarray]
+    input: Tensor | None = None
+    output: Tensor | None = None
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of images.
+
+        Args:
+            images: float32 `[n, ...]`, as the model takes them.
+
+        Returns:
+            float32 `[n, classes]`.
+
+        Raises:
+            ValueError: The artefact gives more or fewer rows than it takes images.
+            Exception: Whatever the runtime raises.
+        """
+        inputs = self.encode(images)
+        batch = self.batch or len(inputs)
+        outputs = []
+        for i in range(0, len(inputs), batch):
+            # A fixed batch that does not divide the images is filled up with the first ones.
+            found = self.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+            if np.shape(found)[:1] != (batch,):
+                raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
+            outputs.append(found)
+        return self.decode(np.concatenate(outputs)[: len(inputs)])
 
 
 class RuntimeMissing(Exception):
@@ -64,7 +112,7 @@ def import_runtime(path: Path | str, threads: int) -> None:
     """Imports the runtime that a file's ending names, so that opening is timed without it.
 
     Args:
-        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
+        path: A `.keras`, `.tflite` or `.onnx` file.
         threads: How many threads a call may use; TensorFlow wants to know before.
 
     Raises:
@@ -81,15 +129,15 @@ def import_runtime(path: Path | str, threads: int) -> None:
         raise RuntimeError(cause) from error
 
 
-def open_artifact(path, threads):
+def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
     """Opens an artefact in the runtime that its ending names.
 
     Args:
-        path: A `.keras`, `.tflite` or `.onnx` file, or a pseudo-artefact.
+        path: A `.keras`, `.tflite` or `.onnx` file.
         threads: How many threads a call may use.
 
     Returns:
-        An `Opened`.
+        A `Predictor`.
 
     Raises:
         RuntimeMissing: The runtime is not installed.
@@ -97,32 +145,6 @@ def open_artifact(path, threads):
     """
     import_runtime(path, threads)
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
-
-
-def predict(opened, images):
-    """Probabilities of images.
-
-    Args:
-        opened: An `Opened`.
-        images: float32 `[n, ...]`, as the model takes them.
-
-    Returns:
-        float32 `[n, classes]`.
-
-    Raises:
-        ValueError: The artefact gives more or fewer rows than it takes images.
-        Exception: Whatever the runtime raises.
-    """
-    inputs = opened.encode(images)
-    batch = opened.batch or len(inputs)
-    outputs = []
-    for i in range(0, len(inputs), batch):
-        # A fixed batch that does not divide the images is filled up with the first ones.
-        found = opened.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
-        if np.shape(found)[:1] != (batch,):
-            raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
-        outputs.append(found)
-    return opened.decode(np.concatenate(outputs)[: len(inputs)])
 
 
 def _as_float32(values):
@@ -133,7 +155,7 @@ def _open_keras(path, threads):
     import keras
 
     model = trained.load_model(path, "Export the bundle again.")
-    return Opened(
+    return Predictor(
         runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
         batch=None,
         encode=_as_float32,
@@ -159,13 +181,24 @@ def _open_tflite(path, threads):
         interpreter.invoke()
         return interpreter.get_tensor(output_index)
 
-    return Opened(
+    return Predictor(
         runtime=f"LiteRT {version('ai-edge-litert')}",
         batch=int(given["shape"][0]),
         encode=_quantiser(given),
         call=call,
         decode=_dequantiser(taken),
+        input=_tflite_tensor(given),
+        output=_tflite_tensor(taken),
     )
+
+
+def _tflite_tensor(details: dict) -> Tensor:
+    dtype = np.dtype(details["dtype"])
+    shape = details["shape"].tolist()
+    if dtype.kind == "f":
+        return Tensor(details["name"], shape, dtype.name)
+    scale, zero_point = details["quantization"]
+    return Tensor(details["name"], shape, dtype.name, float(scale), int(zero_point))
 
 
 def _only(tensors, role):
@@ -210,29 +243,22 @@ def _open_onnx(path, threads):
         )
     given, taken = _only(session.get_inputs(), "input"), _only(session.get_outputs(), "output")
     batch = given.shape[0]
-    return Opened(
+    return Predictor(
         runtime=f"ONNX Runtime {onnxruntime.__version__}",
         batch=batch if isinstance(batch, int) else None,
         encode=_as_float32,
         call=lambda values: session.run([taken.name], {given.name: values})[0],
         decode=_as_float32,
+        input=_onnx_tensor(given),
+        output=_onnx_tensor(taken),
     )
 
 
-def _open_empty(path, threads):
-    """An empty call: what the harness itself costs."""
-    return _pseudo(lambda values: values)
+_ONNX_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
-def _open_yardstick(path, threads):
-    """A fixed computation of about 10 µs, in NumPy on one thread whatever the artefacts do."""
-    values = np.linspace(0, 1, 30_000, dtype=np.float32)
-    result = np.empty_like(values)
-    return _pseudo(lambda _: np.exp(values, out=result))
-
-
-def _pseudo(call):
-    return Opened("NumPy", None, encode=_as_float32, call=call, decode=_as_float32)
+def _onnx_tensor(value: Any) -> Tensor:
+    return Tensor(value.name, value.shape, _ONNX_DTYPES.get(value.type, value.type))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,17 +270,8 @@ class _Runtime:
     open: Callable
 
 
-# By format, a graph of one operator with the artefacts' input and output, made by
-# `python -m export.empty`: what a call of the runtime costs that computes nothing.
-EMPTY_GRAPHS = {
-    format: Path(__file__).with_name(f"empty.{format}") for format in ("tflite", "onnx")
-}
-# Pseudo-artefacts: no file, only a name; timed in the same rounds as the artefacts.
-EMPTY, YARDSTICK = "harness.empty", "harness.yardstick"
 _RUNTIMES = {
     ".keras": _Runtime("keras", "keras with a backend", _open_keras),
     ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
     ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
-    ".empty": _Runtime("numpy", "numpy", _open_empty),
-    ".yardstick": _Runtime("numpy", "numpy", _open_yardstick),
 }

@@ -9,14 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from mnist_edge import runtimes
 from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
 from export.pipeline import export
 from export.settings import ExportSettings
-from mnist_edge import backend, bundle, data
-from mnist_edge.training.settings import TrainSettings
+from mnist_edge import backend, bundle, data, runtimes
 from mnist_edge.train import train
+from mnist_edge.training.settings import TrainSettings
 from tests import tiny
 from tests.safety import culprits
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mnist_edge import bundle
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 def contents(folder):

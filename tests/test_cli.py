@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mnist_edge import cli
+from mnist_edge.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +63,11 @@ def test_help_shows_every_default(capsys):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (cli.InputError("x must be\n1"), 2, "error: x must be 1\n"),
+        (InputError("x must be\n1"), 2, "error: x must be 1\n"),
         (OSError("odd"), 2, "error: odd\n"),
         # A file's own words: clear the screen, set the title, turn the line round.
-        (cli.InputError("x: \x1b[2J\x1b]0;y\x07 \u202e\udcff\x9bz."), 2, "error: x: [2J ]0;y z.\n"),
-        (cli.InputError("x" * 1000), 2, f"error: {'x' * 1000}\n"),
+        (InputError("x: \x1b[2J\x1b]0;y\x07 \u202e\udcff\x9bz."), 2, "error: x: [2J ]0;y z.\n"),
+        (InputError("x" * 1000), 2, f"error: {'x' * 1000}\n"),
         (
             OSError(28, "No space left on device", "model.keras"),
             2,

@@ -10,10 +10,10 @@ from benchmarks.__main__ import main as benchmark
 from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import bundle, data, drawing, metrics
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.evaluate import EvaluateSettings, evaluate, main
-from mnist_edge.training.settings import TrainSettings
 from mnist_edge.train import train
+from mnist_edge.training.settings import TrainSettings
 
 PICTURES = {"confusion.png", "mistakes.png", "predictions.png", "reliability.png"}
 

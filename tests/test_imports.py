@@ -9,94 +9,32 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 STDLIB = sys.stdlib_module_names
+PACKAGES = ("mnist_edge", "export", "benchmarks")
 RUNTIMES = {"keras", "ai_edge_litert", "onnxruntime"}
-EXPORTERS = {"keras", "tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime", "ai_edge_litert"}
-REPORTERS = {"matplotlib", "sklearn"}
-READERS = ("csv_files", "data", "file_sets", "files", "idx", "known", "npz", "sources")
-LEAN = (
-    *(
-        "__init__",
-        "apart",
-        "bundle",
-        "cli",
-        "expect",
-        "footprint",
-        "ink",
-        "keras_config",
-        "keras_file",
-    ),
-    *("gate", "limits", "manifest", "messages", "metrics", "pieces", "scratch"),
-    *("supervise", "train_record", *READERS),
-)
-PICTURES = ("images", "pictures", "sheet")
-REPORTING = ("drawing", "evaluate", "evaluation_plots", "plots")
-INSIDE = EXPORTERS | REPORTERS | {"PIL", "h5py"}  # only inside a function
-# Classes of Keras's kind, which need it at once: these modules are themselves imported
-# inside functions, which the last test holds them to.
-KERAS_CLASSES = tuple(
-    f"mnist_edge/{stem}.py" for stem in ("distortion", "learner", "muon", "normalisation")
-)
-# What a module of the benchmarks may import besides, in functions alone: a device need
-# not have it.
-OPTIONAL = {
-    "frontier/__main__": {"joblib", "distributed", "ray"},
-    "frontier/latency": {"keras"},
-    "frontier/pictures": {"matplotlib"},
-    "runtimes": RUNTIMES,
-    "peers": {"ai_edge_litert", "onnxruntime"},
-    "pictures": {"matplotlib"},
-    "progress": {"tqdm"},
-    "robustness": {"scipy"},
+# Folder by folder, what its modules may import beside the standard library.
+TABLE = {
+    "mnist_edge": {"mnist_edge", "numpy", "matplotlib", "sklearn"} | RUNTIMES,
+    "mnist_edge/data": {"mnist_edge", "numpy", "keras"},
+    "mnist_edge/images": {"mnist_edge", "numpy", "PIL"},
+    "mnist_edge/models": {"mnist_edge", "numpy", "keras"},
+    "mnist_edge/safety": {"mnist_edge", "numpy", "keras", "h5py"},
+    "mnist_edge/training": {"mnist_edge", "numpy", "keras"},
+    "export": {"mnist_edge", "numpy", "tensorflow", "tf2onnx", "onnx", "flatbuffers", "tqdm"}
+    | RUNTIMES,
+    "export/onnx": {"mnist_edge", "numpy", "tf2onnx", "onnx", "onnxsim"} | RUNTIMES,
+    "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,
+    "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
+    "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "joblib", "distributed"},
 }
-
-# (what the row is about, which modules, what they may import)
-TABLE = [
-    (
-        "mnist_edge, lean",
-        lambda folder, stem: folder == "mnist_edge" and stem in LEAN,
-        {"numpy", "mnist_edge"},
-    ),
-    (
-        "mnist_edge, pictures",
-        lambda folder, stem: folder == "mnist_edge" and stem in PICTURES,
-        {"numpy", "PIL", "mnist_edge"},
-    ),
-    (
-        "mnist_edge, reporting",
-        lambda folder, stem: folder == "mnist_edge" and stem in REPORTING,
-        {"numpy", "keras", "mnist_edge"} | REPORTERS,
-    ),
-    (
-        "mnist_edge, the rest",
-        lambda folder, stem: (
-            folder == "mnist_edge" and stem not in (*LEAN, *PICTURES, *REPORTING, "weights_file")
-        ),
-        {"numpy", "keras", "mnist_edge"},
-    ),
-    (
-        "mnist_edge/safety/weights_file.py",
-        lambda folder, stem: (folder, stem) == ("mnist_edge", "weights_file"),
-        {"h5py", "mnist_edge"},
-    ),
-    (
-        "export",
-        lambda folder, stem: folder == "export",
-        EXPORTERS | {"flatbuffers", "numpy", "tqdm", "mnist_edge", "export"},
-    ),
-    (
-        "benchmarks",
-        lambda folder, stem: folder == "benchmarks" and stem not in OPTIONAL,
-        {"numpy", "mnist_edge", "benchmarks"},
-    ),
-    *(
-        (
-            f"benchmarks/{stem}.py",
-            lambda folder, given, stem=stem: (folder, given) == ("benchmarks", stem),
-            {"numpy", "mnist_edge", "benchmarks"} | packages,
-        )
-        for stem, packages in OPTIONAL.items()
-    ),
-]
+# What every installation has; all else is imported inside the function that needs it, so that
+# a device needs only the runtime that it uses.
+ALWAYS = {"mnist_edge", "numpy"}
+# An exporter needs these two anyway; classes of Keras's kind need Keras at once, and are
+# themselves imported inside functions, which the last test holds them to.
+AT_ONCE = {"export": {"flatbuffers", "tqdm"}, "export/tflite": {"flatbuffers", "tqdm"}}
+KERAS_CLASSES = {
+    f"mnist_edge/training/{stem}.py" for stem in ("distortion", "learner", "muon", "normalization")
+}
 
 
 def imported(tree):
@@ -105,8 +43,8 @@ def imported(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
+        elif isinstance(node, ast.ImportFrom) and not node.level:  # relative: its own package
+            names = [node.module]
         else:
             continue
         inside = [f.name for f in functions if f.lineno <= node.lineno <= f.end_lineno]
@@ -116,28 +54,26 @@ def imported(tree):
 
 def violations(root):
     found = []
-    for folder in ("mnist_edge", "export", "benchmarks"):
-        optional = set().union(*OPTIONAL.values()) if folder == "benchmarks" else set()
-        for path in sorted((root / folder).rglob("*.py")):
-            stem = path.relative_to(root / folder).with_suffix("").as_posix()
-            where = f"{folder}/{stem}.py"
-            at_once = {"keras"} if where in KERAS_CLASSES else set()
-            (allowed,) = [may for _, covers, may in TABLE if covers(folder, stem)]
-            opened = {}
-            for package, function in imported(ast.parse(path.read_text())):
-                if package in STDLIB:
-                    continue
-                if package not in allowed:
-                    found.append(f"{where} imports {package}")
-                if folder == "benchmarks" and package in RUNTIMES:
-                    opened.setdefault(function, set()).add(package)
-                if function is None and package in (INSIDE | optional) - at_once:
-                    found.append(f"{where} imports {package} outside a function")
-            found += [
-                f"{where} imports {len(packages)} runtimes in one function"
-                for packages in opened.values()
-                if len(packages) > 1
-            ]
+    for path in sorted(p for top in PACKAGES for p in (root / top).rglob("*.py")):
+        where, folder = (p.relative_to(root).as_posix() for p in (path, path.parent))
+        at_once = (
+            ALWAYS | AT_ONCE.get(folder, set()) | ({"keras"} if where in KERAS_CLASSES else set())
+        )
+        opened = {}
+        for package, function in imported(ast.parse(path.read_text())):
+            if package in STDLIB:
+                continue
+            if package not in TABLE[folder]:
+                found.append(f"{where} imports {package}")
+            if where == "mnist_edge/runtimes.py" and package in RUNTIMES:
+                opened.setdefault(function, set()).add(package)
+            if function is None and package not in at_once:
+                found.append(f"{where} imports {package} outside a function")
+        found += [
+            f"{where} imports {len(packages)} runtimes in one function"
+            for packages in opened.values()
+            if len(packages) > 1
+        ]
     return found
 
 
@@ -148,30 +84,23 @@ def test_every_module_imports_what_the_design_allows():
 @pytest.mark.parametrize(
     ("where", "code", "message"),
     [
-        ("mnist_edge/data/dataset.py", "import keras", "imports keras"),
-        ("mnist_edge/data/idx.py", "def f():\n import keras", "imports keras"),
-        ("mnist_edge/train.py", "def f():\n import matplotlib", "imports matplotlib"),
-        ("mnist_edge/plots.py", "import matplotlib", "imports matplotlib outside a function"),
-        ("mnist_edge/images/normalize.py", "def f():\n import keras", "imports keras"),
-        ("mnist_edge/images/normalize.py", "from PIL import Image", "imports PIL outside a function"),
-        ("mnist_edge/images/threshold.py", "def f():\n import PIL", "imports PIL"),
-        ("mnist_edge/safety/keras_file.py", "def f():\n import keras", "imports keras"),
-        ("mnist_edge/models/trained.py", "def f():\n import h5py", "imports h5py"),
-        ("mnist_edge/safety/weights_file.py", "import h5py", "imports h5py outside a function"),
+        ("mnist_edge/data/dataset.py", "import keras", "imports keras outside a function"),
+        ("mnist_edge/data/idx.py", "def f():\n import tensorflow", "imports tensorflow"),
         ("mnist_edge/train.py", "def f():\n import tensorflow.nn", "imports tensorflow"),
         ("mnist_edge/train.py", "from export import variants", "imports export"),
         ("mnist_edge/train.py", "import keras", "imports keras outside a function"),
+        ("mnist_edge/plots.py", "import matplotlib", "imports matplotlib outside a function"),
+        ("mnist_edge/images/normalize.py", "def f():\n import keras", "imports keras"),
+        ("mnist_edge/images/normalize.py", "from PIL import Image", "imports PIL outside"),
+        ("mnist_edge/models/trained.py", "def f():\n import h5py", "imports h5py"),
+        ("mnist_edge/safety/weights_file.py", "import h5py", "imports h5py outside a function"),
         ("mnist_edge/training/learner.py", "import sklearn", "imports sklearn"),
+        ("mnist_edge/training/loop.py", "import keras", "imports keras outside a function"),
         ("export/audit.py", "from benchmarks import parity", "imports benchmarks"),
-        ("benchmarks/parity.py", "import onnxruntime", "imports onnxruntime"),
-        ("benchmarks/plots.py", "import scipy", "imports scipy"),
-        ("benchmarks/frontier/__main__.py", "import joblib", "imports joblib outside a function"),
-        (
-            "benchmarks/plots.py",
-            "import matplotlib",
-            "imports matplotlib outside a function",
-        ),
+        ("export/onnx/convert.py", "import onnx", "imports onnx outside a function"),
+        ("benchmarks/parity.py", "def f():\n import onnxruntime", "imports onnxruntime"),
         ("benchmarks/run.py", "from export.variants import VARIANTS", "imports export"),
+        ("benchmarks/frontier/__main__.py", "import joblib", "imports joblib outside a function"),
         (
             "mnist_edge/runtimes.py",
             "def f():\n import keras\n import onnxruntime",
@@ -180,8 +109,8 @@ def test_every_module_imports_what_the_design_allows():
     ],
 )
 def test_the_import_test_can_fail(tmp_path, where, code, message):
-    for folder in ("mnist_edge", "export", "benchmarks/frontier"):
-        (tmp_path / folder).mkdir(parents=True)
+    for folder in TABLE:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     (tmp_path / where).write_text(code)
     assert any(message in line for line in violations(tmp_path))
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.__main__ import main as benchmark
 from export.__main__ import main as export
 from mnist_edge import bundle, lock
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.evaluate import main as evaluate
 from mnist_edge.train import main as train
 from tests import killed

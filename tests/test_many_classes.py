@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import selftest, tables
-from mnist_edge import runtimes
 from export import pipeline
-from mnist_edge import bundle, cli, data, evaluate, evaluation_plots, manifest
+from mnist_edge import bundle, data, evaluate, evaluation_plots, manifest, runtimes
 from mnist_edge.data import catalog
+from mnist_edge.errors import InputError
 from tests import tiny
 from tests.safety import hostile
 
@@ -69,7 +69,7 @@ def folder(tiny_bundle, tmp_path):
     tiny.add(tiny_bundle, "onnx-float32", content)
     opened = runtimes.open_artifact(tiny_bundle / "onnx-float32.onnx", 1)
     images = data.as_inputs(dataset.x_test, (28, 28, 1))
-    probabilities = runtimes.predict(opened, images)
+    probabilities = opened.predict(images)
     np.savez(tiny_bundle / bundle.REFERENCE, probabilities=probabilities)
     golden = {"images": images, "onnx-float32": probabilities}
     np.savez(tiny_bundle / bundle.GOLDEN, **golden)
@@ -116,7 +116,7 @@ def test_pictures_and_tables_of_1000_classes_stay_small():
 def test_more_classes_than_a_matrix_holds_are_one_line():
     record = {"data": {"classes": 5000}}
     dataset = types.SimpleNamespace(y_test=np.arange(5), source="x")
-    with pytest.raises(cli.InputError, match=r"of 4,096 classes at most. Got: 5,000 in folder"):
+    with pytest.raises(InputError, match=r"of 4,096 classes at most. Got: 5,000 in folder"):
         evaluate._labels(
             types.SimpleNamespace(bundle="folder", labels=None),
             types.SimpleNamespace(record=record),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mnist_edge import bundle, data, drawing, evaluation_plots, metrics, models, plots
-from mnist_edge.cli import InputError
 from mnist_edge.data.catalog import KNOWN
+from mnist_edge.errors import InputError
 
 FASHION = KNOWN["fashionmnist"].labels
 NAMES = {

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import predict as benchmarks_predict
-from mnist_edge import runtimes
-from mnist_edge import bundle, data, predict
+from mnist_edge import bundle, data, predict, runtimes
 from tests.images import drawn
 
 ROOT = Path(__file__).parent.parent

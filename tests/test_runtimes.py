@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_edge import runtimes
+from benchmarks import overhead
 from export.variants import VARIANTS
-from mnist_edge import bundle, data
+from mnist_edge import bundle, data, runtimes
 
 SHAPE = (28, 28, 1)
 
@@ -37,9 +37,9 @@ def test_an_installed_runtime_is_found_without_opening_a_file():
 
 def test_the_empty_call_gives_back_what_it_is_given():
     values = np.ones((1, 3), np.float32)
-    assert runtimes.open_artifact(runtimes.EMPTY, threads=1).call(values) is values
+    assert overhead.open_artifact(overhead.EMPTY_CALL, threads=1).call(values) is values
 
 
 def test_the_yardstick_computes_the_same_whatever_it_is_given():
-    call = runtimes.open_artifact(runtimes.YARDSTICK, threads=1).call
+    call = overhead.open_artifact(overhead.REFERENCE_WORKLOAD, threads=1).call
     assert np.array_equal(call(np.zeros(1)).copy(), call(np.ones(5)))

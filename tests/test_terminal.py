@@ -14,8 +14,7 @@ from PIL import Image
 import benchmarks.__main__ as benchmarks
 from benchmarks import plots as benchmark_pictures
 from mnist_edge import bundle, cli, images, predict
-from mnist_edge.images import pictures
-from mnist_edge.images import sheet
+from mnist_edge.images import pictures, sheet
 from tests import tiny
 from tests.images import drawn
 
@@ -29,7 +28,7 @@ def main(argv=None):
     for number in range(int(sys.argv[1])):
         print("µ – 日本", number)
     if sys.argv[2] == "error":
-        raise cli.InputError("it must be – and is 日本.")
+        raise InputError("it must be – and is 日本.")
     with open(sys.argv[3], "w") as file:
         print(file.fileno(), file=file)
     return int(sys.argv[2])

@@ -5,8 +5,8 @@ No Keras and no TensorFlow are needed; `model.keras` is a file of zeros that nob
 
 import numpy as np
 
-from mnist_edge import runtimes
-from mnist_edge import bundle
+from benchmarks import overhead
+from mnist_edge import bundle, runtimes
 
 COUNT = 40
 # Flags of a benchmark that only has to judge.
@@ -20,13 +20,13 @@ def make(folder):
     images = rng.integers(0, 256, (COUNT, 28, 28), dtype=np.uint8)
     images[:, 0, :10] = np.eye(10)[rng.integers(0, 10, COUNT)]  # what comes out: probabilities
     inputs = images[..., None].astype(np.float32)
-    opened = runtimes.open_artifact(runtimes.EMPTY_GRAPHS["onnx"], threads=1)
-    probabilities = runtimes.predict(opened, inputs)
+    opened = runtimes.open_artifact(overhead.GRAPHS["onnx"], threads=1)
+    probabilities = opened.predict(inputs)
     labels = probabilities.argmax(1).astype(np.uint8)
     arrays = {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
     np.savez(folder / "data.npz", **arrays)
     np.savez(folder / bundle.REFERENCE, probabilities=probabilities)
-    golden = {f"{format}-float32": probabilities[:10] for format in runtimes.EMPTY_GRAPHS}
+    golden = {f"{format}-float32": probabilities[:10] for format in overhead.GRAPHS}
     np.savez(folder / bundle.GOLDEN, images=inputs[:10], **golden)
     (folder / bundle.MODEL).write_bytes(bytes(100))
     manifest = {
@@ -41,7 +41,7 @@ def make(folder):
         "artifacts": [],
     }
     bundle.write_json(folder / bundle.MANIFEST, manifest)
-    for format, path in runtimes.EMPTY_GRAPHS.items():
+    for format, path in overhead.GRAPHS.items():
         add(folder, f"{format}-float32", path.read_bytes())
     return folder
 

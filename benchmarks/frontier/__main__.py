@@ -16,14 +16,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from mnist_edge import backend, bundle, cli, data, drawing, lock, models
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
+
 from . import jobs as frontier_jobs
 from . import latency as frontier_latency
 from . import pictures as frontier_pictures
+from . import records
 from . import report as frontier_report
 from .jobs import Job
-from mnist_edge import backend, bundle, cli, data, drawing, lock, models
-from . import records
-from mnist_edge.cli import InputError, setting
 
 
 @contextlib.contextmanager
@@ -48,24 +50,10 @@ def _dask(settings):
         yield
 
 
-@contextlib.contextmanager
-def _ray(settings):
-    import joblib
-    import ray
-    from ray.util.joblib import register_ray
-
-    if settings.scheduler:
-        ray.init(settings.scheduler)
-    register_ray()
-    with joblib.parallel_config(backend="ray", n_jobs=-1 if settings.scheduler else settings.jobs):
-        yield
-
-
 # Name: (the packages that it takes, the context in which joblib hands jobs to it).
 BACKENDS = {
     "loky": (("joblib",), _loky),
     "dask": (("joblib", "dask", "distributed"), _dask),
-    "ray": (("joblib", "ray"), _ray),
 }
 
 
@@ -83,7 +71,7 @@ class FrontierSettings:
     jobs: int = setting(1, "jobs at a time, on this machine")
     backend: str = setting("loky", "joblib's: who does the jobs", choices=tuple(BACKENDS))
     scheduler: str | None = setting(
-        None, "address of a running Dask or Ray cluster (default: a local one of --jobs workers)"
+        None, "address of a running Dask cluster (default: a local one of --jobs workers)"
     )
     work: Path = setting(bundle.ARTIFACTS / "frontier", "folder of the runs' bundles")
     data: str = setting(data.MNIST, f"{data.HELP}; another than 'mnist' takes another --record")
@@ -105,7 +93,7 @@ class FrontierSettings:
                 f"--data {self.data} needs --record: the project's own record is of MNIST."
             )
         if self.scheduler and self.backend == "loky":
-            raise InputError("--scheduler needs --backend dask or ray. Got: loky.")
+            raise InputError("--scheduler needs --backend dask. Got: loky.")
 
 
 def wanted(settings):
@@ -140,10 +128,7 @@ def outcomes(settings, jobs):
     import joblib
 
     with hands_to(settings):
-        active, _ = joblib.parallel.get_active_backend()
-        # Ray's gives all outcomes at the end; what a run that is cut lost is quick to redo.
-        gives = "generator_unordered" if active.supports_return_generator else "list"
-        yield from joblib.Parallel(return_as=gives, batch_size=1)(
+        yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(
             joblib.delayed(frontier_jobs.run)(job) for job in jobs
         )
 
@@ -229,7 +214,7 @@ def main(argv=None):
     print(frontier_report.table(record) or "no run on record")
     if frontier_report.caption(record):
         print(f"\n{frontier_report.caption(record)}")
-    return cli.GATE_BREACHED if failures else cli.OK
+    return cli.GATE_FAILED if failures else cli.OK
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import json
 import sys
 from pathlib import Path
 
+from mnist_edge import bundle, cli, data, gate, manifest, models
+from mnist_edge.errors import InputError
+from mnist_edge.training import train_record
+
 from .. import bundles, parity
 from ..worker import Worker, WorkerFailed
-from mnist_edge import bundle, cli, data, gate, manifest, models
 from . import records
-from mnist_edge.training import train_record
-from mnist_edge.cli import InputError
 
 
 def measure(folder):

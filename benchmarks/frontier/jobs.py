@@ -14,10 +14,11 @@ import sys
 from pathlib import Path
 
 from mnist_edge import bundle, cli, data, manifest
-from mnist_edge.safety import limits
-from . import records
+from mnist_edge.errors import InputError
 from mnist_edge.models import trained
-from mnist_edge.cli import InputError
+from mnist_edge.safety import limits
+
+from . import records
 
 _ROOT = Path(__file__).parents[2]
 _LINUX = sys.platform == "linux"

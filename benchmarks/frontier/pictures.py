@@ -6,11 +6,12 @@ import statistics
 
 import numpy as np
 
+from mnist_edge import bundle, drawing
+
+from ..plots import label_points
 from . import latency as frontier_latency
 from . import report as frontier_report
 from .published import PUBLISHED
-from ..plots import label_points
-from mnist_edge import bundle, drawing
 
 BYTES, LATENCY = "frontier-bytes.png", "frontier-latency.png"
 _DPI = 150

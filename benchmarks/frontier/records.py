@@ -11,7 +11,6 @@ import statistics
 from pathlib import Path
 
 from mnist_edge import bundle, models
-from mnist_edge.models import folding
 
 FILE = Path(__file__).with_name("records.json")
 
@@ -126,38 +125,3 @@ def accuracy_words(runs):
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
     seeds = "1 seed" if len(accuracies) == 1 else f"{len(accuracies)} seeds"
     return f"{statistics.mean(accuracies):.2f} %{spread} ({seeds})"
-
-
-def network_size(name):
-    """A network's size as a run on MNIST has it: `parameters`, `multiply_accumulates`; a dict."""
-    model = models.build(name)
-    if models.ZOO[name].folded:
-        model = folding.fold(model)
-    return {
-        "parameters": model.count_params(),
-        "multiply_accumulates": models.multiply_accumulates(model),
-    }
-
-
-def zoo_table():
-    """The zoo: name, parameters, multiply-accumulates, recipe, accuracy on record."""
-    record = load()
-    rows = [("model", "parameters", "MAC", "accuracy on record", "network; recipe")]
-    for name, network in models.ZOO.items():
-        size = network_size(name)
-        longer = f" (--full: {network.longer.words()})" if network.longer else ""
-        rows.append(
-            (
-                name,
-                f"{size['parameters']:,}",
-                f"{size['multiply_accumulates']:,}",
-                accuracy_words(runs_of(record, name)),
-                f"{network.summary}; {network.recipe.words()}{longer}",
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {parameters:>{widths[1]}}  {mac:>{widths[2]}}  "
-        f"{accuracy:<{widths[3]}}  {words}"
-        for name, parameters, mac, accuracy, words in rows
-    )

@@ -11,9 +11,10 @@ import dataclasses
 import sys
 
 from mnist_edge import backend, cli, models, train
-from . import records
 from mnist_edge.safety import scratch
 from mnist_edge.training.settings import TrainSettings
+
+from . import records
 
 
 @dataclasses.dataclass(frozen=True)

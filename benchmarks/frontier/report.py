@@ -2,9 +2,10 @@
 
 import statistics
 
+from mnist_edge import models
+
 from .. import tables
 from . import latency as frontier_latency
-from mnist_edge import models
 from . import records
 
 FLOAT, INT8 = "tflite-float32", "tflite-int8"

@@ -1,1 +1,1 @@
-"""export/onnx"""
+"""ONNX: convert, optimize, inspect."""

@@ -1,1 +1,1 @@
-"""export/tflite"""
+"""TFLite: convert, optimize, inspect."""

@@ -1,1 +1,29 @@
-"""mnist_edge/data"""
+"""Data sets: load one from anywhere, check it, split it. NumPy only."""
+
+from mnist_edge.data.dataset import (
+    HELP,
+    LABELS_HELP,
+    MNIST,
+    MOST_CLASSES,
+    Dataset,
+    as_inputs,
+    load,
+    name_classes,
+    numbered,
+    require_grey_levels,
+    split_indices,
+)
+
+__all__ = [
+    "HELP",
+    "LABELS_HELP",
+    "MNIST",
+    "MOST_CLASSES",
+    "Dataset",
+    "as_inputs",
+    "load",
+    "name_classes",
+    "numbered",
+    "require_grey_levels",
+    "split_indices",
+]

@@ -6,7 +6,7 @@ import re
 import string
 from pathlib import Path
 
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 # EMNIST's balanced and by-merge sets join a letter's two cases where they look alike;
 # these small letters stay classes of their own (Cohen et al., 2017, arXiv:1702.05373).

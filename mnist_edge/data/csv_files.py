@@ -13,8 +13,8 @@ import re
 
 import numpy as np
 
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 # Characters; this many hold a picture of 512 x 512 pixels.
 _LONGEST_LINE = 2**20

@@ -9,10 +9,9 @@ import math
 import numpy as np
 
 from mnist_edge import bundle
+from mnist_edge.data import catalog, sources
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.data import catalog
-from mnist_edge.data import sources
-from mnist_edge.cli import InputError
 
 MNIST = sources.MNIST
 # What `--data` takes, for the help of each command that has it.

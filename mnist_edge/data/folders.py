@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.data import csv_files
+from mnist_edge.data import catalog, csv_files, idx
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.data import idx
-from mnist_edge.data import catalog
-from mnist_edge.cli import InputError
 
 # Of a file's rows, how many become its test set where it has none: MNIST's own share,
 # 10,000 of 70,000. The seed is fixed, so that a file means the same data everywhere.

@@ -6,8 +6,8 @@ import zlib
 
 import numpy as np
 
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 _UNSIGNED_BYTES = 0x08  # the third byte of a file's magic; the fourth counts dimensions
 

@@ -1,7 +1,8 @@
 """Keras's own data sets, through its loader and its cache."""
 
 from mnist_edge import backend
-from mnist_edge.cli import InputError, one_line
+from mnist_edge.cli import one_line
+from mnist_edge.errors import InputError
 
 PREFIX = "keras:"
 NAMES = ("mnist", "fashion_mnist")

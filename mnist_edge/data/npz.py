@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 _ENDING = ".npy"
 # A header is 128 bytes for most arrays; NumPy itself parses at most 10,000.

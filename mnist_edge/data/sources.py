@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-from mnist_edge.data import folders
+from mnist_edge.data import catalog, folders, keras_sets, npz
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.data import keras_sets
-from mnist_edge.data import catalog
-from mnist_edge.data import npz
-from mnist_edge.cli import InputError
 
 MNIST = "mnist"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")

@@ -10,10 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from mnist_edge.images import threshold
-from mnist_edge.images import pictures
-from mnist_edge.images import segment
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.images import pictures, segment, threshold
 
 # Of MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels within a field of 28,
 # its centre of mass at the field's centre.

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge.data import csv_files
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that runs a program
 _LONGEST = 1600  # pixels: a larger picture is reduced to this before ink is looked for

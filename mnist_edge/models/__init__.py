@@ -1,1 +1,25 @@
-"""mnist_edge/models"""
+"""The model zoo: architectures, recipes, packaged weights. Keras inside functions."""
+
+from mnist_edge.models.recipe import Recipe
+from mnist_edge.models.zoo import (
+    DEFAULT,
+    GENTLE,
+    PRETRAINED,
+    ZOO,
+    Network,
+    assemble,
+    build,
+    multiply_accumulates,
+)
+
+__all__ = [
+    "DEFAULT",
+    "GENTLE",
+    "PRETRAINED",
+    "ZOO",
+    "Network",
+    "Recipe",
+    "assemble",
+    "build",
+    "multiply_accumulates",
+]

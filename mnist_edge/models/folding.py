@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 def fold(model):

@@ -8,7 +8,7 @@ packages a model anew writes its hashes here.
 from pathlib import Path
 
 from mnist_edge import bundle, models
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 # SHA-256 of what is read of each: the model, and the record that names its classes.
 SHA256 = {

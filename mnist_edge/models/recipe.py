@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from mnist_edge import expect
-from mnist_edge.training.augment import Affine
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.expect import SHARE, TRUTH
+from mnist_edge.training.augment import Affine
 
 _DEGREES, _PIXELS, _BELOW_1 = expect.number(360), expect.number(10_000), expect.number(0.999_999)
 MOST_EPOCHS, MOST_BATCH = 100_000, 2**20

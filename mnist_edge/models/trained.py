@@ -11,13 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import bundle, data, metrics, models
-from mnist_edge.safety import footprint
-from mnist_edge.safety import keras_file
+from mnist_edge.errors import InputError
 from mnist_edge.models import packaged
-from mnist_edge.safety import supervise
+from mnist_edge.safety import footprint, keras_file, supervise, weights_file
 from mnist_edge.training import train_record
-from mnist_edge.safety import weights_file
-from mnist_edge.cli import InputError
 
 _MOST_INPUT_VALUES = 2**24
 # 134 MB in float32; Keras copies twice what it is given.

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from mnist_edge.errors import InputError
 from mnist_edge.models import architectures
-from mnist_edge.training.augment import Affine
-from mnist_edge.cli import InputError
 from mnist_edge.models.recipe import Recipe
+from mnist_edge.training.augment import Affine
 
 
 @dataclasses.dataclass(frozen=True)

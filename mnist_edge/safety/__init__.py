@@ -1,1 +1,1 @@
-"""mnist_edge/safety"""
+"""Files from strangers: what is accepted, and the limited processes that open them."""

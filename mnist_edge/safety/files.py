@@ -9,7 +9,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mnist_edge.cli import InputError, one_line
+from mnist_edge.cli import one_line
+from mnist_edge.errors import InputError
 
 # No more of it than this is unpacked or allocated at once, in bytes. EMNIST's largest set,
 # by class, is 814,255 images of 784 bytes, 0.6 GB, and 2.6 GB more as float32; what is

@@ -15,10 +15,8 @@ import threading
 import time
 
 from mnist_edge import expect
-from mnist_edge.safety import limits
-from mnist_edge.safety import messages
-from mnist_edge.safety import scratch
 from mnist_edge.cli import in_words, one_line
+from mnist_edge.safety import limits, messages, scratch
 
 # How often a child's memory is looked at while an answer is awaited.
 _POLL_SECONDS = 0.05

@@ -12,9 +12,8 @@ import struct
 import zipfile
 from pathlib import Path
 
-from mnist_edge.safety import files
-from mnist_edge.safety import keras_config
 from mnist_edge.cli import one_line
+from mnist_edge.safety import files, keras_config
 from mnist_edge.safety.keras_config import shown
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"

@@ -15,12 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import backend, cli, expect
-from mnist_edge.safety import isolated
-from mnist_edge.safety import footprint
-from mnist_edge.safety import keras_file
-from mnist_edge.safety import limits
+from mnist_edge.errors import InputError
 from mnist_edge.models import trained
-from mnist_edge.cli import InputError
+from mnist_edge.safety import footprint, isolated, keras_file, limits
 
 # Keras with TensorFlow starts in about 5 s on two idle cores; NASNetLarge, of 1,041 layers,
 # took 70 s on two busy ones. Of addresses, which is what the kernel counts, on top of what

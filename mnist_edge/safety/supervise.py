@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mnist_edge.cli import one_line, open_streams, say
+from mnist_edge.errors import BAD_INPUT, InputError
 from mnist_edge.safety import limits
-from mnist_edge.cli import BAD_INPUT, InputError, one_line, open_streams, say
 
 # Environment variable that holds another limit, in 1e6 bytes.
 LIMIT = "MNIST_EDGE_MEMORY_MB"

@@ -7,8 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mnist_edge.safety import keras_config
-from mnist_edge.safety import keras_file
+from mnist_edge.safety import keras_config, keras_file
 from mnist_edge.safety.keras_config import shown
 
 # DEFLATE, shuffle, Fletcher's checksum: built in. Others are loaded as plugins.

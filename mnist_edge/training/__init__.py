@@ -1,1 +1,1 @@
-"""mnist_edge/training"""
+"""The training loop: augmentation, optimizer, checkpoints, reproducibility. Keras and NumPy."""

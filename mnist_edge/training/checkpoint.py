@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import bundle, expect
-from mnist_edge.safety import files
 from mnist_edge.data import npz
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.safety import files
 
 _VARIABLES, _BEST = "variables.npz", "best.npz"
 _ARRAYS = {_VARIABLES, _BEST}

@@ -3,8 +3,8 @@
 import csv
 
 from mnist_edge import bundle, cli, data, models
-from mnist_edge.training import loop
 from mnist_edge.models import saving
+from mnist_edge.training import loop
 
 
 def data_record(settings, dataset, splits):

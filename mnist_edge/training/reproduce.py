@@ -13,9 +13,9 @@ import numpy as np
 
 import mnist_edge
 from mnist_edge import bundle, cli, models
-from mnist_edge.training import train_record
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.models.recipe import Recipe
+from mnist_edge.training import train_record
 
 _KEYS = ("model", "recipe", "teacher", "seed", "data", "versions", "machine")
 _REMEDY = "Give a train.json that mnist_edge.train wrote."

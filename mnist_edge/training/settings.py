@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from mnist_edge import bundle, data, models
-from mnist_edge.cli import InputError, setting
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.models.recipe import MOST_BATCH, MOST_EPOCHS
 
 

@@ -20,9 +20,10 @@ import sys
 import time
 
 from mnist_edge import backend, cli, data, models
+from mnist_edge.cli import setting
+from mnist_edge.errors import InputError
 from mnist_edge.training import loop
 from mnist_edge.training.checkpoint import Run
-from mnist_edge.cli import InputError, setting
 
 OURS, PLAIN, STEPS = "this project's loop", "plain model.fit", "steps on one batch"
 

@@ -7,7 +7,7 @@ older version did not record may be missing.
 from pathlib import Path
 
 from mnist_edge import bundle, data, expect
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.expect import COUNT, NOT_NEGATIVE, PATH, SHA256, TEXT
 
 SEED = expect.count(2**32 - 1)

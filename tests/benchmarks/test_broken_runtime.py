@@ -6,16 +6,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import predict, selftest
-from benchmarks import soak
-from mnist_edge import runtimes
+from benchmarks import predict, selftest, soak
 from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.worker import Worker, WorkerFailed
-from export import audit
-from export import pipeline
-from mnist_edge import bundle
-from mnist_edge.cli import InputError
+from export import audit, pipeline
+from mnist_edge import bundle, runtimes
+from mnist_edge.errors import InputError
 from tests import tiny
 from tests.conftest import QUICK
 

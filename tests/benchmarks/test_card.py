@@ -3,8 +3,8 @@ import json
 import pytest
 
 from benchmarks import card, robustness
-from mnist_edge import bundle, data, models
 from benchmarks.frontier import records
+from mnist_edge import bundle, data, models
 from mnist_edge.models import trained
 
 

@@ -9,10 +9,10 @@ from onnx import helper, numpy_helper
 
 from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
-from export import artifact, reopen, source
+from export import artifact, source
 from export.settings import ExportSettings
 from export.variants import VARIANTS
-from mnist_edge import bundle, data, gate
+from mnist_edge import bundle, data, gate, runtimes
 from tests.conftest import QUICK
 
 
@@ -104,7 +104,7 @@ def test_correct_exports_of_the_zoo_pass_and_their_one_hot_answers_do_not(name, 
         assert (made.breaches, made.remarks) == ([], []), variant.name
         path = tmp_path / variant.file
         path.write_bytes(made.content)
-        answers, _, _ = reopen.run(path, images)
+        answers = runtimes.open_artifact(path).predict(images)
         is_float32 = variant.precision == "float32"
         bare = np.eye(10, dtype=np.float32)[answers.argmax(1)]
         for given, breached in ((answers, False), (bare, True)):

@@ -6,12 +6,12 @@ import pytest
 from benchmarks.frontier import __main__ as frontier
 from benchmarks.frontier import latency as frontier_latency
 from benchmarks.frontier import pictures as frontier_pictures
+from benchmarks.frontier import records
 from benchmarks.frontier import report as frontier_report
 from benchmarks.frontier.__main__ import FrontierSettings
 from benchmarks.frontier.jobs import Job, Outcome
 from mnist_edge import cli
-from benchmarks.frontier import records
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from tests.benchmarks.test_frontier_jobs import finished
 
 README = records.FILE.parent.parent / "README.md"
@@ -127,7 +127,7 @@ def test_an_interrupt_keeps_what_is_recorded(scratch, monkeypatch, capsys):
     [
         ({"seeds": 0}, "--seeds must be 1 or more"),
         ({"data": "other.npz"}, "--data other.npz needs --record"),
-        ({"scheduler": "tcp://x"}, "--scheduler needs --backend dask or ray"),
+        ({"scheduler": "tcp://x"}, "--scheduler needs --backend dask"),
     ],
 )
 def test_bad_settings_are_refused(flags, message):
@@ -136,9 +136,9 @@ def test_bad_settings_are_refused(flags, message):
 
 
 def test_a_backend_that_is_not_installed_is_one_line(monkeypatch):
-    monkeypatch.setitem(frontier.BACKENDS, "ray", (("joblib", "no_such_package"), None))
-    with pytest.raises(InputError, match="--backend ray needs no_such_package"):
-        list(frontier.outcomes(FrontierSettings(backend="ray"), []))
+    monkeypatch.setitem(frontier.BACKENDS, "dask", (("joblib", "no_such_package"), None))
+    with pytest.raises(InputError, match="--backend dask needs no_such_package"):
+        list(frontier.outcomes(FrontierSettings(backend="dask"), []))
 
 
 def test_two_dask_workers_share_the_jobs(small, tmp_path):

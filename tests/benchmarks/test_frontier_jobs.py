@@ -5,11 +5,11 @@ import pytest
 
 from benchmarks.frontier import accuracy as frontier_accuracy
 from benchmarks.frontier import jobs as frontier_jobs
+from benchmarks.frontier import records
 from benchmarks.frontier.jobs import Job, StageFailed
 from export.settings import ExportSettings
 from mnist_edge import bundle, cli
-from benchmarks.frontier import records
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.training.settings import TrainSettings
 
 NOTHING = json.dumps({"variants": {}, "breaches": []})

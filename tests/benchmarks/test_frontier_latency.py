@@ -61,7 +61,7 @@ def test_all_networks_are_timed_in_one_run_beside_the_unit(small, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("statuses", "epochs"), [([], 1), ([cli.GATE_BREACHED] * 2, 3), ([cli.BAD_INPUT], None)]
+    ("statuses", "epochs"), [([], 1), ([cli.GATE_FAILED] * 2, 3), ([cli.BAD_INPUT], None)]
 )
 def test_a_stand_in_is_trained_until_the_export_takes_it(tmp_path, monkeypatch, statuses, epochs):
     left, tries = list(statuses), []

@@ -3,10 +3,11 @@ import json
 
 import pytest
 
-from mnist_edge import models
 from benchmarks.frontier import records
+from mnist_edge import models
+from mnist_edge.errors import InputError
+from mnist_edge.models import table
 from mnist_edge.training.augment import Affine
-from mnist_edge.cli import InputError
 
 TRAINED = {
     "seed": 0,
@@ -41,7 +42,7 @@ def test_the_projects_record_holds_runs_by_todays_recipes():
 @pytest.mark.parametrize("name", records.load()["runs"])
 def test_the_projects_runs_are_of_todays_networks(name):
     # A recipe does not tell one network from another: take the runs of a changed one out.
-    size = records.network_size(name)
+    size = table.network_size(name)
     assert all(size.items() <= run.items() for run in records.load()["runs"][name])
 
 

@@ -3,10 +3,9 @@ import statistics
 
 import pytest
 
-from mnist_edge import models
-from benchmarks.frontier import records
-from benchmarks.frontier import references
+from benchmarks.frontier import records, references
 from benchmarks.frontier.references import REFERENCES
+from mnist_edge import models
 
 
 def on_record(name, *accuracies, recipe=None):

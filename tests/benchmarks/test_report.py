@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bundles, report, tables
-from benchmarks import plots
+from benchmarks import bundles, plots, report, tables
 from mnist_edge import bundle
 
 ROOT = Path(__file__).parents[2]
@@ -176,9 +175,7 @@ def test_names_on_the_points_do_not_overlap(result, read, tmp_path):
     axes.scatter(x, y)
     axes.set_xscale("log")
     axes.margins(0.15)
-    plots.label_points(
-        axes, x, y, [30] * 7, [f"classic/tflite-dynamic-int8-{i}" for i in range(7)]
-    )
+    plots.label_points(axes, x, y, [30] * 7, [f"classic/tflite-dynamic-int8-{i}" for i in range(7)])
     boxes = [Text.get_window_extent(text) for text in axes.texts]
     pyplot.close(figure)
     assert len(boxes) == 7

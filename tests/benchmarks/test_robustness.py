@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from benchmarks import bundles, robustness
-from benchmarks.run import judge
 from benchmarks.plots import draw
+from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.tables import robustness_table
 from mnist_edge import bundle, data
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from tests.conftest import QUICK
 
 

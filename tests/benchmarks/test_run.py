@@ -7,15 +7,14 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import overhead, worker
 from benchmarks import run as judge_module
-from benchmarks import worker
-from mnist_edge import runtimes
 from benchmarks.run import judge
 from benchmarks.settings import BenchmarkSettings
-from export import to_tflite
+from export.tflite import convert as tflite_convert
 from export.variants import VARIANTS
-from mnist_edge import bundle, models
-from mnist_edge.cli import InputError
+from mnist_edge import bundle, models, runtimes
+from mnist_edge.errors import InputError
 from tests.conftest import QUICK
 
 
@@ -91,7 +90,7 @@ def test_an_empty_graph_that_fails_costs_its_figure_and_no_row(
 ):
     broken = tmp_path / "empty.tflite"
     broken.write_bytes(b"no flatbuffer")
-    monkeypatch.setitem(runtimes.EMPTY_GRAPHS, "tflite", broken)
+    monkeypatch.setitem(overhead.GRAPHS, "tflite", broken)
     result = run(bundle_of_three)
     assert result["passed"]
     told = {row["variant"]: "times_empty_graph" in row["latency"][0] for row in result["rows"][1:]}
@@ -132,8 +131,8 @@ def test_several_bundles_are_one_run(bundle_of_three, tmp_path, without_keras):
 def replace_artefact(folder, variant, model, with_right_hash):
     """Puts another model's file in place of the bundle's."""
     path = folder / VARIANTS[variant].file
-    prepared = to_tflite.prepare(model, None, None, folder.parent)
-    path.write_bytes(to_tflite.convert(prepared, VARIANTS[variant], None))
+    prepared = tflite_convert.prepare(model, None, None, folder.parent)
+    path.write_bytes(tflite_convert.convert(prepared, VARIANTS[variant], None))
     if with_right_hash:
         manifest = json.loads((folder / bundle.MANIFEST).read_text())
         (entry,) = [e for e in manifest["artifacts"] if e["variant"] == variant]
@@ -171,8 +170,8 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
     assert opened == [
         "tflite-float32.tflite",
         "onnx-float32.onnx",
-        runtimes.EMPTY,
-        runtimes.YARDSTICK,
+        overhead.EMPTY_CALL,
+        overhead.REFERENCE_WORKLOAD,
         "empty.tflite",
         "empty.onnx",
     ]

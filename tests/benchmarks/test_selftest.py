@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import selftest
-from mnist_edge import runtimes
 from export.variants import VARIANTS
-from mnist_edge import bundle
+from mnist_edge import bundle, runtimes
 
 
 def test_the_exporting_machine_computes_what_it_computed(small, capsys):

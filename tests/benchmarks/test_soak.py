@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import laps
-from benchmarks import soak
-from mnist_edge import runtimes
-from mnist_edge import bundle
+from benchmarks import laps, overhead, soak
+from mnist_edge import bundle, runtimes
 from mnist_edge.safety import isolated
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +96,9 @@ def test_a_process_that_hangs_or_dies_is_a_failed_row_with_its_cause(bundle_of_t
     assert f"tflite-int8 FAILED: {broken}: ValueError: " in printed
     assert printed.endswith("1 of 2 artefacts endured\n")
     with pytest.raises(isolated.WorkerFailed, match=r"no answer to 'import' in 0\.01 s"):
-        laps.at_once(Path(runtimes.YARDSTICK), None, 1, 2, isolated.Allowance(timeout_seconds=0.01))
+        laps.at_once(
+            Path(overhead.REFERENCE_WORKLOAD), None, 1, 2, isolated.Allowance(timeout_seconds=0.01)
+        )
 
 
 def test_a_damaged_file_is_never_opened_and_a_missing_runtime_is_no_pass(

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import bundles, predict, selftest, tables
-from benchmarks import soak
+from benchmarks import bundles, predict, selftest, soak, tables
 from export import audit
 from mnist_edge import bundle
 from mnist_edge.images.normalize import Digit

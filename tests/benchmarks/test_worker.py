@@ -4,8 +4,7 @@ import signal
 import numpy as np
 import pytest
 
-from benchmarks import machine, worker
-from mnist_edge import runtimes
+from benchmarks import machine, overhead, worker
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, data
 from mnist_edge.safety import limits
@@ -32,7 +31,7 @@ def test_a_worker_tells_what_it_opened_and_what_that_cost(int8, images):
 
 def test_a_childs_memory_is_its_own_and_not_its_parents():
     ballast = np.ones(50_000_000)  # 400 MB that the parent has had
-    with Worker(runtimes.EMPTY, threads=1) as one:
+    with Worker(overhead.EMPTY_CALL, threads=1) as one:
         assert limits.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
 
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mnist_edge import data, images
-from mnist_edge.safety import files
 from mnist_edge.data import idx
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.safety import files
 
 EXAMPLES, MANY_EXAMPLES = 40, 1_500  # a file's kind and way
 LIMIT_BYTES = 2**24

@@ -21,7 +21,7 @@ PROGRAM = """
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 from mnist_edge import data, images
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 said = {}
 for path in sys.argv[1:]:
     try:

@@ -10,8 +10,8 @@ import pytest
 
 from mnist_edge import data
 from mnist_edge.data import csv_files
+from mnist_edge.errors import InputError
 from mnist_edge.safety import files
-from mnist_edge.cli import InputError
 
 PIXELS = "label," + ",".join(f"pixel{i}" for i in range(4))
 NAMED = "label,1x1,1x2,2x1,2x2"

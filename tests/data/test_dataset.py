@@ -7,7 +7,7 @@ import pytest
 
 from mnist_edge import backend, data
 from mnist_edge.data import sources
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 def save(path, **changes):

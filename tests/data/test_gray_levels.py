@@ -8,7 +8,7 @@ import pytest
 
 from export import source as sources
 from mnist_edge import data, evaluate, train
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 def save(path, x):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mnist_edge import data
-from mnist_edge.safety import files
 from mnist_edge.data import idx
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.safety import files
 
 SIZES = {"train": 9, "test": 6}
 

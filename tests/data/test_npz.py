@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mnist_edge.data import npz
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 class Bomb:

@@ -5,15 +5,14 @@ import numpy as np
 import onnx
 import pytest
 
-from export import audit, graph
-from export import metadata
+from export import audit, graph, inspection, metadata
 from export.variants import KNOWN, VARIANTS
 from mnist_edge import cli
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 
 def findings(path, variant):
-    return audit.findings(graph.read(path), KNOWN[variant])
+    return audit.findings(inspection.read(path), KNOWN[variant])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +117,7 @@ def test_what_is_no_model_is_one_line(tmp_path, name):
     if not name.startswith("missing"):
         (tmp_path / name).write_bytes(b"\x1c\x00\x00\x00TFL3 and then nothing of the kind")
     with pytest.raises(InputError) as caught:
-        graph.read(tmp_path / name)
+        inspection.read(tmp_path / name)
     assert "must be a" in str(caught.value)
 
 
@@ -152,7 +151,7 @@ def test_a_file_of_no_variant_is_described_and_not_judged(flex, capsys):
 
 
 def test_shares_add_up(small):
-    read = graph.read(small.folder / "tflite-dynamic-int8.tflite")
+    read = inspection.read(small.folder / "tflite-dynamic-int8.tflite")
     record = audit.record(read)
     assert sum(record["operators"].values()) == len(read.operators)
     assert record["operators"]["float32 x int8"] >= 5
@@ -175,7 +174,7 @@ def test_precision_of_a_layer():
 
 
 def test_the_audit_reads_what_the_converter_wrote_without_running_it(small):
-    read = graph.read(small.folder / "tflite-int8.tflite")
+    read = inspection.read(small.folder / "tflite-int8.tflite")
     assert (read.io, read.batch) == (("uint8", "uint8"), 1)
     weights = {c.name: c.size for o in read.operators for c in o.weights if c.rank == 4}
     assert sum(weights.values()) == sum(

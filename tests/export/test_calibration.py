@@ -5,7 +5,7 @@ import pytest
 
 from export import calibration
 from mnist_edge import data
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 
 SHAPE = (28, 28, 1)
 

@@ -8,8 +8,7 @@ import onnx
 import pytest
 
 from export import __main__ as command
-from export import audit, graph
-from export import fallback
+from export import audit, fallback, inspection
 from export.calibration import Calibration
 from export.variants import KNOWN
 from mnist_edge import bundle
@@ -71,7 +70,7 @@ def test_the_attempts_stand_in_the_manifest_in_order(rescued, format):
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
 def test_the_mixed_file_is_one_and_is_called_so(rescued, format):
     variant = KNOWN[f"{format}-int8-mixed"]
-    read = graph.read(rescued / variant.file)
+    read = inspection.read(rescued / variant.file)
     assert audit.findings(read, variant) == []
     assert audit.findings(read, KNOWN[f"{format}-int8"]) != []
     assert not (rescued / KNOWN[f"{format}-int8"].file).exists()

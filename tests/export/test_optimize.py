@@ -8,10 +8,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export import artifact, to_tflite
-from export.tflite import optimize
-from export.pipeline import GateBreach, export
+from export import artifact
+from export.pipeline import GateError, export
 from export.settings import ExportSettings
+from export.tflite import convert as tflite_convert
+from export.tflite import optimize
 from export.variants import VARIANTS
 from mnist_edge import bundle, cli, data
 
@@ -25,8 +26,8 @@ def converted(small, tmp_path_factory):
     images = data.as_inputs(np.load(small.data)["x_train"][:20], (28, 28, 1))
     calibration = types.SimpleNamespace(images=images)
     with cli.native_logs_held():
-        prepared = to_tflite.prepare(model, None, None, tmp_path_factory.mktemp("raw"))
-        return to_tflite.convert(prepared, VARIANTS["tflite-int8"], calibration)
+        prepared = tflite_convert.prepare(model, None, None, tmp_path_factory.mktemp("raw"))
+        return tflite_convert.convert(prepared, VARIANTS["tflite-int8"], calibration)
 
 
 def unpacked(content):
@@ -121,6 +122,6 @@ def test_an_export_whose_rewriting_changes_a_weight_is_refused(small, tmp_path, 
 
     monkeypatch.setitem(artifact._LEAN, "tflite", spoil)
     folder = small.copy(tmp_path / "bundle")
-    with pytest.raises(GateBreach) as caught:
+    with pytest.raises(GateError) as caught:
         export(ExportSettings(source=folder, variants=("tflite-float32",), calibration_count=50))
     assert "tflite-float32 computes otherwise than the converter's own file" in str(caught.value)

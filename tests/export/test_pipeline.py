@@ -10,9 +10,10 @@ import onnx
 import pytest
 
 from export import __main__ as command
-from export import artifact, reopen, to_onnx
+from export import artifact, to_onnx
+from export.onnx import convert as onnx_convert
 from export.variants import VARIANTS
-from mnist_edge import bundle, data
+from mnist_edge import bundle, data, runtimes
 
 SHAPE = (28, 28, 1)
 
@@ -86,7 +87,7 @@ def test_calibration_stands_in_the_manifest_where_it_was_used(small):
 
 def test_reopening_a_quantised_artefact_gives_probabilities(small):
     images = data.as_inputs(data.load(small.data).x_test[:50], SHAPE)
-    probabilities, _, _ = reopen.run(small.folder / "tflite-int8.tflite", images)
+    probabilities = runtimes.open_artifact(small.folder / "tflite-int8.tflite").predict(images)
     assert probabilities.dtype == np.float32
     assert np.allclose(probabilities.sum(1), 1, atol=0.05)
 
@@ -105,7 +106,7 @@ def test_onnx_graph_is_clean(small):
 
 def test_raw_onnx_export_is_not_clean(small, tmp_path):
     model = keras.saving.load_model(small.folder / bundle.MODEL)
-    graph = onnx.load(to_onnx.export_raw(model, None, tmp_path)).graph
+    graph = onnx.load(onnx_convert.export_raw(model, None, tmp_path)).graph
     assert {"Shape", "Gather", "Cast", "Mul"} <= {node.op_type for node in graph.node}
 
 
@@ -172,7 +173,7 @@ def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
 ):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
-    prepare = to_onnx.prepare
+    prepare = onnx_convert.prepare
 
     def prepare_another_model(model, *given):
         other = keras.models.clone_model(model)
@@ -180,7 +181,7 @@ def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
         other.layers[-1].kernel.assign(np.roll(other.layers[-1].kernel, 1, axis=1))
         return prepare(other, *given)
 
-    monkeypatch.setattr(to_onnx, "prepare", prepare_another_model)
+    monkeypatch.setattr(onnx_convert, "prepare", prepare_another_model)
     assert command.main([str(folder), "--variants", "onnx-float32"]) == 1
     error = capsys.readouterr().err
     assert "error: onnx-float32 agrees with the reference on" in error

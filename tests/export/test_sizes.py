@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import sizes
-from export import metadata
+from export import inspection, metadata
 from export.variants import VARIANTS
 from mnist_edge import bundle
 
@@ -20,7 +19,7 @@ def kernels(small):
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda v: v.name)
 def test_shares_add_up_to_the_size_and_stand_in_the_manifest(small, variant):
     content = (small.folder / variant.file).read_bytes()
-    shares = sizes.shares(content, variant.format)
+    shares = inspection.size_breakdown(content, variant.format)
     assert sum(shares.values()) == len(content)
     assert min(shares["weights"], shares["contract"], shares["structure"]) > 0
     (entry,) = (e for e in small.manifest["artifacts"] if e["variant"] == variant.name)
@@ -29,7 +28,9 @@ def test_shares_add_up_to_the_size_and_stand_in_the_manifest(small, variant):
 
 @pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32"])
 def test_the_weights_of_a_float32_file_are_four_bytes_each(small, kernels, name):
-    shares = sizes.shares((small.folder / VARIANTS[name].file).read_bytes(), name.split("-")[0])
+    shares = inspection.size_breakdown(
+        (small.folder / VARIANTS[name].file).read_bytes(), name.split("-")[0]
+    )
     # With the normalisation folded: each kernel, and a bias a channel.
     parameters = sum(np.prod(shape) + shape[-1] for shape in kernels)
     assert 4 * parameters <= shares["weights"] <= 4 * parameters + 200  # and a shape or two
@@ -39,15 +40,15 @@ def test_the_weights_of_a_float32_file_are_four_bytes_each(small, kernels, name)
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
 def test_scales_and_zero_points_count_as_quantisation(small, kernels, name):
     variant = VARIANTS[name]
-    shares = sizes.shares((small.folder / variant.file).read_bytes(), variant.format)
+    shares = inspection.size_breakdown((small.folder / variant.file).read_bytes(), variant.format)
     assert shares["quantisation"] > 4 * sum(shape[-1] for shape in kernels)
 
 
 def test_a_tflite_file_without_contract_spends_nothing_on_it(small):
     content = (small.folder / "tflite-int8.tflite").read_bytes()
-    carried = sizes.shares(content, "tflite")["contract"]
+    carried = inspection.size_breakdown(content, "tflite")["contract"]
     plain = content[:-carried]
-    assert sizes.shares(plain, "tflite")["contract"] == 0
+    assert inspection.size_breakdown(plain, "tflite")["contract"] == 0
     longer = metadata.embed(plain, "tflite", {"words": list(range(500))})
-    shares = sizes.shares(longer, "tflite")
+    shares = inspection.size_breakdown(longer, "tflite")
     assert shares["contract"] == len(longer) - len(plain)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from mnist_edge import images, predict
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.images import normalize
 from tests.images import drawn
 from tests.images.test_normalize import picture, write_csv
 
@@ -139,6 +140,6 @@ def test_more_strokes_than_a_page_has_are_refused(monkeypatch):
     for i in range(10, 90, 20):
         grey[10:90, i : i + 6] = 0
     assert len(images.prepare(picture(grey), many=True)) == 4
-    monkeypatch.setattr(images, "_MOST_PIECES", 3)
+    monkeypatch.setattr(normalize, "_MOST_PIECES", 3)
     with pytest.raises(InputError, match=r"must show at most 3 strokes. Got: 4"):
         images.prepare(picture(grey), many=True)

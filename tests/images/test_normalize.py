@@ -9,10 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from mnist_edge import backend, data, images, predict
-from mnist_edge.images import threshold
-from mnist_edge.images import pictures
-from mnist_edge.images import segment
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.images import pictures, segment, threshold
 from tests.images import drawn
 
 # Measured: 98.7 % of 390. Wrong are the font's 1 and 6: a flag and a narrow bow such as MNIST's

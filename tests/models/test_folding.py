@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from mnist_edge import models
+from mnist_edge.errors import InputError
 from mnist_edge.models import folding
-from mnist_edge.cli import InputError
 
 
 def trained_like(*hidden):

@@ -11,8 +11,8 @@ import zipfile
 import numpy as np
 
 from mnist_edge import bundle
-from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
 from mnist_edge.models.zoo import PRETRAINED
+from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
 
 # In place of `quarantine`'s own requests; each is called with the process's state and a path.
 

@@ -22,13 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import bundles, parity
-from mnist_edge import runtimes
+from benchmarks import bundles, overhead, parity
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
 from mnist_edge import gate
+from mnist_edge.errors import InputError
 from mnist_edge.safety import limits
-from mnist_edge.cli import InputError
 from tests.mutants import mutants
 
 REFUSED, FAILED, CAUGHT, HARMLESS = "refused", "failed row", "caught by parity", "harmless"
@@ -90,7 +89,7 @@ class _Bench:
 
     def _take(self, path, entry):
         if self._worker is None:
-            self._worker = Worker(runtimes.EMPTY_GRAPHS[self._format], 1, _ALLOWANCE)
+            self._worker = Worker(overhead.GRAPHS[self._format], 1, _ALLOWANCE)
         try:
             self._worker.open(path)
         except WorkerFailed as error:
@@ -215,7 +214,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(argv)
     died = 0
-    for format in runtimes.EMPTY_GRAPHS:
+    for format in overhead.GRAPHS:
         counts = run(asked.bundle, format, asked.mutants, asked.seed)
         shown = ", ".join(f"{n} {outcome}" for outcome, n in counts.outcomes.most_common())
         print(f"{format}: {asked.mutants} mutants of seed {asked.seed}: {shown}")

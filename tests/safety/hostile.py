@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from mnist_edge import runtimes
+from benchmarks import overhead
 from tests.mutants.tflite import pack, parse
 
-_EMPTY_TFLITE = runtimes.EMPTY_GRAPHS["tflite"].read_bytes()
-_EMPTY_ONNX = runtimes.EMPTY_GRAPHS["onnx"].read_bytes()
+_EMPTY_TFLITE = overhead.GRAPHS["tflite"].read_bytes()
+_EMPTY_ONNX = overhead.GRAPHS["onnx"].read_bytes()
 LARGE = 10**12
 FOREVER = 2**62
 

@@ -13,11 +13,11 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import selftest
 from export.__main__ import main as export
 from mnist_edge import bundle, lock, predict
-from mnist_edge.models import trained
-from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
 from mnist_edge.evaluate import main as evaluate
+from mnist_edge.models import trained
 from mnist_edge.train import main as train
+from mnist_edge.training.checkpoint import Checkpoint
 from tests import tiny
 
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from mnist_edge import runtimes
-from tests.safety import fuzz
+from benchmarks import overhead
 from tests.mutants import mutants
+from tests.safety import fuzz
 
 # The least that a run of 300 must tell apart, so that it is known to reach each outcome.
 LEAST = {fuzz.REFUSED: 30, fuzz.FAILED: 3, fuzz.CAUGHT: 3, fuzz.HARMLESS: 30}
 
 
-@pytest.mark.parametrize("format", runtimes.EMPTY_GRAPHS)
+@pytest.mark.parametrize("format", overhead.GRAPHS)
 def test_300_mutants_of_a_format_leave_the_parent_alive_and_small(small, format):
     counts = fuzz.run(small.folder, format, 300, seed=0)
     print(format, dict(counts.outcomes), dict(counts.audits), counts.other_bits)
@@ -23,16 +23,16 @@ def test_300_mutants_of_a_format_leave_the_parent_alive_and_small(small, format)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("format", runtimes.EMPTY_GRAPHS)
+@pytest.mark.parametrize("format", overhead.GRAPHS)
 def test_3000_mutants_of_a_format_leave_the_parent_alive_and_small(small, format):
     counts = fuzz.run(small.folder, format, 3000, seed=1)
     assert counts.deaths == []
     assert counts.growth_bytes < 50e6
 
 
-@pytest.mark.parametrize("format", runtimes.EMPTY_GRAPHS)
+@pytest.mark.parametrize("format", overhead.GRAPHS)
 def test_mutants_are_their_seeds_and_no_file(format):
-    contents = {f"{format}-float32": runtimes.EMPTY_GRAPHS[format].read_bytes()}
+    contents = {f"{format}-float32": overhead.GRAPHS[format].read_bytes()}
     first = dict(mutants(format, contents, 30, seed=5))
     assert dict(mutants(format, contents, 10, seed=5, start=20)).items() <= first.items()
     assert len(first) == 30

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import predict, selftest
-from mnist_edge import runtimes
+from benchmarks import overhead, predict, selftest
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
 from mnist_edge import bundle
-from mnist_edge.safety import limits
-from mnist_edge.safety import messages
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.safety import limits, messages
 from tests import tiny
 from tests.safety import hostile
 from tests.safety.test_isolated import taken_at_most
@@ -55,7 +53,7 @@ def benches():
 
     def bench(format):
         if format not in kept or not kept[format].is_alive():
-            kept[format] = Worker(runtimes.EMPTY_GRAPHS[format], 1, ALLOWANCE)
+            kept[format] = Worker(overhead.GRAPHS[format], 1, ALLOWANCE)
         return kept[format]
 
     yield bench
@@ -104,7 +102,7 @@ def test_a_hostile_file_is_one_line(format, name, content, benches, images, tmp_
 def test_the_same_files_unharmed_run(benches, images, tmp_path):
     nodes, constants = hostile._ten("probabilities")
     onnx = put(tmp_path, "x", hostile.onnx_of(nodes, constants), "onnx")
-    for path in (onnx, runtimes.EMPTY_GRAPHS["tflite"]):
+    for path in (onnx, overhead.GRAPHS["tflite"]):
         found = answer(benches(path.suffix[1:]), path, images)
         assert found.tolist() == images[:, 0, :10, 0].tolist()
 

@@ -12,8 +12,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mnist_edge.safety import limits
-from mnist_edge.safety import messages
+from mnist_edge.safety import limits, messages
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
 # What the child may be asked for. A hostile one answers by its socket, not by its loop.

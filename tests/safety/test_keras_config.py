@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 
 from mnist_edge import models
-from mnist_edge.safety import keras_config
-from mnist_edge.safety import keras_file
+from mnist_edge.safety import keras_config, keras_file
 from mnist_edge.safety.keras_file import CONFIG
-from tests.safety.culprits import function, keras_object, lambda_layer, refused_by_export, with_config, write_archive
+from tests.safety.culprits import (
+    function,
+    keras_object,
+    lambda_layer,
+    refused_by_export,
+    with_config,
+    write_archive,
+)
 
 layers = keras.layers
 

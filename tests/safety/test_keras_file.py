@@ -9,13 +9,20 @@ import pytest
 from PIL import Image
 
 from benchmarks import card
-from mnist_edge import runtimes
 from export import __main__ as command
-from mnist_edge import bundle, evaluate, predict, train
+from mnist_edge import bundle, evaluate, predict, runtimes, train
+from mnist_edge.errors import InputError
 from mnist_edge.safety import keras_file
-from mnist_edge.cli import InputError
 from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
-from tests.safety.culprits import bundle_of, lambda_layer, refused_by_export, swollen, with_config, with_weights, write_archive
+from tests.safety.culprits import (
+    bundle_of,
+    lambda_layer,
+    refused_by_export,
+    swollen,
+    with_config,
+    with_weights,
+    write_archive,
+)
 
 
 def packed(honest, change=lambda archive: None, method=zipfile.ZIP_STORED):

@@ -12,11 +12,11 @@ from PIL import Image
 from benchmarks import card
 from export import __main__ as export
 from mnist_edge import backend, bundle, evaluate, models, predict
-from mnist_edge.training import loop
-from mnist_edge.safety import sandbox
-from mnist_edge.models import trained
 from mnist_edge import train as training
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.models import trained
+from mnist_edge.safety import sandbox
+from mnist_edge.training import loop
 from tests.safety import misbehaving
 
 FAILS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge import runtimes
+from benchmarks import overhead
 from mnist_edge import models
 from tests import tiny
 from tests.safety import offline
@@ -19,7 +19,7 @@ TELEMETRY = ".cache/Microsoft"
 PATIENCE = 25
 ALONE = f"""
 import onnxruntime, time
-onnxruntime.InferenceSession({str(runtimes.EMPTY_GRAPHS["onnx"])!r})
+onnxruntime.InferenceSession({str(overhead.GRAPHS["onnx"])!r})
 time.sleep(float(__import__("sys").argv[1]))
 """
 pytestmark = pytest.mark.skipif(not offline.IS_POSSIBLE, reason="Linux alone can deny it")

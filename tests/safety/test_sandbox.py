@@ -15,16 +15,23 @@ import numpy as np
 import pytest
 
 from mnist_edge import bundle
-from mnist_edge.safety import footprint
-from mnist_edge.safety import keras_file
-from mnist_edge.safety import limits
-from mnist_edge.safety import sandbox
-from mnist_edge.safety import supervise
+from mnist_edge.errors import InputError
 from mnist_edge.models import trained
+from mnist_edge.safety import footprint, keras_file, limits, sandbox, supervise
 from mnist_edge.safety.isolated import Allowance, WorkerFailed
-from mnist_edge.cli import InputError
 from tests.safety import culprits
-from tests.safety.culprits import bundle_of, data_dependent, keras_object, linked_outside, members, refused_by_export, swollen, with_config, with_weights, write_archive
+from tests.safety.culprits import (
+    bundle_of,
+    data_dependent,
+    keras_object,
+    linked_outside,
+    members,
+    refused_by_export,
+    swollen,
+    with_config,
+    with_weights,
+    write_archive,
+)
 from tests.safety.test_keras_config import of_many_kinds
 
 layers = keras.layers

@@ -13,9 +13,8 @@ import pytest
 
 from benchmarks import bundles
 from mnist_edge import bundle, models
-from mnist_edge.models import packaged
-from mnist_edge.models import trained
-from mnist_edge.cli import InputError
+from mnist_edge.errors import InputError
+from mnist_edge.models import packaged, trained
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")

@@ -7,8 +7,7 @@ import time
 from pathlib import Path
 
 from mnist_edge import cli
-from mnist_edge.safety import limits
-from mnist_edge.safety import supervise
+from mnist_edge.safety import limits, supervise
 
 
 def _hog(folder):

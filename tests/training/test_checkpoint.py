@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mnist_edge import bundle
+from mnist_edge.errors import InputError
 from mnist_edge.training.checkpoint import Checkpoint, Run
-from mnist_edge.cli import InputError
 from tests import killed
 
 IDENTITY = {"model": "edge", "seed": 0}

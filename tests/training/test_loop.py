@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from mnist_edge import data, models
-from mnist_edge.training import loop
-from mnist_edge.training import learner
+from mnist_edge.training import learner, loop
 from mnist_edge.training.augment import Affine
 from mnist_edge.training.checkpoint import Checkpoint
 from mnist_edge.training.distortion import Distortion
@@ -169,9 +168,7 @@ def test_a_teacher_sees_the_distorted_images_and_stays_as_it_is(few):
 
 
 def test_without_validation_the_last_weights_are_kept(few):
-    _, run = loop.fit(
-        models.build("classic"), models.Recipe(2, (256,), all_images=True), 0, few[0]
-    )
+    _, run = loop.fit(models.build("classic"), models.Recipe(2, (256,), all_images=True), 0, few[0])
     assert run.epochs == 2
     assert set(run.history) == {"accuracy", "loss"}
 

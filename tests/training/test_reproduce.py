@@ -12,9 +12,9 @@ from benchmarks.settings import BenchmarkSettings
 from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import bundle, models
-from mnist_edge.training import reproduce
 from mnist_edge.models import saving
 from mnist_edge.train import main
+from mnist_edge.training import reproduce
 
 PARITY = ("accuracy", "agreement", "max_probability_difference", "disagreements")
 

@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from mnist_edge.training import loop
-from mnist_edge.training import speed
+from mnist_edge.training import loop, speed
 
 OTHER = f"{speed.PLAIN} of classic"
 

@@ -12,10 +12,10 @@ import pytest
 from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import bundle, data, evaluate, models
-from mnist_edge.training import loop
-from mnist_edge.cli import InputError
-from mnist_edge.training.settings import TrainSettings
+from mnist_edge.errors import InputError
 from mnist_edge.train import main
+from mnist_edge.training import loop
+from mnist_edge.training.settings import TrainSettings
 
 SHAPE = (28, 28, 1)
 

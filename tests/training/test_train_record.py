@@ -12,13 +12,13 @@ from benchmarks import card
 from export import __main__ as export
 from export import pipeline
 from export import source as sources
-from mnist_edge import backend, bundle, cli, evaluate, images, models, predict
-from mnist_edge.training import loop
-from mnist_edge.training import train_record
-from mnist_edge.models import trained
+from mnist_edge import backend, bundle, evaluate, images, models, predict
 from mnist_edge import train as training
-from tests.safety import misbehaving
+from mnist_edge.errors import InputError
+from mnist_edge.models import trained
+from mnist_edge.training import loop, train_record
 from tests.mutants.records import mutants
+from tests.safety import misbehaving
 
 COUNT = 60  # training images of the data that the record names
 
@@ -37,7 +37,7 @@ TENSOR = collections.namedtuple("Tensor", "name shape dtype")
 
 
 def stop(*_, **__):
-    raise cli.InputError("so far")
+    raise InputError("so far")
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_a_record_of_the_first_version_is_read_where_it_holds_what_is_needed(fol
     bundle.write_json(tmp_path / bundle.TRAIN, record)
     read = train_record.read(tmp_path / bundle.TRAIN, ("model", "data", "model_sha256"), "")
     assert trained.Trained(None, read).labels == tuple("0123456789")
-    with pytest.raises(cli.InputError, match=r"recipe.batch_size must be a list. Got: 64"):
+    with pytest.raises(InputError, match=r"recipe.batch_size must be a list. Got: 64"):
         models.Recipe.from_record(read["recipe"], "train.json")
 
 

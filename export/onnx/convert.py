@@ -1,0 +1,177 @@
+"""Convert a Keras model to ONNX: prepare it once, convert it per variant."""
+
+from pathlib import Path
+
+from mnist_edge.errors import InputError
+
+# Also the newest that tf2onnx writes; a later one is converted to.
+OLDEST_OPSET = 18
+
+
+def prepare(model, batch, opset, folder):
+    """Saves a model as the float32 ONNX file that every precision is made from.
+
+    Args:
+        model: A `keras.Model` with one input and one output.
+        batch: The batch size, or None to leave it free, named `batch`.
+        opset: The ONNX operator set's version.
+        folder: Where to save it.
+
+    Returns:
+        `pathlib.Path` of the file.
+
+    Raises:
+        InputError: There is no such operator set.
+        onnx.checker.ValidationError: The graph is not valid ONNX.
+    """
+    import onnx
+    import onnxsim
+
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise InputError(f"--opset must be {OLDEST_OPSET} to {newest}. Got: {opset}.")
+    path = export_raw(model, batch, folder)
+    # Without simplification, a free batch leaves a chain of Shape, Gather and Cast.
+    graph, _ = onnxsim.simplify(onnx.load(path))
+    if opset != OLDEST_OPSET:
+        graph = onnx.version_converter.convert_version(graph, opset)
+    _fold_input_scale(graph.graph)
+    _name_by_order(graph.graph)
+    graph.graph.ClearField("doc_string")  # a count of the process's conversions
+    for value in (*graph.graph.input, *graph.graph.output):
+        dimension = value.type.tensor_type.shape.dim[0]
+        if batch:
+            dimension.dim_value = batch
+        else:
+            dimension.dim_param = "batch"
+    # tf2onnx writes an operator that it can't map as it is, without an exception.
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save(graph, path)
+    return path
+
+
+def export_raw(model, batch, folder):
+    """Keras's own ONNX export, with the contract's names; arguments as `prepare`'s."""
+    import keras
+
+    path = Path(folder) / "float32.onnx"
+    shape = (batch, *model.inputs[0].shape[1:])
+    named = keras.Model(model.inputs, {"probabilities": model.outputs[0]}, name=model.name)
+    named.export(
+        path,
+        format="onnx",
+        verbose=False,
+        input_signature=[keras.InputSpec(shape=shape, dtype="float32", name="image")],
+        opset_version=OLDEST_OPSET,
+    )
+    return path
+
+
+def _fold_input_scale(graph):
+    """Folds `image * scale` into the first convolution's weights, in place.
+
+    As the TFLite converter does. ONNX Runtime leaves the product alone, and on a small
+    network it is a fifth of the call.
+    """
+    from onnx import numpy_helper
+
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    readers = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    first = graph.node[0]
+    scale = weights.get(first.input[1]) if first.op_type == "Mul" else None
+    if scale is None or numpy_helper.to_array(scale).size != 1:
+        return
+    node, moved = first, []
+    while node.op_type in ("Mul", "Reshape", "Transpose"):
+        moved.append(node)
+        following = readers.get(node.output[0], [])
+        if len(following) != 1 or (node is not first and node.op_type == "Mul"):
+            return
+        (node,) = following
+    kernel = weights.get(node.input[1]) if node.op_type == "Conv" else None
+    if kernel is None or len(readers[kernel.name]) != 1:
+        return
+    scaled = numpy_helper.to_array(kernel) * numpy_helper.to_array(scale).reshape(())
+    kernel.CopyFrom(numpy_helper.from_array(scaled, kernel.name))
+    for reader in readers[first.output[0]]:
+        reader.input[:] = [graph.input[0].name if n == first.output[0] else n for n in reader.input]
+    graph.node.remove(first)
+    if len(readers[scale.name]) == 1:
+        graph.initializer.remove(scale)
+
+
+def _name_by_order(graph):
+    """Names nodes and tensors by operator and order, in place.
+
+    tf2onnx counts its names in an order that changes from process to process, so that the
+    same model gave other bytes.
+    """
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    names = {}
+    for i, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{i}"
+        for k, old in enumerate(node.input):
+            names.setdefault(old, f"{node.name}_constant_{k}")
+        for k, old in enumerate(node.output):
+            names[old] = f"{node.name}_output_{k}"
+    names |= {name: name for name in kept} | {"": ""}
+    for node in graph.node:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    del graph.value_info[:]
+
+
+def convert(prepared, variant, calibration, float_nodes=()):
+    """Converts to one precision.
+
+    Args:
+        prepared: What `prepare` returned.
+        variant: A `Variant` of format "onnx".
+        calibration: A `Calibration`; used where the variant is calibrated.
+        float_nodes: Names of the nodes to leave in float32.
+
+    Returns:
+        bytes of the ONNX file.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    target = prepared.with_name(variant.file)
+    if not variant.quantised:
+        return prepared.read_bytes()
+    if not variant.calibrated:
+        quantization.quantize_dynamic(
+            prepared, target, per_channel=True, nodes_to_exclude=list(float_nodes)
+        )
+        return target.read_bytes()
+    activations = {"int8": quantization.QuantType.QInt8, "int16": quantization.QuantType.QInt16}
+    quantization.quantize_static(
+        prepared,
+        target,
+        _calibration_reader(onnx.load(prepared), calibration.images),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=activations[variant.activations],
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=list(float_nodes),
+    )
+    return target.read_bytes()
+
+
+def _calibration_reader(model, images):
+    from onnxruntime.quantization import CalibrationDataReader
+
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
+    starts = iter(range(0, len(images) // batch * batch, batch))
+
+    class Reader(CalibrationDataReader):
+        def get_next(self):
+            start = next(starts, None)
+            return None if start is None else {"image": images[start : start + batch]}
+
+    return Reader()

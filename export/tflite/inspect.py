@@ -1,0 +1,85 @@
+"""Read a TFLite file without running it: its graph, and its size by purpose."""
+
+import collections
+import io
+import math
+import zipfile
+
+from ..graph import Constant, Graph, Operator
+
+
+def read_graph(content):
+    """Reads the bytes of a TFLite file, as `read` does; raises what the parser raises."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if content[4:8] != b"TFL3":
+        raise ValueError("no TFL3 mark")
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    types = {code: name.lower() for name, code in vars(schema.TensorType).items()}
+    kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    operators, constants, counts = [], [], collections.Counter()
+
+    def name(tensor, i):
+        return (
+            tensor.name.decode() if tensor.name else f"tensor {i}"
+        )  # `export.tflite.optimize` drops names
+
+    for graph in model.subgraphs:
+        known = {}
+        for i, tensor in enumerate(graph.tensors):
+            shape = [] if tensor.shape is None else list(tensor.shape)
+            dtype = types[tensor.type]
+            counts[dtype] += 1
+            if model.buffers[tensor.buffer].data is not None:
+                known[i] = Constant(name(tensor, i), dtype, math.prod(shape), len(shape))
+        constants += known.values()
+        for node in graph.operators:
+            code = model.operatorCodes[node.opcodeIndex]
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            custom = (code.customCode or b"").decode()
+            # -1 stands for an input that is left out: a bias, say, but not the data.
+            required = [*node.inputs[:1], *node.outputs]
+            if min(required, default=0) < 0 or min(node.inputs, default=0) < -1:
+                raise ValueError("an operator's tensor index is negative")
+            used = [i for i in (*node.inputs, *node.outputs) if i >= 0]
+            flowing = [types[graph.tensors[i].type] for i in used if i not in known]
+            operators.append(
+                Operator(
+                    name=name(graph.tensors[node.outputs[0]], node.outputs[0]),
+                    kind=custom or kinds[number],
+                    builtin=not custom,
+                    activations=tuple(dict.fromkeys(flowing)),
+                    weights=tuple(known[i] for i in used if i in known),
+                )
+            )
+    main = model.subgraphs[0]
+    given, taken = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
+    io = (types[given.type], types[taken.type])
+    signature = given.shapeSignature
+    batch = "free" if signature is not None and signature[0] < 0 else int(given.shape[0])
+    return Graph("tflite", model.version, batch, io, operators, constants, dict(counts))
+
+
+def size_breakdown(content: bytes) -> dict[str, int]:
+    """Bytes by purpose; what is left is structure."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    end = len(content)
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            end = min(info.header_offset for info in archive.infolist())
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    stored = [model.buffers[number].data for number in {tensor.buffer for tensor in tensors}]
+    steps = [tensor.quantization for tensor in tensors if tensor.quantization is not None]
+    return {
+        "weights": _distinct_bytes(stored),
+        "quantisation": _distinct_bytes([step.scale for step in steps])
+        + _distinct_bytes([step.zeroPoint for step in steps]),
+        "contract": len(content) - end,
+    }
+
+
+def _distinct_bytes(arrays):
+    """Bytes of arrays, None left out, equal ones counted once: a file may share them."""
+    return sum(map(len, {array.tobytes() for array in arrays if array is not None}))

@@ -1,9 +1,9 @@
-"""Judge and time every artefact of one bundle or several.
+"""Judge and time every artifact of one bundle or several.
 
     python -m benchmarks artifacts/edge artifacts/classic
 
-runs the Keras model and each artefact on the whole test set, prints one table, writes
-`benchmark.json`, `benchmark.md` and pictures, and exits with 1 where an artefact
+runs the Keras model and each artifact on the whole test set, prints one table, writes
+`benchmark.json`, `benchmark.md` and pictures, and exits with 1 where an artifact
 breaches the gate. The Keras row is judged where Keras is installed; the stored
 reference is what all are compared with.
 """

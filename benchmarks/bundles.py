@@ -37,7 +37,7 @@ class Bundle:
 
     @property
     def entries(self):
-        """The manifest's entry a row: the Keras model, then the artefacts."""
+        """The manifest's entry a row: the Keras model, then the artifacts."""
         keras = {"variant": KERAS_ROW, "format": "keras", "precision": "float32"}
         return [self.manifest["model"] | keras, *self.manifest["artifacts"]]
 
@@ -102,7 +102,7 @@ def _refuse_stale(folder, manifest, remedy):
     trained = train_record.read(folder / bundle.TRAIN, ("model_sha256",), remedy)
     if trained["model_sha256"] != manifest["model"]["sha256"]:
         raise InputError(
-            f"{folder}: the artefacts are of another model than {bundle.TRAIN}'s; it was trained "
+            f"{folder}: the artifacts are of another model than {bundle.TRAIN}'s; it was trained "
             f"again since they were made. {remedy}"
         )
 

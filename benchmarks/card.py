@@ -26,7 +26,7 @@ _KEYS = (
 )
 # What no figure on MNIST tells.
 _LIMITS = (
-    "MNIST's digits are centred, upright, light on dark, one to an image: bring a picture into "
+    "MNIST's digits are centered, upright, light on dark, one to an image: bring a picture into "
     "that form first (`python -m mnist_edge.predict` does).",
     "It answers with a digit whatever it is shown; there is no class for anything else, and a "
     "high probability is no proof that a digit was there.",
@@ -105,7 +105,7 @@ Again: `python -m mnist_edge.train --model {record["model"]} --full --seed {reco
 {rows}
 
 Shifts go to a random side, or corner where it says diagonally, rotations to either; noise is \
-Gaussian with {robustness.NOISE} grey levels of 255.
+Gaussian with {robustness.NOISE} gray levels of 255.
 
 **Limits.**
 {limits}

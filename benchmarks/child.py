@@ -1,4 +1,4 @@
-"""What runs in an artefact's own process: open it, predict, time calls, answer.
+"""What runs in an artifact's own process: open it, predict, time calls, answer.
 
 `benchmarks.worker` asks; the first argument of each function is the process's memory.
 """

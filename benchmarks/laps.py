@@ -63,7 +63,7 @@ def at_once(path, images, count, processes, allowance, lap_done=lambda: None):
     """Runs a file in several processes, one thread each, which open it at the same moment.
 
     Args:
-        path: The artefact.
+        path: The artifact.
         images: float32 `[n, ...]`, as the model takes them.
         count: How many laps each.
         processes: How many.

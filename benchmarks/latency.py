@@ -37,13 +37,13 @@ def batches(fixed):
     """The batch sizes to time, the first one call by call.
 
     Args:
-        fixed: The artefact's batch, None where it is free.
+        fixed: The artifact's batch, None where it is free.
     """
     return BATCHES if fixed is None else (fixed,)
 
 
 def summary(samples):
-    """Percentiles and throughput of one artefact, every call counted, none clipped.
+    """Percentiles and throughput of one artifact, every call counted, none clipped.
 
     Args:
         samples: float64 `[rounds, calls]`, microseconds, by batch; the first is what

@@ -25,7 +25,7 @@ class Contender:
 
     @property
     def path(self):
-        """The artefact's file."""
+        """The artifact's file."""
         return self.bundle.folder / self.entry["file"]
 
     @property

@@ -1,4 +1,4 @@
-"""An artefact's answers beside the Keras reference's, image by image."""
+"""An artifact's answers beside the Keras reference's, image by image."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def shares(probabilities, reference, labels):
 
 
 def measure(probabilities, reference, labels):
-    """Compares an artefact's probabilities with the reference's, in full.
+    """Compares an artifact's probabilities with the reference's, in full.
 
     Args:
         probabilities: As `shares`'s, finite.

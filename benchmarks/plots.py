@@ -8,7 +8,7 @@ from . import robustness
 from .recommend import name
 
 FILES = {bundle.BENCHMARK_PICTURE, bundle.DISAGREEMENTS_PICTURE, bundle.ROBUSTNESS_PICTURE}
-_MOST_DRAWN = 40  # disagreeing images: more than that is a broken artefact, and seen in the table
+_MOST_DRAWN = 40  # disagreeing images: more than that is a broken artifact, and seen in the table
 _DPI = 150
 
 
@@ -50,14 +50,14 @@ def _scatter(result, points, path):
     for row in points:
         x.append(row["latency"][0]["p50_us"])
         y.append(100 * row["accuracy"])
-        colour = f"C{labels.index(row['bundle'])}"
+        color = f"C{labels.index(row['bundle'])}"
         # Area is in points squared: 900 is a disc of half an inch.
         areas.append(30 + 900 * row["size_bytes"] / largest)
-        axes.scatter(x[-1], y[-1], s=areas[-1], color=colour, alpha=0.4)
+        axes.scatter(x[-1], y[-1], s=areas[-1], color=color, alpha=0.4)
         axes.scatter(x[-1], y[-1], s=6, color="black", zorder=3)
         # Without its interval, a difference of three images in 10,000 would look like one.
         ends = [100 * end for end in row["accuracy_interval"]]
-        axes.plot([x[-1]] * 2, ends, color=colour, linewidth=0.8, alpha=0.5)
+        axes.plot([x[-1]] * 2, ends, color=color, linewidth=0.8, alpha=0.5)
     axes.set_xscale("log")
     axes.margins(0.15)
     axes.set_xlabel("median of a call at batch 1, µs (logarithmic)")
@@ -88,12 +88,12 @@ def label_points(axes, x, y, areas, names):
 
     canvas = FigureCanvasAgg(axes.figure)
     canvas.draw()  # settles the layout, which the places below depend on
-    frame, centres = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
+    frame, centers = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
     # Half of a disc's diameter, in pixels, as the side of a box that mostly covers it.
     reaches = 0.8 * np.sqrt(np.asarray(areas) / np.pi) * axes.figure.dpi / 72
     taken = [
-        Bbox([centre - reach, centre + reach])
-        for centre, reach in zip(centres, reaches, strict=True)
+        Bbox([center - reach, center + reach])
+        for center, reach in zip(centers, reaches, strict=True)
     ]
     for index in np.argsort(x):
         if not names[index]:
@@ -107,7 +107,7 @@ def label_points(axes, x, y, areas, names):
                 ha="left" if dx > 0 else "right",
                 va="center",
                 fontsize=9,
-                arrowprops={"arrowstyle": "-", "color": "grey", "linewidth": 0.6},
+                arrowprops={"arrowstyle": "-", "color": "gray", "linewidth": 0.6},
                 bbox={"boxstyle": "round,pad=0.1", "color": "white", "alpha": 0.7},
                 in_layout=False,
             )
@@ -155,7 +155,7 @@ def _tiles(result, read):
 
 
 def _as_picture(image):
-    """An example as Matplotlib draws it; None where it is no grey or colour image."""
+    """An example as Matplotlib draws it; None where it is no gray or color image."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     is_picture = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
@@ -163,7 +163,7 @@ def _as_picture(image):
 
 
 def _disagreements(tiles, count, path):
-    """The images on which an artefact and Keras disagree, with both answers."""
+    """The images on which an artifact and Keras disagree, with both answers."""
     columns = min(8, len(tiles))
     lines = -(-len(tiles) // columns)
     tallest = max(title.count("\n") for _, title in tiles) + 1
@@ -175,12 +175,12 @@ def _disagreements(tiles, count, path):
         axes.imshow(image, cmap="gray_r")
         axes.set_title(title, fontsize=7, loc="left")
     drawn = "" if len(tiles) == count else f" ({len(tiles)} of them drawn)"
-    figure.suptitle(f"{count} test images on which an artefact and Keras disagree{drawn}")
+    figure.suptitle(f"{count} test images on which an artifact and Keras disagree{drawn}")
     figure.savefig(path, dpi=_DPI)
 
 
 def _robustness(result, read, path):
-    """A row an artefact, a column a distortion, with an example of each above."""
+    """A row an artifact, a column a distortion, with an example of each above."""
     found, several = result["robustness"], len(read) > 1
     distortions = list(robustness.DISTORTIONS)
     figure = drawing.blank(15, 2.4 + 0.36 * len(found["rows"]))

@@ -1,11 +1,11 @@
-"""Ask every artefact of a bundle about the same pictures.
+"""Ask every artifact of a bundle about the same pictures.
 
     python -m benchmarks.predict photo.jpg artifacts/edge
     python -m benchmarks.predict scans/ --many artifacts/edge
 
-prints a row an artefact for each digit: what it reads, how sure it is, and the median
+prints a row an artifact for each digit: what it reads, how sure it is, and the median
 time of a call on that digit, one thread, NumPy array in, NumPy array out. The pictures
-are prepared as by `python -m mnist_edge.predict`. Needs Pillow and a runtime; an artefact
+are prepared as by `python -m mnist_edge.predict`. Needs Pillow and a runtime; an artifact
 whose runtime is not installed, Keras among them, is left out and named. Exits with 1 where
 one that is installed could not be asked.
 """
@@ -25,10 +25,10 @@ _WARMUP, _CALLS = 5, 50  # enough for a median within a few per cent on an idle 
 
 
 def ask(path, pixels):
-    """Asks one artefact about each image, one at a time.
+    """Asks one artifact about each image, one at a time.
 
     Args:
-        path: The artefact.
+        path: The artifact.
         pixels: float32 `[n, 28, 28, 1]`, 0 to 255.
 
     Returns:
@@ -50,7 +50,7 @@ def ask(path, pixels):
 def ask_all(
     folder: Path, read: dict, pixels: np.ndarray
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, str], dict[str, str]]:
-    """Asks the Keras model and every artefact of a bundle.
+    """Asks the Keras model and every artifact of a bundle.
 
     Args:
         folder: The bundle.
@@ -58,8 +58,8 @@ def ask_all(
         pixels: As `ask` takes them.
 
     Returns:
-        `(answers, left_out, failed)`: what `ask` gives, by artefact; and why there is nothing,
-        by artefact, where its runtime is not installed, and where it is.
+        `(answers, left_out, failed)`: what `ask` gives, by artifact; and why there is nothing,
+        by artifact, where its runtime is not installed, and where it is.
     """
     answers, left_out, failed = {}, {}, {}
     keras = {**read["model"], "variant": manifest.KERAS_ROW}
@@ -90,7 +90,7 @@ def ask_all(
 
 
 def table(digits, answers, labels):
-    """A block of lines each digit, a line an artefact.
+    """A block of lines each digit, a line an artifact.
 
     Args:
         digits: `images.Digit`s.
@@ -105,7 +105,7 @@ def table(digits, answers, labels):
     for i, digit in enumerate(digits):
         where = f" at {' '.join(map(str, digit.box))}" if digit.box else ""
         lines += ["", cli.printable(digit.name) + where]
-        lines.append(f"  {'artefact':<{wide}}  {'digit':>5}  {'probability':>11}  {'µs':>7}")
+        lines.append(f"  {'artifact':<{wide}}  {'digit':>5}  {'probability':>11}  {'µs':>7}")
         for name, (probabilities, latencies_us) in answers.items():
             best = int(probabilities[i].argmax())
             lines.append(
@@ -119,7 +119,7 @@ def table(digits, answers, labels):
 def _agreement(digits, answers):
     choices = np.stack([probabilities.argmax(1) for probabilities, _ in answers.values()])
     count = int((choices == choices[0]).all(0).sum())
-    return f"all {len(answers)} artefacts agree on {count} of {len(digits)}"
+    return f"all {len(answers)} artifacts agree on {count} of {len(digits)}"
 
 
 @cli.command
@@ -156,7 +156,7 @@ def main(argv=None):
     if answers:
         print(f"{table(digits, answers, read['data']['labels'])}\n\n{_agreement(digits, answers)}")
     elif not failed:
-        raise InputError("no artefact could be asked. Install ai-edge-litert or onnxruntime.")
+        raise InputError("no artifact could be asked. Install ai-edge-litert or onnxruntime.")
     return cli.GATE_FAILED if failed else cli.OK
 
 

@@ -1,4 +1,4 @@
-"""Which artefact to ship: the ones that no other beats, and of those that fit, one."""
+"""Which artifact to ship: the ones that no other beats, and of those that fit, one."""
 
 from . import rounds
 
@@ -10,7 +10,7 @@ _LIMITS = (
 
 
 def recommend(rows, settings):
-    """Recommends an artefact.
+    """Recommends an artifact.
 
     Of those that fit, the fastest whose accuracy is not told apart from the best one's:
     it lies within the best one's 95 % interval. Latency is at the first number of
@@ -21,7 +21,7 @@ def recommend(rows, settings):
         settings: Has `max_kb`, `max_us` and `min_accuracy`; None or 0 asks for nothing.
 
     Returns:
-        dict: `pareto`, the names of the artefacts that none beats in accuracy, size and
+        dict: `pareto`, the names of the artifacts that none beats in accuracy, size and
         latency at once; `ship`, a name, None where none fits; and `why`, a line.
     """
     several = len({row["bundle"] for row in rows}) > 1

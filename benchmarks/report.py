@@ -18,7 +18,7 @@ def caption(result):
         + ", ".join(f"{one['reference_accuracy']:.2%}" for one in result["bundles"])
         + ".",
         f"Latency of a call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
-        f"{timing['rounds']} rounds of all artefacts in turn, none left out.",
+        f"{timing['rounds']} rounds of all artifacts in turn, none left out.",
     ]
     lines += [_block(block) for block in timing["blocks"]]
     governor = f", governor {machine['governor']}" if machine["governor"] else ""
@@ -95,7 +95,7 @@ def _is_structure(line):
 
 
 _LATENCY_NOTE = (
-    f"{tables.MISSING} at a batch: the artefact's own batch is fixed at another size. Memory is "
+    f"{tables.MISSING} at a batch: the artifact's own batch is fixed at another size. Memory is "
     "the process's peak through opening and the first call."
 )
 
@@ -104,7 +104,7 @@ def _robustness_caption(result):
     found = result["robustness"]
     return (
         "Accuracy on distorted test images: shifts to a random side, rotations to a random "
-        f"one, Gaussian noise of {found['noise_grey_levels']} grey levels "
+        f"one, Gaussian noise of {found['noise_gray_levels']} gray levels "
         "of 255, blur of 1 pixel, strokes 1 pixel thinner and thicker, 255 minus the pixel."
     )
 

@@ -1,4 +1,4 @@
-"""Time all artefacts in turn, round after round, so that noise falls on all alike."""
+"""Time all artifacts in turn, round after round, so that noise falls on all alike."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _BATCH_CALLS = 1
 
 
 def in_rounds(workers, rounds, calls, warmup, failed, turn_done=lambda: None):
-    """Times all artefacts in turn.
+    """Times all artifacts in turn.
 
     Args:
         workers: `Worker` by row, each with its images kept.
@@ -60,7 +60,7 @@ def add_ratios(blocks, float_siblings):
 
     Args:
         blocks: `{row: summary}` of one bundle and one number of threads.
-        float_siblings: Row of the same format in float32, by quantised row.
+        float_siblings: Row of the same format in float32, by quantized row.
     """
     for name, key in (("keras", "keras"), ("tflite_float32", "tflite-float32")):
         if key in blocks:

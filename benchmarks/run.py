@@ -1,4 +1,4 @@
-"""Run every artefact of every bundle, judge it, time it."""
+"""Run every artifact of every bundle, judge it, time it."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ _KEPT_COUNT = 1000
 
 
 def judge(settings, read=None):
-    """Judges and times every artefact of every bundle, each in a process of its own.
+    """Judges and times every artifact of every bundle, each in a process of its own.
 
     Args:
         settings: A `BenchmarkSettings`.
@@ -104,12 +104,12 @@ def _start_all(settings, contenders, threads, allowance, stack):
 
 
 def _start_empty_graphs(contenders, threads, allowance, stack, workers):
-    """Opens the empty graph of each runtime that opened an artefact; adds to `workers`."""
+    """Opens the empty graph of each runtime that opened an artifact; adds to `workers`."""
     opened = {c.row["format"] for c in contenders if c.key in workers}
     for format, path in overhead.GRAPHS.items():
         if format not in opened:
             continue
-        with contextlib.suppress(WorkerFailed):  # no artefact's fault: the figure is left out
+        with contextlib.suppress(WorkerFailed):  # no artifact's fault: the figure is left out
             one = stack.enter_context(Worker(path, threads, allowance))
             one.keep(np.zeros((1, 28, 28, 1), np.float32))
             workers[path] = one
@@ -117,7 +117,7 @@ def _start_empty_graphs(contenders, threads, allowance, stack, workers):
 
 def _harness_failed(error):
     return InputError(
-        f"the harness's own process, which opens no artefact, failed: {error}. "
+        f"the harness's own process, which opens no artifact, failed: {error}. "
         "Raise --memory-limit-mb or --timeout-seconds."
     )
 
@@ -136,7 +136,7 @@ def _start(one, contender, threads, cores):
 
 
 def _judge(one, contender, limits, chunk_done):
-    """Compares the artefact with the reference; fills in the row's figures and breaches."""
+    """Compares the artifact with the reference; fills in the row's figures and breaches."""
     given, row = contender.bundle, contender.row
     answers = one.predict(given.images, chunk_done, given.reference.shape[1])
     probabilities = parity.as_probabilities(answers, contender.entry)
@@ -203,6 +203,6 @@ def _breaches(settings, read, contenders):
         breaches += gate.missing(dict.fromkeys(required), statuses, NOT_INSTALLED)
         judged = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
         if not judged and not breaches:
-            breaches.append("no artefact could be judged: no runtime for any is installed")
+            breaches.append("no artifact could be judged: no runtime for any is installed")
         found += [f"{one.label}/{breach}" if several else breach for breach in breaches]
     return found

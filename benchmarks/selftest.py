@@ -2,7 +2,7 @@
 
     python -m benchmarks.selftest artifacts/edge
 
-runs each artefact of a bundle on ten golden images, one a class, and compares with what
+runs each artifact of a bundle on ten golden images, one a class, and compares with what
 it gave where it was exported. Needs NumPy and a runtime, `ai-edge-litert` or
 `onnxruntime`; no Keras, no TensorFlow, no test set. Exits with 1 where a device differs.
 """
@@ -28,13 +28,13 @@ _ALLOWANCE = Allowance(timeout_seconds=60)
 
 
 def check(folder, entry, images, expected):
-    """Runs one artefact on the golden images.
+    """Runs one artifact on the golden images.
 
     Args:
         folder: The bundle.
-        entry: The manifest's entry of the artefact.
+        entry: The manifest's entry of the artifact.
         images: float32 `[n, ...]`, as the model takes them.
-        expected: float32 `[n, classes]`, what the artefact gave where it was exported.
+        expected: float32 `[n, classes]`, what the artifact gave where it was exported.
 
     Returns:
         `(passed, words)`: whether the device computes the same, and what was seen. None
@@ -65,7 +65,7 @@ def check(folder, entry, images, expected):
 
 
 def _load_golden(folder, read, remedy):
-    """Images and, by variant, what each artefact gave; all float32."""
+    """Images and, by variant, what each artifact gave; all float32."""
     path = folder / read["golden"]["file"]
     if manifest.damage(path, read["golden"]):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
@@ -101,7 +101,7 @@ def main(argv=None):
     if not tested:
         print("nothing was tested: install ai-edge-litert or onnxruntime")
         return cli.GATE_FAILED
-    print(f"{sum(tested)} of {len(tested)} artefacts compute what the exporting machine computed")
+    print(f"{sum(tested)} of {len(tested)} artifacts compute what the exporting machine computed")
     return cli.OK if all(tested) else cli.GATE_FAILED
 
 

@@ -33,7 +33,7 @@ class BenchmarkSettings:
         None, "folder of the reports (default: the bundle; of several, the one above the first)"
     )
     min_agreement: float = setting(
-        _GATE.min_agreement, "gate: least share of images on which an artefact agrees with Keras"
+        _GATE.min_agreement, "gate: least share of images on which an artifact agrees with Keras"
     )
     max_accuracy_drop: float = setting(
         _GATE.max_accuracy_drop,
@@ -42,12 +42,12 @@ class BenchmarkSettings:
     min_accuracy: float = setting(_GATE.min_accuracy, "gate: least accuracy, a share; 0 is none")
     float_margin: float = setting(
         _GATE.float_margin,
-        "gate: float32 artefacts agree wherever the reference's two largest probabilities "
+        "gate: float32 artifacts agree wherever the reference's two largest probabilities "
         "differ by more",
     )
     max_float_difference: float = setting(
         _GATE.max_float_difference,
-        "gate: most that a float32 artefact's probabilities may differ from Keras's",
+        "gate: most that a float32 artifact's probabilities may differ from Keras's",
     )
     max_divergence: float = setting(
         _GATE.max_divergence,
@@ -64,14 +64,14 @@ class BenchmarkSettings:
         (1,), "threads a call, in every runtime; several are timed one after the other", nargs="+"
     )
     pin: bool = setting(True, "keep each process on as many cores as it has threads")
-    rounds: int = setting(20, "turns of each artefact in timing")
+    rounds: int = setting(20, "turns of each artifact in timing")
     calls: int = setting(200, "timed calls a turn")
     warmup: int = setting(200, "calls before the first turn, not counted")
     timeout_seconds: float = setting(
-        _ALLOWANCE.timeout_seconds, "an artefact that takes longer to answer has failed"
+        _ALLOWANCE.timeout_seconds, "an artifact that takes longer to answer has failed"
     )
     memory_limit_mb: float = setting(
-        _ALLOWANCE.memory_limit_mb, "an artefact whose process takes more memory has failed"
+        _ALLOWANCE.memory_limit_mb, "an artifact whose process takes more memory has failed"
     )
     max_kb: float | None = setting(None, "recommend: largest file, in 1,000 bytes")
     max_us: float | None = setting(None, "recommend: largest median of a call, in µs")

@@ -1,9 +1,9 @@
-"""Does an artefact stay itself under load: same bits, same memory, after a million calls?
+"""Does an artifact stay itself under load: same bits, same memory, after a million calls?
 
     python -m benchmarks.soak artifacts/edge
     python -m benchmarks.soak artifacts/edge --processes 8 --predictions 20000
 
-runs each artefact in a process of its own, lap after lap over the same test images, one
+runs each artifact in a process of its own, lap after lap over the same test images, one
 call an image, one thread. Every lap's results are hashed and must be the first lap's, bit
 for bit; resident memory may grow by at most `--max-growth` over what it was when the first
 fiftieth of the laps was done. With several processes all of them open the file at the same
@@ -40,7 +40,7 @@ class EnduranceSettings:
         nargs="+",
         metavar="VARIANT",
     )
-    processes: int = setting(1, "processes that run an artefact at the same time")
+    processes: int = setting(1, "processes that run an artifact at the same time")
     max_growth: float = setting(0.05, "most that resident memory may grow, as a share")
     timeout_seconds: float = setting(120, "a process that takes longer for a lap has failed")
     json: bool = setting(False, "end standard output with the result on one line of JSON")
@@ -54,7 +54,7 @@ class EnduranceSettings:
 
 
 def run(settings):
-    """Runs the chosen artefacts of a bundle.
+    """Runs the chosen artifacts of a bundle.
 
     Args:
         settings: An `EnduranceSettings`.
@@ -101,7 +101,7 @@ def _run_one(settings, path, images, title):
 
 
 def judge(runs, expected, max_growth):
-    """What came of one artefact's runs.
+    """What came of one artifact's runs.
 
     Args:
         runs: What `laps.at_once` returns.
@@ -164,7 +164,7 @@ _COLUMNS = (
 
 def table(rows):
     """The outcome as a Markdown table, a row a variant."""
-    headings = [("artefact", False), *((name, right) for name, right, _ in _COLUMNS)]
+    headings = [("artifact", False), *((name, right) for name, right, _ in _COLUMNS)]
     lines = [
         [row["variant"], *(_cell(show, row) for _, _, show in _COLUMNS), row["status"]]
         for row in rows
@@ -190,7 +190,7 @@ def main(argv=None):
             print(f"{row['variant']} {row['status']}: {cli.printable(cause)}")
     ran = [row for row in rows if row["status"] != SKIPPED]
     passed = bool(ran) and all(row["status"] == PASSED for row in ran)
-    print(f"{sum(row['status'] == PASSED for row in rows)} of {len(rows)} artefacts endured")
+    print(f"{sum(row['status'] == PASSED for row in rows)} of {len(rows)} artifacts endured")
     if settings.json:
         result = {"machine": machine.fingerprint(), "passed": passed, "rows": rows}
         print(json.dumps(result, separators=(",", ":"), allow_nan=False))

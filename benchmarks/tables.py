@@ -73,7 +73,7 @@ _LATENCY = (
 
 
 def main_table(result):
-    """The one table: a row an artefact, at the first number of threads."""
+    """The one table: a row an artifact, at the first number of threads."""
     pairs = [(row, (row["latency"] or [{}])[0]) for row in result["rows"]]
     return _table(result, _MAIN, pairs)
 
@@ -96,7 +96,7 @@ def recall_table(result):
 
 
 def latency_table(result):
-    """Latency in full: a row an artefact and number of threads."""
+    """Latency in full: a row an artifact and number of threads."""
     pairs = [(row, block) for row in result["rows"] for block in row["latency"]]
     return _table(result, _LATENCY, pairs)
 
@@ -125,7 +125,7 @@ def remarks(row):
 
 def _table(result, columns, pairs):
     several = len(result["bundles"]) > 1
-    headings = [("artefact", False), *((heading, right) for heading, right, _ in columns)]
+    headings = [("artifact", False), *((heading, right) for heading, right, _ in columns)]
     lines = [
         [name(row, several), *(_cell(cell, row, block) for _, _, cell in columns)]
         for row, block in pairs

@@ -1,4 +1,4 @@
-"""One child process an artefact: a file that crashes its runtime costs a row, not the run."""
+"""One child process an artifact: a file that crashes its runtime costs a row, not the run."""
 
 from collections.abc import Callable
 
@@ -30,10 +30,10 @@ _FIRST_CALL = {"first_call_us": NOT_NEGATIVE, "memory_peak_bytes": expect.or_nul
 
 
 class Worker(Process):
-    """An artefact opened in a process of its own, and the requests that it answers.
+    """An artifact opened in a process of its own, and the requests that it answers.
 
     Args:
-        path: The artefact.
+        path: The artifact.
         threads: How many threads a call may use.
         allowance: An `Allowance`.
 
@@ -42,7 +42,7 @@ class Worker(Process):
             and `memory_idle_bytes`, what the process held before the runtime came.
 
     Raises:
-        WorkerFailed: The runtime can't be imported, or the artefact can't be opened. Every
+        WorkerFailed: The runtime can't be imported, or the artifact can't be opened. Every
             request may raise it, too.
     """
 
@@ -57,10 +57,10 @@ class Worker(Process):
             raise
 
     def open(self, path):
-        """Opens another artefact of the same runtime in place of this one.
+        """Opens another artifact of the same runtime in place of this one.
 
         Args:
-            path: The artefact.
+            path: The artifact.
         """
         self.opened |= self.ask("open", str(path), self._threads, wanted=OPENED)
 
@@ -68,7 +68,7 @@ class Worker(Process):
         """Makes the first call.
 
         Args:
-            images: float32 `[n, ...]`, as many as the artefact's batch takes.
+            images: float32 `[n, ...]`, as many as the artifact's batch takes.
 
         Returns:
             dict: `first_call_us`, and `memory_peak_bytes` of the process until then.
@@ -110,7 +110,7 @@ class Worker(Process):
 
         Args:
             count: How many calls.
-            batch: Images a call; a fixed batch of the artefact goes before it.
+            batch: Images a call; a fixed batch of the artifact goes before it.
 
         Returns:
             float64 `[count]`, microseconds a call.

@@ -1,4 +1,4 @@
-"""Make one artefact and judge it: convert, contract, audit, forward pass, compare."""
+"""Make one artifact and judge it: convert, contract, audit, forward pass, compare."""
 
 import dataclasses
 import time
@@ -20,7 +20,7 @@ _LEAN = {"tflite": optimize.rewrite, "onnx": bytes}
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """An artefact that was made, and what is known of it.
+    """An artifact that was made, and what is known of it.
 
     Attributes:
         variant: Its `Variant`.
@@ -44,7 +44,7 @@ class Made:
 
 
 class Maker:
-    """Makes and judges the artefacts of one model; what they share is made once.
+    """Makes and judges the artifacts of one model; what they share is made once.
 
     Args:
         source: A `source.Source`.
@@ -79,7 +79,7 @@ class Maker:
         return self._judge(variant, lambda: convert(prepared, variant, used), used)
 
     def rescue(self, variant):
-        """Tries to rescue a quantised variant that breached the gate.
+        """Tries to rescue a quantized variant that breached the gate.
 
         Args:
             variant: A `Variant`.

@@ -1,4 +1,4 @@
-"""Read an artefact back: is it what its name says?
+"""Read an artifact back: is it what its name says?
 
     python -m export.audit artifacts/edge/*.tflite artifacts/edge/*.onnx
 
@@ -126,7 +126,7 @@ def _check_qdq_onnx(read, variant):
     found = [
         f"{operator.kind} {operator.name!r} has no QDQ on its data and weights"
         for operator in read.operators
-        if operator.kind in _WEIGHTED_ONNX and operator.weights and not operator.dequantised
+        if operator.kind in _WEIGHTED_ONNX and operator.weights and not operator.dequantized
     ]
     found += [
         f"operator {o.kind} {o.name!r} finds its scales at run time, static ones promised"
@@ -153,7 +153,7 @@ _CHECKS = {
 def precision(operator):
     """What an operator computes in: "float32", "int8", "float32 x int8", "QDQ int8"."""
     stored = sorted({c.dtype for c in operator.weights if c.rank > 1} - _INDEX_TYPES)
-    if operator.dequantised:
+    if operator.dequantized:
         return f"QDQ {'/'.join(stored) or 'int8'}"
     flowing = sorted(set(operator.activations) - _INDEX_TYPES)
     parts = ["/".join(flowing), "/".join(t for t in stored if t not in flowing)]

@@ -11,7 +11,7 @@ from mnist_edge.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Images that show a quantiser the ranges of the activations.
+    """Images that show a quantizer the ranges of the activations.
 
     Attributes:
         images: float32 `[n, ...]`, as the model takes them.

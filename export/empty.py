@@ -3,7 +3,7 @@
     python -m export.empty
 
 writes `benchmarks/overhead.tflite` and `benchmarks/overhead.onnx`: one operator each, which
-takes the artefacts' input, float32 `[1, 28, 28, 1]`, and gives their output, float32
+takes the artifacts' input, float32 `[1, 28, 28, 1]`, and gives their output, float32
 `[1, 10]`, the first ten pixels. What such a call costs is what the runtime itself costs.
 """
 

@@ -1,4 +1,4 @@
-"""Rescue a quantised variant that breaches the gate, step by step.
+"""Rescue a quantized variant that breaches the gate, step by step.
 
 More calibration; per-channel weights; the worst layers in float32; 16-bit activations.
 Each attempt is measured on validation images and recorded, whether it helped or not.
@@ -16,7 +16,7 @@ from .tflite import inspect as tflite_inspect
 from .variants import KNOWN
 
 _MORE_CALIBRATION = 4
-# Shares of the layers, worst first; past half, hardly anything is quantised.
+# Shares of the layers, worst first; past half, hardly anything is quantized.
 _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
 
 
@@ -27,7 +27,7 @@ class Attempt:
     Attributes:
         step: What is tried.
         variant: The `Variant` that it gives; None where the step does not apply.
-        make: Returns the artefact's bytes.
+        make: Returns the artifact's bytes.
         calibration: The `Calibration` that it uses.
         remark: Why the step does not apply, or which layers it leaves in float32.
     """
@@ -47,7 +47,7 @@ def attempts(variant, prepared, calibration, choose, error):
         prepared: What the format's `prepare` returned.
         calibration: The `Calibration` that was used.
         choose: A function from a count to a `Calibration` of that many images.
-        error: A function from a variant and an artefact's bytes to how far it is from
+        error: A function from a variant and an artifact's bytes to how far it is from
             the model, 0 or more.
 
     Yields:
@@ -89,7 +89,7 @@ def attempts(variant, prepared, calibration, choose, error):
 
 
 def _worst_first(layers, make_mixed, error):
-    """Names of the layers by the error of a model in which each alone is quantised."""
+    """Names of the layers by the error of a model in which each alone is quantized."""
     errors = {
         name: error(make_mixed([other for other in layers if other != name])) for name in layers
     }
@@ -118,7 +118,7 @@ def _split_tflite(prepared, variant, calibration):
 
     Returns:
         `(layers, make)`: dict as of `_layers`, and a function from some of its keys to
-        an artefact's bytes.
+        an artifact's bytes.
     """
     import tensorflow as tf
 
@@ -149,5 +149,5 @@ def _split_onnx(prepared, variant, calibration):
 
 
 def mean_difference(probabilities, expected):
-    """How far an artefact is from the model: mean absolute probability difference."""
+    """How far an artifact is from the model: mean absolute probability difference."""
     return float(np.abs(probabilities - expected).mean())

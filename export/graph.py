@@ -1,4 +1,4 @@
-"""What an artefact holds, TFLite and ONNX in one form."""
+"""What an artifact holds, TFLite and ONNX in one form."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ class Operator:
         builtin: Whether it belongs to the format's own set.
         activations: Element types of what flows through it, constants left out.
         weights: The `Constant`s that it reads, directly or through DequantizeLinear.
-        dequantised: Whether data and weights both come from DequantizeLinear, ONNX's
+        dequantized: Whether data and weights both come from DequantizeLinear, ONNX's
             way to say that a runtime may compute in integers.
     """
 
@@ -32,12 +32,12 @@ class Operator:
     builtin: bool
     activations: tuple[str, ...]
     weights: tuple[Constant, ...]
-    dequantised: bool = False
+    dequantized: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """What an artefact holds, whichever its format.
+    """What an artifact holds, whichever its format.
 
     Attributes:
         format: "tflite" or "onnx".

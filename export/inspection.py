@@ -1,4 +1,4 @@
-"""Read an artefact without running it: its graph, and its size by purpose."""
+"""Read an artifact without running it: its graph, and its size by purpose."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _MOST_BYTES = 2**31
 
 
 def read(path: Path) -> Graph:
-    """Reads an artefact's graph without running it.
+    """Reads an artifact's graph without running it.
 
     Args:
         path: A `.tflite` or `.onnx` file.
@@ -45,14 +45,14 @@ def damaged(path: Path, error: Exception) -> InputError:
 
 
 def size_breakdown(content: bytes, format: str) -> dict[str, int]:
-    """Divides an artefact's size by purpose.
+    """Divides an artifact's size by purpose.
 
     Args:
-        content: The artefact's bytes.
+        content: The artifact's bytes.
         format: "tflite" or "onnx".
 
     Returns:
-        Bytes by purpose: `weights`, constants as they are stored; `quantisation`, scales
+        Bytes by purpose: `weights`, constants as they are stored; `quantization`, scales
         and zero points; `contract`; `structure`, all the rest. Their sum is the size.
     """
     found = _FORMATS[format].size_breakdown(content)

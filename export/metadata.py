@@ -17,10 +17,10 @@ _MOST_BYTES = 2**24
 
 
 def embed(content, format, contract):
-    """Puts a contract into an artefact.
+    """Puts a contract into an artifact.
 
     Args:
-        content: The artefact's bytes.
+        content: The artifact's bytes.
         format: "tflite" or "onnx".
         contract: dict that JSON can hold.
 
@@ -51,7 +51,7 @@ _EMBED = {"tflite": _embed_tflite, "onnx": _embed_onnx}
 
 
 def read(path):
-    """Reads the contract of an artefact.
+    """Reads the contract of an artifact.
 
     Args:
         path: A `.tflite` or `.onnx` file.

@@ -1,4 +1,4 @@
-"""Export a model: make every artefact, then write all files, or none."""
+"""Export a model: make every artifact, then write all files, or none."""
 
 import dataclasses
 import importlib
@@ -22,9 +22,9 @@ from .artifact import Maker
 from .settings import ExportSettings
 from .variants import KNOWN, VARIANTS
 
-# What an earlier manifest must hold to say of which model a folder's artefacts are.
+# What an earlier manifest must hold to say of which model a folder's artifacts are.
 _LISTED = {"model": {"sha256": expect.TEXT}, "artifacts": [{"variant": expect.TEXT}]}
-# What `summary` tells of an artefact that is kept.
+# What `summary` tells of an artifact that is kept.
 _OPERATORS = expect.Kind(
     "operators, counted by kind",
     lambda value: (
@@ -48,14 +48,14 @@ def export(settings, report=print):
 
     Args:
         settings: An `ExportSettings`.
-        report: Called with a line as each artefact is made.
+        report: Called with a line as each artifact is made.
 
     Returns:
         The manifest, a dict.
 
     Raises:
         InputError: The model or the data can't be used.
-        GateError: An artefact is not what it should be; nothing is written.
+        GateError: An artifact is not what it should be; nothing is written.
     """
     bundle.refuse_foreign(settings.folder, settings.source)
     with lock.held(settings.folder, *([] if settings.foreign else [settings.source])):
@@ -78,7 +78,7 @@ def _export(settings, report):
         shown = cli.visible_stderr()
         for name in tqdm.tqdm(settings.variants, "variants", leave=False, disable=None, file=shown):
             one = maker.make(VARIANTS[name])
-            if one.breaches and settings.rescue and one.variant.quantised:
+            if one.breaches and settings.rescue and one.variant.quantized:
                 report(f"{name} breaches the gate: {'; '.join(one.breaches)}")
                 one, attempts = _rescue(maker, one, report)
                 rescues.append({"variant": name, "given": one.variant.name, "attempts": attempts})
@@ -119,12 +119,12 @@ def _with_stale(settings, stale):
     """Settings that remake what the folder holds of another model too, where that is asked for.
 
     Raises:
-        InputError: The folder holds artefacts of another model, and they would stay.
+        InputError: The folder holds artifacts of another model, and they would stay.
     """
     stale = [name for name in stale if name in VARIANTS and name not in settings.variants]
     if stale and not settings.force:
         raise InputError(
-            f"{settings.folder} holds artefacts of another model, or of this one before it was "
+            f"{settings.folder} holds artifacts of another model, or of this one before it was "
             f"trained again: {', '.join(stale)}. Remake them too by --force, or give another "
             "folder by --output."
         )
@@ -132,7 +132,7 @@ def _with_stale(settings, stale):
 
 
 def _stale(folder, source):
-    """Names of the artefacts that a manifest lists of another model than `source`'s."""
+    """Names of the artifacts that a manifest lists of another model than `source`'s."""
     try:
         old = bundle.read_json(folder / bundle.MANIFEST, (), "")
     except (InputError, OSError):
@@ -145,7 +145,7 @@ def _stale(folder, source):
 def _golden_images(source: sources.Source) -> tuple[np.ndarray, np.ndarray]:
     """The first test image of each class, as the model takes it, and their labels.
 
-    Of as many classes as leave a file that the self-test reads, with all artefacts' answers.
+    Of as many classes as leave a file that the self-test reads, with all artifacts' answers.
     """
     labels, first = np.unique(source.dataset.y_test, return_index=True)
     answers = len(source.labels) * (len(KNOWN) + 1)
@@ -156,7 +156,7 @@ def _golden_images(source: sources.Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rescue(maker, breached, report):
-    """The artefact that passes, or the one that breached; and the attempts' records."""
+    """The artifact that passes, or the one that breached; and the attempts' records."""
     records = []
     for attempt, made in maker.rescue(breached.variant):
         passed = bool(made and not made.breaches)
@@ -203,7 +203,7 @@ def _write_golden(path, source, images, labels, made, kept):
 
 
 def _kept(folder, source, made):
-    """Artefacts of an earlier export that still stand beside those that were made.
+    """Artifacts of an earlier export that still stand beside those that were made.
 
     Returns:
         list of `(entry, golden)`: of the same model and data, whole, and not made anew.
@@ -262,8 +262,8 @@ def _file_record(path):
 
 
 def summary(manifest):
-    """What was exported, a line an artefact and one of heads."""
-    lines = [f"{'artefact':<20} {'kB':>8}  {'in':<8} {'operators'}"]
+    """What was exported, a line an artifact and one of heads."""
+    lines = [f"{'artifact':<20} {'kB':>8}  {'in':<8} {'operators'}"]
     for entry in manifest["artifacts"]:
         operators = entry["audit"]["operators"]
         total = sum(operators.values())

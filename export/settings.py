@@ -39,7 +39,7 @@ class ExportSettings:
         "take a model in the older format, .h5, too: the HDF5 library, written in C, reads all of "
         "it before a line can be checked",
     )
-    rescue: bool = setting(False, "try to rescue a quantised variant that breaches the gate")
+    rescue: bool = setting(False, "try to rescue a quantized variant that breaches the gate")
 
     force: bool = setting(
         False, "remake what the bundle holds of another model, or of an earlier training, too"

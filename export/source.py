@@ -57,7 +57,7 @@ class Source:
         return [float(x.min()), float(x.max())]
 
     def check_set(self):
-        """Validation images that every artefact is compared on, and their labels."""
+        """Validation images that every artifact is compared on, and their labels."""
         _, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
         chosen = validation[:_CHECK_COUNT]
         return data.as_inputs(self.dataset.x_train[chosen], self.shape), self.dataset.y_train[
@@ -104,7 +104,7 @@ def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
         opened.record["model"],
         given.get("labels", ()),
     )
-    data.require_grey_levels(source.dataset)
+    data.require_gray_levels(source.dataset)
     return source
 
 

@@ -11,12 +11,12 @@ import sys
 from mnist_edge import cli
 from mnist_edge.safety import supervise
 
-from .pipeline import main_for
-
 
 @cli.command
 def main(argv=None):
     """Exports the bundle's TFLite variants; returns the exit status."""
+    with cli.needing("export"):
+        from .pipeline import main_for
     return main_for("tflite", __doc__, argv)
 
 

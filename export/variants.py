@@ -32,7 +32,7 @@ class Variant:
 
     @property
     def file(self):
-        """The artefact's file name in the bundle."""
+        """The artifact's file name in the bundle."""
         return f"{self.name}.{self.format}"
 
     @property
@@ -41,7 +41,7 @@ class Variant:
         return self.activations != "float32"
 
     @property
-    def quantised(self):
+    def quantized(self):
         """Whether its weights are integers."""
         return self.weights.startswith("int")
 

@@ -117,10 +117,11 @@ def write_file(path: Path, content: bytes) -> None:
     A link is followed, as every tool does with a file that it is given by name; what is no
     regular file, a device or a pipe, is written to and never replaced.
     """
-    final = Path(os.path.realpath(path))
-    if final.exists() and not final.is_file():
-        final.write_bytes(content)
+    path = Path(path)
+    if path.exists() and not path.is_file():  # by its name: /dev/stdout leads to no other
+        path.write_bytes(content)
         return
+    final = Path(os.path.realpath(path))
     with made(final.parent), tempfile.TemporaryDirectory(prefix=STAGED, dir=final.parent) as stage:
         (Path(stage) / final.name).write_bytes(content)
         _flush(Path(stage), [final.name])

@@ -142,6 +142,17 @@ def in_words(error):
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+@contextlib.contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turns the import of a package that is not installed into a line that names the extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is required and is not installed. Install 'mnist-edge[{extra}]'."
+        ) from error
+
+
 def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
     """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
 

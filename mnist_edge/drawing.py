@@ -1,6 +1,6 @@
-"""What the pictures share: figures without a display, readable in grey and by everyone.
+"""What the pictures share: figures without a display, readable in gray and by everyone.
 
-Ink is drawn dark on light. Colours are Okabe and Ito's, with a line style, marker or
+Ink is drawn dark on light. Colors are Okabe and Ito's, with a line style, marker or
 lightness each; the map is cividis, whose lightness falls steadily.
 """
 

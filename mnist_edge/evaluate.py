@@ -97,7 +97,7 @@ def _evaluate(settings):
     opened = trained.open_bundle(settings.bundle)
     source = settings.data or opened.record["data"]["source"]
     dataset = data.load(source)
-    data.require_grey_levels(dataset)
+    data.require_gray_levels(dataset)
     labels = _labels(settings, opened, dataset)
     inputs = data.as_inputs(dataset.x_test, opened.shape)
     probabilities = trained.probabilities(opened.model, inputs, settings.bundle)

@@ -11,7 +11,7 @@ _MOST_NAMED = 100
 
 
 def confusion(matrix, labels):
-    """Draws a confusion matrix; colour is the share of a row, white is none at all.
+    """Draws a confusion matrix; color is the share of a row, white is none at all.
 
     Args:
         matrix: Integers `[classes, classes]`, a row a true class, a column a prediction.

@@ -11,7 +11,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.expect import NAME, PATH, SHA256, TEXT
 from mnist_edge.safety import files
 
-# The row of the Keras model; no artefact may have its name.
+# The row of the Keras model; no artifact may have its name.
 KERAS_ROW = "keras"
 FORMATS = ("tflite", "onnx")
 # Images and predictions, one a class where they fit, unpacked: room for one of any model.
@@ -91,7 +91,7 @@ def damage(path: Path, entry: dict) -> str | None:
 
 
 def _artifacts_mismatch(entries):
-    """What is wrong with the artefacts taken together; None where nothing is."""
+    """What is wrong with the artifacts taken together; None where nothing is."""
     seen = {KERAS_ROW}
     for i, entry in enumerate(entries):
         if not entry["file"].endswith(f".{entry['format']}"):

@@ -45,10 +45,10 @@ def wilson_interval(successes: int, count: int) -> list[float]:
         count: At least 1.
     """
     share = successes / count
-    centre = share + _Z**2 / (2 * count)
+    center = share + _Z**2 / (2 * count)
     half = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     scale = 1 + _Z**2 / count
-    low, high = (centre - half) / scale, (centre + half) / scale
+    low, high = (center - half) / scale, (center + half) / scale
     return [float(max(0, min(low, share))), float(min(1, max(high, share)))]
 
 

@@ -140,8 +140,8 @@ def _draw_probabilities(axis, row, label, names):
     best = np.argsort(-row, kind="stable")[:3]
     style = {"fontsize": drawing.TINY, "va": "bottom"}
     for place, one in enumerate(best, start=1):
-        colour = drawing.BLUE if one == label else drawing.PALE
-        axis.barh(place - 0.1, row[one], height=0.2, color=colour)
+        color = drawing.BLUE if one == label else drawing.PALE
+        axis.barh(place - 0.1, row[one], height=0.2, color=color)
         axis.text(0, place - 0.25, names[one], **style)
         axis.text(1, place - 0.25, f"{row[one]:.1%}", ha="right", **style)
     axis.set(xlim=(0, 1), ylim=(3, 0))

@@ -3,9 +3,10 @@
     python -m mnist_edge.predict photo.jpg
     python -m mnist_edge.predict scans/ --csv > answers.csv
     python -m mnist_edge.predict page.png --many --show seen.png
+    python -m mnist_edge.predict photo.jpg --model artifacts/edge/tflite-int8.tflite
     python -m mnist_edge.predict test.csv --submission submission.csv
 
-A picture may be of any size and colours, dark on light or light on dark, drawn, scanned
+A picture may be of any size and colors, dark on light or light on dark, drawn, scanned
 or photographed; it shows one digit, or several that don't touch (--many). The answer is
 the digit, the model's probability for it, and the runner-up. Where an answer surprises,
 --show draws what the model saw.
@@ -16,16 +17,17 @@ import dataclasses
 import io
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images, models
+from mnist_edge import backend, bundle, cli, images, metrics, models, runtimes
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.images import sheet
 from mnist_edge.models import trained
-from mnist_edge.safety import supervise
+from mnist_edge.safety import files, supervise
 
 PRETRAINED = models.PRETRAINED / "edge"
 
@@ -40,8 +42,8 @@ class PredictSettings:
         nargs="+",
         metavar="IMAGE",
     )
-    bundle: Path | None = setting(
-        None, "folder that python -m mnist_edge.train wrote (default: the packaged model)"
+    model: Path | None = setting(
+        None, "bundle's folder, or a .keras, .tflite or .onnx file (default: the packaged `edge`)"
     )
     many: bool = setting(False, "look for several digits in a picture, line by line")
     json: bool = setting(False, "print JSON instead of the table")
@@ -88,22 +90,65 @@ class Answer:
     runner_up_probability: float
 
 
-def open_bundle(folder: Path) -> trained.Trained:
-    """Opens the Keras model of a bundle, once its hash is checked.
+def read_digits(
+    pictures: Iterable[Path | str], model: Path | str = PRETRAINED, many: bool = False
+) -> list[Answer]:
+    """Reads the handwritten digits in pictures.
 
     Args:
-        folder: The bundle; `model.keras` and `train.json` are enough.
+        pictures: Files, folders of files, or CSV files in the layout of Kaggle's test.csv.
+        model: A bundle's folder, or a `.keras`, `.tflite` or `.onnx` file.
+        many: Whether to look for several digits in a picture.
 
     Raises:
-        InputError: The bundle is missing or damaged, or its model takes other images.
+        InputError: A picture or the model can't be used.
     """
+    return read(PredictSettings(tuple(map(Path, pictures)), Path(model), many))[1]
+
+
+def read(settings: PredictSettings) -> tuple[list[images.Digit], list[Answer], np.ndarray]:
+    """What the model sees, what it says of it, and its probabilities, `[n, classes]`."""
+    digits = images.load(settings.images, settings.many)
+    pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
+    model = settings.model or PRETRAINED
+    ask = _ask_file if runtimes.is_artifact(model) else _ask_bundle
+    probabilities, labels = ask(model, pixels)
+    return digits, answers(digits, probabilities, labels), probabilities
+
+
+def _ask_bundle(folder: Path, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+    """A bundle's Keras model, once its hash is checked: probabilities, names of classes."""
+    backend.start_keras()
     opened = trained.open_bundle(folder)
-    if opened.shape != (28, 28, 1):
+    _check_shape(folder, opened.shape)
+    return trained.probabilities(opened.model, pixels, folder), opened.labels
+
+
+def _ask_file(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+    """A file in its runtime: probabilities, and numbers for names."""
+    files.require(path)
+    try:
+        opened = runtimes.open_artifact(path)
+        if opened.input:
+            _check_shape(path, opened.input.shape[1:])
+        found = opened.predict(pixels)
+    except runtimes.RuntimeMissing as error:
+        raise InputError(f"{path}: {error}. Install 'mnist-edge[runtimes]'.") from error
+    except InputError:
+        raise
+    except Exception as error:  # a runtime raises whatever it stumbles on
+        raise InputError(f"{path} can't be run: {cli.in_words(error)}. Export it again.") from error
+    wrong = metrics.no_probabilities(found, metrics.STEP)
+    if wrong:
+        raise InputError(f"{path} must give probabilities. Got: {wrong}. Export it again.")
+    return found, range(found.shape[1])
+
+
+def _check_shape(path: Path, shape: Sequence[int]) -> None:
+    if tuple(shape) != (28, 28, 1):
         raise InputError(
-            f"{folder} must take images [28, 28, 1]. Got: {list(opened.shape)}. "
-            "Give the bundle of another model."
+            f"{path} must take images [28, 28, 1]. Got: {list(shape)}. Give another model."
         )
-    return opened
 
 
 def answers(digits, probabilities, labels):
@@ -197,13 +242,7 @@ def write_submission(choices, path):
 def main(argv=None):
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
-    digits = images.load(settings.images, settings.many)
-    backend.start_keras()
-    folder = settings.bundle or PRETRAINED
-    opened = open_bundle(folder)
-    pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    probabilities = trained.probabilities(opened.model, pixels, folder)
-    found = answers(digits, probabilities, opened.labels)
+    digits, found, probabilities = read(settings)
     if settings.submission:
         write_submission(probabilities.argmax(1), settings.submission)
         print(f"written: {cli.printable(settings.submission)}, {len(found):,} images")

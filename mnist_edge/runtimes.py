@@ -1,4 +1,4 @@
-"""Open an artefact; every runtime becomes the same three functions.
+"""Open an artifact; every runtime becomes the same three functions.
 
 Each runtime is imported inside the one function that opens it, so that a device needs
 only the runtime it uses.
@@ -23,7 +23,7 @@ from mnist_edge.models import trained
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An artefact's input or output as its runtime reports it.
+    """An artifact's input or output as its runtime reports it.
 
     Attributes:
         name: The tensor's name.
@@ -42,14 +42,14 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """An artefact, ready to run.
+    """An artifact, ready to run.
 
     Attributes:
         runtime: The runtime's name and version.
-        batch: The batch size that the artefact is fixed to, or None where it is free.
+        batch: The batch size that the artifact is fixed to, or None where it is free.
         encode: float32 pixels `[n, height, width, channels]`, 0 to 255, to what the
-            artefact takes.
-        call: What the artefact takes, NumPy array in, to what it gives, NumPy array
+            artifact takes.
+        call: What the artifact takes, NumPy array in, to what it gives, NumPy array
             out. This is what is timed.
         decode: What it gives, to float32 probabilities `[n, classes]`.
         input: Its one input; None where nothing was opened.
@@ -74,7 +74,7 @@ class Predictor:
             float32 `[n, classes]`.
 
         Raises:
-            ValueError: The artefact gives more or fewer rows than it takes images.
+            ValueError: The artifact gives more or fewer rows than it takes images.
             Exception: Whatever the runtime raises.
         """
         inputs = self.encode(images)
@@ -90,7 +90,12 @@ class Predictor:
 
 
 class RuntimeMissing(Exception):
-    """The package that runs a kind of artefact is not installed: it can't be found."""
+    """The package that runs a kind of artifact is not installed: it can't be found."""
+
+
+def is_artifact(path: Path | str) -> bool:
+    """Whether a path ends as a file does that a runtime opens."""
+    return Path(path).suffix in _RUNTIMES
 
 
 def is_installed(path: Path | str) -> bool:
@@ -130,7 +135,7 @@ def import_runtime(path: Path | str, threads: int) -> None:
 
 
 def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
-    """Opens an artefact in the runtime that its ending names.
+    """Opens an artifact in the runtime that its ending names.
 
     Args:
         path: A `.keras`, `.tflite` or `.onnx` file.
@@ -184,9 +189,9 @@ def _open_tflite(path, threads):
     return Predictor(
         runtime=f"LiteRT {version('ai-edge-litert')}",
         batch=int(given["shape"][0]),
-        encode=_quantiser(given),
+        encode=_quantizer(given),
         call=call,
-        decode=_dequantiser(taken),
+        decode=_dequantizer(taken),
         input=_tflite_tensor(given),
         output=_tflite_tensor(taken),
     )
@@ -207,7 +212,7 @@ def _only(tensors, role):
     return tensors[0]
 
 
-def _quantiser(details):
+def _quantizer(details):
     """The function from real numbers to a TFLite tensor's elements."""
     dtype = np.dtype(details["dtype"])
     if dtype.kind == "f":
@@ -219,7 +224,7 @@ def _quantiser(details):
     )
 
 
-def _dequantiser(details):
+def _dequantizer(details):
     """The function from a TFLite tensor's elements to real numbers."""
     if np.dtype(details["dtype"]).kind == "f":
         return _as_float32

@@ -107,9 +107,9 @@ def _train(settings, repetition):
 
 
 def _load(settings):
-    """The data set, of grey pictures."""
+    """The data set, of gray pictures."""
     dataset = data.load(settings.data, settings.labels)
-    data.require_grey_levels(dataset)
+    data.require_gray_levels(dataset)
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{settings.data}: x_train must be uint8 [n, height, width], 0 to 255. "
@@ -149,7 +149,7 @@ def _teacher(settings, recipe, dataset, model):
     """
     if recipe.teacher is None:
         return recipe, None
-    teacher = trained.open_teacher(recipe.teacher)
+    teacher = trained.open_named(recipe.teacher)
     taught, given = teacher.record["data"]["sha256"], dataset.sha256()
     if settings.teacher is None and any(taught[n] != given[n] for n in ("x_train", "y_train")):
         if not settings.quiet:

@@ -84,7 +84,7 @@ def without_keras(monkeypatch):
 
 @pytest.fixture
 def bundle_of_three(small, tmp_path):
-    """A copy of the small bundle that a test may damage, with three artefacts listed."""
+    """A copy of the small bundle that a test may damage, with three artifacts listed."""
     folder = small.copy(tmp_path / "bundle")
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     kept = ("tflite-float32", "tflite-int8", "onnx-float32")

@@ -112,7 +112,7 @@ def test_pictures_are_png_of_150_dots_an_inch(tmp_path):
         assert [width, height] == pytest.approx(figure.get_size_inches() * 150, abs=1)
 
 
-def test_curves_differ_by_more_than_colour():
+def test_curves_differ_by_more_than_color():
     for axis in plots.curves(HISTORY).axes:
         training, validation = axis.lines
         assert training.get_linestyle() != validation.get_linestyle()
@@ -126,7 +126,7 @@ def test_one_epoch_has_one_tick():
     assert "1.00" not in shown
 
 
-def test_a_larger_share_is_darker_in_grey():
+def test_a_larger_share_is_darker_in_gray():
     figure = evaluation_plots.confusion(np.array([[90, 10], [1, 99]]), ("a", "b"))
     image = figure.axes[0].images[0]
     red, green, blue, _ = image.cmap(image.norm(np.linspace(0.001, 1, 50))).T

@@ -28,7 +28,7 @@ def picture(tmp_path):
 def page(tmp_path):
     """Path of a picture that reads 271 and, below, 58."""
     path = tmp_path / "page.png"
-    drawn.grey(1 - drawn.line_of_digits("271\n58", 3)).save(path)
+    drawn.gray(1 - drawn.line_of_digits("271\n58", 3)).save(path)
     return str(path)
 
 
@@ -117,14 +117,14 @@ def test_names_of_classes_are_the_bundles(pretrained, picture, capsys):
     record = json.loads((pretrained / bundle.TRAIN).read_text())
     record["data"]["labels"] = [f"the {digit}" for digit in range(10)]
     bundle.write_json(pretrained / bundle.TRAIN, record)
-    assert predict.main([picture, "--bundle", str(pretrained), "--json"]) == 0
+    assert predict.main([picture, "--model", str(pretrained), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["digit"] == "the 4"
 
 
 def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, picture, capsys):
     with open(pretrained / bundle.MODEL, "ab") as file:
         file.write(b"!")
-    assert predict.main([picture, "--bundle", str(pretrained)]) == 2
+    assert predict.main([picture, "--model", str(pretrained)]) == 2
     assert "is not the model that train.json describes" in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, pic
         (["--json", "--csv"], "one form of answer is possible. Got: --json and --csv"),
         (["--many", "--submission", "a.csv"], "--submission takes one digit an image"),
         (["--show", "seen.jpg"], "--show must end in .png. Got: seen.jpg"),
-        (["--bundle", "nowhere"], "nowhere/train.json is required and does not exist"),
+        (["--model", "nowhere"], "nowhere/train.json is required and does not exist"),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(picture, capsys, argv, message):
@@ -150,11 +150,11 @@ def test_help_shows_how_to_begin(capsys):
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "python -m mnist_edge.predict photo.jpg" in shown
-    assert "(default: the packaged model)" in shown
+    assert "(default: the packaged `edge`)" in shown
 
 
 def blocks(printed):
-    """The rows below each picture's name: artefact, digit, probability, microseconds."""
+    """The rows below each picture's name: artifact, digit, probability, microseconds."""
     return [
         [line.split() for line in block.splitlines()[2:]]
         for block in printed.split("\n\n")
@@ -162,7 +162,7 @@ def blocks(printed):
     ]
 
 
-def test_every_artefact_is_asked_about_the_same_pictures(small, page, picture, capsys):
+def test_every_artifact_is_asked_about_the_same_pictures(small, page, picture, capsys):
     assert benchmarks_predict.main([picture, page, "--many", str(small.folder)]) == 0
     printed = capsys.readouterr().out
     variants = ["keras", *(entry["variant"] for entry in small.manifest["artifacts"])]
@@ -171,10 +171,10 @@ def test_every_artefact_is_asked_about_the_same_pictures(small, page, picture, c
     for rows in found:
         assert [row[0] for row in rows] == variants
         assert all(float(row[3]) > 0 for row in rows)
-    assert f"all {len(variants)} artefacts agree on" in printed
+    assert f"all {len(variants)} artifacts agree on" in printed
 
 
-def test_artefacts_are_asked_without_keras(small, picture):
+def test_artifacts_are_asked_without_keras(small, picture):
     program = (
         "import sys\n"
         "for name in ('keras', 'tensorflow', 'onnx', 'export', 'h5py', 'tqdm'):\n"
@@ -194,7 +194,7 @@ def test_artefacts_are_asked_without_keras(small, picture):
     assert [row[0] for row in rows] == [e["variant"] for e in small.manifest["artifacts"]]
 
 
-def test_a_replaced_artefact_fails_and_the_others_answer(
+def test_a_replaced_artifact_fails_and_the_others_answer(
     small, tmp_path, picture, without_keras, capsys
 ):
     folder = small.copy(tmp_path / "bundle")

@@ -22,6 +22,7 @@ from tests.images import drawn
 PROGRAM = """
 import sys
 from mnist_edge import cli
+from mnist_edge.errors import InputError
 
 @cli.command
 def main(argv=None):
@@ -125,7 +126,7 @@ def test_reports_are_utf_8_whatever_the_locale_is(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from benchmarks import report\n"
-        "report.pictures.draw = lambda *_: []\n"
+        "report.plots.draw = lambda *_: []\n"
         "report.markdown = lambda _: '\\xb5 \\u2013 \\udcff'\n"
         "report.write({}, [], Path(sys.argv[1]))\n"
     )

@@ -1,4 +1,4 @@
-"""A bundle made in a moment: its artefacts are the empty graphs, its data what these give.
+"""A bundle made in a moment: its artifacts are the empty graphs, its data what these give.
 
 No Keras and no TensorFlow are needed; `model.keras` is a file of zeros that nobody opens.
 """
@@ -47,7 +47,7 @@ def make(folder):
 
 
 def add(folder, variant, content):
-    """Puts an artefact into the bundle, its hash in the manifest."""
+    """Puts an artifact into the bundle, its hash in the manifest."""
     format, _, precision = variant.partition("-")
     path = folder / f"{variant}.{format}"
     path.write_bytes(content)

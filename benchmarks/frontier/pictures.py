@@ -47,7 +47,7 @@ class _Point:
     spread: float = 0.0
 
 
-# Kind: (marker, colour, filled, what it is). Hollow is a bound: at best there.
+# Kind: (marker, color, filled, what it is). Hollow is a bound: at best there.
 _KINDS = {
     "int8": (
         "o",
@@ -136,10 +136,10 @@ def _draw(points, title, x_label, path, unit=None):
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for kind, (marker, colour, filled, words) in _KINDS.items():
+    for kind, (marker, color, filled, words) in _KINDS.items():
         chosen = [point for point in points if point.kind == kind]
         if chosen:
-            _markers(axes, chosen, marker, colour, filled, words)
+            _markers(axes, chosen, marker, color, filled, words)
     _joins(axes, points)
     _frontier(axes, [point for point in points if point.kind == "int8"])
     axes.margins(0.12)
@@ -160,14 +160,14 @@ def _draw(points, title, x_label, path, unit=None):
     figure.savefig(path, dpi=_DPI)
 
 
-def _markers(axes, points, marker, colour, filled, words):
+def _markers(axes, points, marker, color, filled, words):
     axes.scatter(
         [point.x for point in points],
         [1 - point.accuracy for point in points],
         s=_AREA if points[0].name else _AREA / 2,
         marker=marker,
-        facecolors=colour if filled else "white",
-        edgecolors=colour,
+        facecolors=color if filled else "white",
+        edgecolors=color,
         label=words,
         zorder=3,
     )
@@ -175,7 +175,7 @@ def _markers(axes, points, marker, colour, filled, words):
         if point.spread:
             low, high = point.accuracy - point.spread, point.accuracy + point.spread
             ends = [1 - low, max(_LEAST_ERROR, 1 - high)]
-            axes.plot([point.x] * 2, ends, color=colour, linewidth=1, alpha=0.6)
+            axes.plot([point.x] * 2, ends, color=color, linewidth=1, alpha=0.6)
 
 
 def _joins(axes, points):
@@ -183,8 +183,8 @@ def _joins(axes, points):
     for first, second in itertools.pairwise(points):
         if first.name and not second.name:
             ends = [1 - first.accuracy, 1 - second.accuracy]
-            colour = _KINDS[first.kind][1]
-            axes.plot([first.x, second.x], ends, color=colour, linewidth=0.8, alpha=0.4)
+            color = _KINDS[first.kind][1]
+            axes.plot([first.x, second.x], ends, color=color, linewidth=0.8, alpha=0.4)
 
 
 def _frontier(axes, points):

@@ -142,7 +142,7 @@ def convert(prepared, variant, calibration, float_nodes=()):
     from onnxruntime import quantization
 
     target = prepared.with_name(variant.file)
-    if not variant.quantised:
+    if not variant.quantized:
         return prepared.read_bytes()
     if not variant.calibrated:
         quantization.quantize_dynamic(

@@ -81,7 +81,7 @@ def _onnx_operators(nodes, known, flowing):
                 )
             ),
             weights=tuple(stored[n] for n in node.input if n in stored),
-            dequantised=len(node.input) > 1 and all(n in source for n in node.input[:2]),
+            dequantized=len(node.input) > 1 and all(n in source for n in node.input[:2]),
         )
         for node in nodes
     ]
@@ -98,8 +98,8 @@ def size_breakdown(content: bytes) -> dict[str, int]:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear")
         for name in node.input[1:]
     }
-    spent = {"weights": 0, "quantisation": 0}
+    spent = {"weights": 0, "quantization": 0}
     for tensor in model.graph.initializer:
         stored = onnx.numpy_helper.to_array(tensor).nbytes
-        spent["quantisation" if tensor.name in steps else "weights"] += stored
+        spent["quantization" if tensor.name in steps else "weights"] += stored
     return spent | {"contract": sum(prop.ByteSize() for prop in model.metadata_props)}

@@ -10,7 +10,7 @@ from mnist_edge.data.dataset import (
     load,
     name_classes,
     numbered,
-    require_grey_levels,
+    require_gray_levels,
     split_indices,
 )
 
@@ -24,6 +24,6 @@ __all__ = [
     "load",
     "name_classes",
     "numbered",
-    "require_grey_levels",
+    "require_gray_levels",
     "split_indices",
 ]

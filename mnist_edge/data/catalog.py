@@ -95,10 +95,10 @@ def of_file(name, path):
     folder = path.resolve().parent
     if folder.name == "raw":  # torchvision's FashionMNIST/raw
         folder = folder.parent
-    return recognise(Path(name).name, path.name, folder.name)
+    return recognize(Path(name).name, path.name, folder.name)
 
 
-def recognise(*names):
+def recognize(*names):
     """The `Known` that the first of `names` to name one names, or `UNKNOWN`."""
     for name in names:
         squashed = re.sub("[^a-z0-9]", "", name.lower())

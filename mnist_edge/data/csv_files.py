@@ -39,7 +39,7 @@ def members(path):
 
 
 def read(path, member=None):
-    """Reads one CSV file of labelled images.
+    """Reads one CSV file of labeled images.
 
     Args:
         path: `pathlib.Path` of a `.csv`, `.csv.gz` or `.zip`.
@@ -54,8 +54,8 @@ def read(path, member=None):
     """
     where = f"{path}: {member}" if member else str(path)
     first = _first_line(where, path, member)
-    columns, has_header, labelled = _layout(where, first)
-    if not labelled:
+    columns, has_header, labeled = _layout(where, first)
+    if not labeled:
         return None
     rows = _read_rows(where, path, member, columns, has_header)
     side = math.isqrt(columns - 1)
@@ -169,20 +169,20 @@ def _fields(line):
 
 
 def _layout(where, line):
-    """`(columns, has_header, labelled)`, from a file's first line."""
+    """`(columns, has_header, labeled)`, from a file's first line."""
     fields = _fields(line)
     columns, has_header = len(fields), not _is_number(fields[0])
     if has_header and "label" in map(str.lower, fields[1:]):
         raise InputError(f"{where} must have 'label' as its first column. Got: {fields[0][:40]!r}.")
-    labelled = fields[0].lower() == "label" if has_header else not _is_square(columns)
-    if columns < 2 or not _is_square(columns - labelled):
+    labeled = fields[0].lower() == "label" if has_header else not _is_square(columns)
+    if columns < 2 or not _is_square(columns - labeled):
         others = [name for sign, name in _OTHER_DELIMITERS.items() if sign in line.strip()]
         got = others[0] if columns == 1 and others else f"{columns:,} values"
         raise InputError(
             f"{where} must have a label and the pixels of a square image a row, 785 values say, "
             f"with commas between them. Got: {got} in the first line, {line[:40].strip()!r}."
         )
-    return columns, has_header, labelled
+    return columns, has_header, labeled
 
 
 def _is_number(text):

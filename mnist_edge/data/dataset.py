@@ -178,7 +178,7 @@ def _check(arrays, path, remedy):
         )
 
 
-def require_grey_levels(dataset):
+def require_gray_levels(dataset):
     """Requires pixels of 0 to 255, as every model of this project takes them.
 
     Args:

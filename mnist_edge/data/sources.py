@@ -51,7 +51,7 @@ def _read_npz(source, path):
 
 
 def _read_keras(source, _):
-    return catalog.Raw(keras_sets.read(source), catalog.recognise(source))
+    return catalog.Raw(keras_sets.read(source), catalog.recognize(source))
 
 
 # The first kind that fits reads it.

@@ -14,7 +14,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.images import pictures, segment, threshold
 
 # Of MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels within a field of 28,
-# its centre of mass at the field's centre.
+# its center of mass at the field's center.
 _FIELD, _BOX = 28, 20
 # In MNIST's pixels, where 90 % of its digits lie between 1.6 and 3.9, with a median of 2.4.
 # A fine pen's stroke in a large picture would be thinner than a pixel.
@@ -76,7 +76,7 @@ def prepare(picture, many=False):
     """Makes of a picture what MNIST's makers would have made of it.
 
     The polarity is found, uneven paper evened, the ink cropped, scaled into 20 by 20
-    pixels with its shape kept, and centred by its centre of mass in 28 by 28.
+    pixels with its shape kept, and centered by its center of mass in 28 by 28.
 
     Args:
         picture: A `Picture`.
@@ -88,7 +88,7 @@ def prepare(picture, many=False):
     Raises:
         InputError: The picture is empty, or full of dots.
     """
-    contrast = threshold.contrast(picture.grey)
+    contrast = threshold.contrast(picture.gray)
     found, labels = ([], None) if contrast is None else segment.find(contrast)
     if not found:
         raise InputError(
@@ -105,7 +105,7 @@ def prepare(picture, many=False):
         Digit(
             name=picture.name,
             pixels=_as_mnist(picture.name, _patch(contrast, labels, group)),
-            original=_original(picture.grey, segment.box(group) if many else None),
+            original=_original(picture.gray, segment.box(group) if many else None),
             line=number,
             box=tuple(round(edge * picture.scale) for edge in segment.box(group)),
         )
@@ -123,13 +123,13 @@ def _patch(contrast, labels, group):
     return np.where(is_other, 0, contrast[inside])
 
 
-def _original(grey, box):
+def _original(gray, box):
     """What is shown beside the pixels; around `box`, or all where it is None."""
     if box:
         left, top, right, bottom = box
         margin = max(right - left, bottom - top) // 3
-        grey = grey[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
-    small = _resized(grey, min(_SHOWN, max(grey.shape)))
+        gray = gray[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
+    small = _resized(gray, min(_SHOWN, max(gray.shape)))
     return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
@@ -197,6 +197,6 @@ def _even_stroke(outline):
 
 
 def _start(profile):
-    """Where a profile of ink starts in the field, so that its centre of mass is the field's."""
-    centre = (profile * np.arange(len(profile))).sum() / profile.sum()
-    return int(np.clip(round(_FIELD / 2 - centre), 0, _FIELD - len(profile)))
+    """Where a profile of ink starts in the field, so that its center of mass is the field's."""
+    center = (profile * np.arange(len(profile))).sum() / profile.sum()
+    return int(np.clip(round(_FIELD / 2 - center), 0, _FIELD - len(profile)))

@@ -26,12 +26,12 @@ class Picture:
 
     Attributes:
         name: Of its file.
-        grey: float32 `[height, width]`, luminance, 0 (black) to 1.
-        scale: How many of the file's pixels one of `grey` is wide.
+        gray: float32 `[height, width]`, luminance, 0 (black) to 1.
+        scale: How many of the file's pixels one of `gray` is wide.
     """
 
     name: str
-    grey: np.ndarray
+    gray: np.ndarray
     scale: float = 1.0
 
 
@@ -93,7 +93,7 @@ def open_picture(path):
 
     Returns:
         A `Picture`. Where the file has an alpha channel, it is laid on paper: of the
-        picture's own colour where it has some, else of the ink's opposite.
+        picture's own color where it has some, else of the ink's opposite.
 
     Raises:
         InputError: The file is missing, no picture, damaged or larger than Pillow takes.
@@ -114,7 +114,7 @@ def open_picture(path):
             with Image.open(path, formats=_FORMATS) as image:
                 _require_sides(path, image.size)
                 upright = ImageOps.exif_transpose(image)
-                grey = _luminance(upright)
+                gray = _luminance(upright)
     except too_large as error:
         limit = Image.MAX_IMAGE_PIXELS / 1e6
         raise InputError(
@@ -128,7 +128,7 @@ def open_picture(path):
         raise InputError(
             f"{path} must be a whole picture, PNG or JPEG. Got: {cause}. Save it again."
         ) from error
-    return Picture(str(path), grey, upright.width / grey.shape[1])
+    return Picture(str(path), gray, upright.width / gray.shape[1])
 
 
 def _require_sides(path, sides):

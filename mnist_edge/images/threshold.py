@@ -3,7 +3,7 @@
 import numpy as np
 
 # Shares of the picture's shorter side.
-_NEIGHBOURHOOD = 0.3  # paper is the middle value of a neighbourhood of this width
+_NEIGHBOURHOOD = 0.3  # paper is the middle value of a neighborhood of this width
 _EVEN = 0.05  # of the whole range, that an even border may vary by
 _FINE = 0.12  # most strokes are narrower than this, most gaps between strokes wider
 _STROKE = 0.4  # no stroke is as wide as this: the paper is what is left when strokes are filled
@@ -17,20 +17,20 @@ _FINEST = 100  # a picture's shorter side is this many times half of a thin stro
 _NOISES = 6.0  # ink stands out of the noise by this many standard deviations
 
 
-def contrast(grey):
+def contrast(gray):
     """How far each pixel stands out of the paper.
 
     Args:
-        grey: float32 `[height, width]`, luminance, 0 (black) to 1.
+        gray: float32 `[height, width]`, luminance, 0 (black) to 1.
 
     Returns:
         float32 `[height, width]`: about 0 (either sign) where there is paper, up to 1 where
         there is ink, whichever of the two is the darker. None where there is no ink.
     """
-    if is_light_on_dark(grey):
-        grey = grey.min() + grey.max() - grey
+    if is_light_on_dark(gray):
+        gray = gray.min() + gray.max() - gray
     # Light falls on ink and paper alike, so what is even is their ratio.
-    ink = 1 - grey / np.maximum(_paper(grey), 0.02)
+    ink = 1 - gray / np.maximum(_paper(gray), 0.02)
     noise = _noise(ink)
     smooth = min(ink.shape) // _FINEST
     smoothed = _blurred(ink, smooth)
@@ -52,17 +52,17 @@ def _steepest(values):
     )
 
 
-def is_light_on_dark(grey):
+def is_light_on_dark(gray):
     """Whether the ink is lighter than the paper, which may be lit unevenly.
 
     An even border is paper, and what lies far off it is ink. Else there are two signs: ink
-    is the minority, so that it lies far off its neighbourhood's median; and strokes are
+    is the minority, so that it lies far off its neighborhood's median; and strokes are
     narrower than the gaps between them.
 
     Args:
-        grey: float32 `[height, width]`, luminance, 0 (black) to 1.
+        gray: float32 `[height, width]`, luminance, 0 (black) to 1.
     """
-    small, _ = _thumbnail(grey)
+    small, _ = _thumbnail(gray)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     if np.ptp(np.percentile(border, [10, 90])) < _EVEN * np.ptp(small):
         return _skewness(small - np.median(border)) > 0
@@ -81,24 +81,24 @@ def _skewness(values):
     return (values * np.abs(values)).sum() / max((values * values).sum(), 1e-9)
 
 
-def _paper(grey):
+def _paper(gray):
     """What the picture would be without its dark strokes, `[height, width]`."""
-    small, step = _thumbnail(grey)
+    small, step = _thumbnail(gray)
     closed = _filled(small, _STROKE)
     # A bar along the border is no valley, for what lies beyond is unknown; it is dark, though.
     closed = np.maximum(closed, small.min() + _DARK * np.ptp(small))
     rows, columns = (
         np.minimum(np.arange(length) // step, count - 1)
-        for length, count in zip(grey.shape, small.shape, strict=True)
+        for length, count in zip(gray.shape, small.shape, strict=True)
     )
     return _blurred(closed[np.ix_(rows, columns)], step)
 
 
-def _thumbnail(grey):
+def _thumbnail(gray):
     """Means over square blocks, and the blocks' side in pixels."""
-    step = max(1, min(grey.shape) // _THUMBNAIL)
-    rows, columns = (length // step for length in grey.shape)
-    blocks = grey[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    step = max(1, min(gray.shape) // _THUMBNAIL)
+    rows, columns = (length // step for length in gray.shape)
+    blocks = gray[: rows * step, : columns * step].reshape(rows, step, columns, step)
     return blocks.mean((1, 3)), step
 
 

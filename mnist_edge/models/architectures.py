@@ -63,7 +63,7 @@ def classic(layers):
 
 
 def _conv_bn(layers, filters, size, strides=1, padding="same", momentum=0.99):
-    """Convolution, batch normalisation, ReLU; an exporter folds the second into the first."""
+    """Convolution, batch normalization, ReLU; an exporter folds the second into the first."""
     return [
         layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False),
         layers.BatchNormalization(momentum=momentum),
@@ -72,7 +72,7 @@ def _conv_bn(layers, filters, size, strides=1, padding="same", momentum=0.99):
 
 
 def edge(layers):
-    """Six small convolutions with batch normalisation, the first with stride 2."""
+    """Six small convolutions with batch normalization, the first with stride 2."""
     return [
         *_conv_bn(layers, 10, 5, strides=2),  # 14 x 14: a quarter of the pixels at once
         *_conv_bn(layers, 12, 3),
@@ -106,15 +106,15 @@ def nano(layers, classes):
 
     # Separable layers of as many channels share one depthwise kernel a channel: what that
     # saves buys wider layers. Valid padding, averages and SiLU each gain (docs/search.md).
-    def normalised(kernel):
+    def normalized(kernel):
         return [kernel, layers.BatchNormalization(momentum=0.95), layers.Activation("silu")]
 
     def separable(spatial, filters):
-        return [spatial, *normalised(layers.Conv2D(filters, 1, use_bias=False))]
+        return [spatial, *normalized(layers.Conv2D(filters, 1, use_bias=False))]
 
     narrow, wide = (layers.DepthwiseConv2D(3, use_bias=False) for _ in range(2))
     return [
-        *normalised(layers.Conv2D(7, 3, use_bias=False)),
+        *normalized(layers.Conv2D(7, 3, use_bias=False)),
         *separable(narrow, 7),
         layers.AveragePooling2D(2),
         *separable(narrow, 10),
@@ -160,7 +160,7 @@ def accurate(layers, classes):
 
 
 def sprint(layers):
-    """Five convolutions with batch normalisation, trained in one epoch."""
+    """Five convolutions with batch normalization, trained in one epoch."""
     # One epoch is 600 steps: moving statistics with the usual 0.99 would lag behind.
     return [
         *_conv_bn(layers, 24, 5, strides=2, momentum=0.9),

@@ -1,4 +1,4 @@
-"""Fold batch normalisation into the convolution before it: fewer numbers, the same answers."""
+"""Fold batch normalization into the convolution before it: fewer numbers, the same answers."""
 
 import collections
 
@@ -8,9 +8,9 @@ from mnist_edge.errors import InputError
 
 
 def fold(model):
-    """Copies a trained model without its batch normalisation.
+    """Copies a trained model without its batch normalization.
 
-    A normalisation that is done with learning is a factor and a summand a channel: the
+    A normalization that is done with learning is a factor and a summand a channel: the
     convolution's kernel takes the one, its bias the other.
 
     Args:
@@ -24,7 +24,7 @@ def fold(model):
         rounding alone.
 
     Raises:
-        InputError: A normalisation comes after something else, or after one of several calls.
+        InputError: A normalization comes after something else, or after one of several calls.
     """
     import keras
 
@@ -33,20 +33,20 @@ def fold(model):
 
     def copied(layer):
         config, weights[layer.name] = layer.get_config(), layer.get_weights()
-        if _is_normalisation(followers[layer]):
+        if _is_normalization(followers[layer]):
             weights[layer.name] = _folded(layer, followers[layer])
             config["use_bias"] = True
         return type(layer).from_config(config)
 
     def called(layer, x, **options):
         calls[layer.name] += 1
-        return x if _is_normalisation(layer) else layer(x, **options)
+        return x if _is_normalization(layer) else layer(x, **options)
 
     folded = keras.models.clone_model(model, clone_function=copied, call_function=called)
     for layer, follower in followers.items():
-        if _is_normalisation(follower) and calls[layer.name] > 1:
+        if _is_normalization(follower) and calls[layer.name] > 1:
             raise InputError(
-                "batch normalisation folds into a convolution that is called once. "
+                "batch normalization folds into a convolution that is called once. "
                 f"Got: {follower.name} after {layer.name}, which is called {calls[layer.name]} "
                 "times. Leave the network as it is (Network.folded=False)."
             )
@@ -55,28 +55,28 @@ def fold(model):
     return folded
 
 
-def _is_normalisation(layer):
+def _is_normalization(layer):
     return type(layer).__name__ == "BatchNormalization"
 
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 
 
-def _folded(convolution, normalisation):
-    """The convolution's weights, bias last, with the normalisation in them."""
+def _folded(convolution, normalization):
+    """The convolution's weights, bias last, with the normalization in them."""
     kind = type(convolution).__name__
     if kind not in _CONVOLUTIONS or convolution.activation.__name__ != "linear":
         raise InputError(
-            f"batch normalisation folds into {', '.join(_CONVOLUTIONS)} without activation. "
-            f"Got: {normalisation.name} after {convolution.name}, a {kind}. "
+            f"batch normalization folds into {', '.join(_CONVOLUTIONS)} without activation. "
+            f"Got: {normalization.name} after {convolution.name}, a {kind}. "
             "Leave the network as it is (Network.folded=False)."
         )
     *kernels, last = convolution.get_weights()[: -1 if convolution.use_bias else None]
     bias = np.asarray(convolution.bias) if convolution.use_bias else 0.0
-    scale = np.asarray(normalisation.gamma) if normalisation.scale else 1.0
-    offset = np.asarray(normalisation.beta) if normalisation.center else 0.0
-    factor = scale / np.sqrt(np.asarray(normalisation.moving_variance) + normalisation.epsilon)
-    shift = offset + (bias - np.asarray(normalisation.moving_mean)) * factor
+    scale = np.asarray(normalization.gamma) if normalization.scale else 1.0
+    offset = np.asarray(normalization.beta) if normalization.center else 0.0
+    factor = scale / np.sqrt(np.asarray(normalization.moving_variance) + normalization.epsilon)
+    shift = offset + (bias - np.asarray(normalization.moving_mean)) * factor
     # A depthwise kernel's output channels are its last two axes together.
     shape = last.shape[2:] if kind == "DepthwiseConv2D" else (-1,)
     return [*kernels, last * factor.reshape(shape), shift]

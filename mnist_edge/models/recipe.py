@@ -65,7 +65,7 @@ class Recipe:
             trains all epochs.
         average: Momentum a step of the exponential moving average of the weights that is
             kept in the weights' place; 0 keeps the weights themselves.
-        teacher: A trained network whose probabilities are learnt from: a packaged bundle's
+        teacher: A trained network whose probabilities are learned from: a packaged bundle's
             name, or a bundle's folder.
         teacher_share: The teacher's part of the loss; the labels have the rest.
         branch_losses: Whether each of the branches whose logits the network averages has a

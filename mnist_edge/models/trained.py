@@ -255,14 +255,14 @@ def probabilities(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
     return found
 
 
-def open_teacher(name: str) -> Trained:
-    """Opens the model that another learns from; errors as `check`'s.
+def open_named(name: Path | str) -> Trained:
+    """Opens a trained model; errors as `check`'s.
 
     Args:
-        name: A packaged bundle's name, or a bundle's folder.
+        name: A packaged model's name, "edge" say, or a bundle's folder.
     """
     packaged = models.PRETRAINED / name
-    return open_bundle(packaged if packaged.is_dir() else name)
+    return open_bundle(packaged if packaged.is_dir() else Path(name))
 
 
 def check_teacher(teacher: Trained, model: object) -> None:

@@ -26,7 +26,7 @@ class Network:
         recipe: Its default training recipe.
         longer: The recipe of the figures on record where it takes longer than the default
             one, or None.
-        folded: Whether the trained network is saved with its batch normalisation folded
+        folded: Whether the trained network is saved with its batch normalization folded
             into the convolutions.
         classifies: Whether its layers end in a logit a class, so that no dense layer comes
             behind them; `hidden_layers` is then told how many classes there are.
@@ -211,7 +211,7 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
 
 
 # Layers with weights, and which of them multiply each position of the output. Biases,
-# normalisation and activations are left out, as is usual.
+# normalization and activations are left out, as is usual.
 _KERNELS = {
     "Conv2D": ("kernel",),
     "DepthwiseConv2D": ("kernel",),

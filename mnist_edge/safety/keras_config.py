@@ -35,7 +35,7 @@ _INITIALIZERS = """
 """
 _CALLS = "calls a function that the file names"
 _READS = "reads files that the model names"
-_TEXT = "is about text and categories, which no artefact takes"
+_TEXT = "is about text and categories, which no artifact takes"
 # Keras's other layers, and why not.
 REFUSED_LAYERS = {
     "Lambda": "runs code out of the file",

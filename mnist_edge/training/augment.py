@@ -16,7 +16,7 @@ class Affine:
         zoom: Fraction of the size, the same in both directions.
         shear: Degrees.
         elastic: Pixels: standard deviation of a smooth field of displacements.
-        noise: Grey levels of 255: normal noise, its standard deviation uniform from 0 to
+        noise: Gray levels of 255: normal noise, its standard deviation uniform from 0 to
             this an image; the result is cut off at 0 and 255.
         erase: Pixels: side of a square that is set to 0, anywhere in the image.
     """

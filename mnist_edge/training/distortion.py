@@ -121,7 +121,7 @@ def bilinear(images, x, y):
     """
     height, width = images.shape[1:3]
     # A border of 0, which takes all that lies outside; and each pixel together with its
-    # three neighbours, so that one look-up finds all four.
+    # three neighbors, so that one look-up finds all four.
     padded = ops.pad(images[..., 0], [(0, 0), (1, 2), (1, 2)])
     corners = ops.stack(
         [padded[:, i : i + height + 2, j : j + width + 2] for i in (0, 1) for j in (0, 1)], axis=-1

@@ -98,7 +98,7 @@ class Learner(keras.Model):
     def _averaged(self):
         """The average with today's weights taken in, one after the other in a vector.
 
-        Moving statistics of batch normalisation are averaged too: the last step's would not
+        Moving statistics of batch normalization are averaged too: the last step's would not
         fit averaged weights. The momentum grows to the recipe's, so that the first weights
         are soon forgotten (as TensorFlow's `ExponentialMovingAverage` has it).
         """

@@ -1,6 +1,6 @@
-"""Batch normalisation that trains quicker on a CPU, and computes what Keras's computes.
+"""Batch normalization that trains quicker on a CPU, and computes what Keras's computes.
 
-Half of a training step of the small networks was Keras's batch normalisation: TensorFlow
+Half of a training step of the small networks was Keras's batch normalization: TensorFlow
 adds up over all but the last axis, and multiplies along a last axis of a dozen channels,
 far below the speed of memory. As products with a matrix of ones, and on rows of a whole
 image, the same sums take half the time.
@@ -14,7 +14,7 @@ class QuickBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of `[batch, height, width, channels]`."""
 
     def call(self, inputs, training=None, mask=None):
-        """Normalised `inputs`; in training by their own statistics, which are followed."""
+        """Normalized `inputs`; in training by their own statistics, which are followed."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
         _, height, width, channels = inputs.shape

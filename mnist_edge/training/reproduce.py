@@ -19,7 +19,7 @@ from mnist_edge.training import train_record
 
 _KEYS = ("model", "recipe", "teacher", "seed", "data", "versions", "machine")
 _REMEDY = "Give a train.json that mnist_edge.train wrote."
-# Settings that go with --from: none of them changes what is learnt.
+# Settings that go with --from: none of them changes what is learned.
 _BESIDE = (
     *("from_", "output", "data", "resume", "plots", "quiet"),
     *("tensorboard", "save_h5", "save_weights"),

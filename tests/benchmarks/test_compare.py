@@ -73,7 +73,7 @@ def slow_down(result, factor, rows=None):
 
 
 @pytest.mark.parametrize(("factor", "count"), [(0.5, 0), (1.09, 0), (1.12, 1)])
-def test_an_artefact_that_became_slower_is_named(old, new, factor, count):
+def test_an_artifact_that_became_slower_is_named(old, new, factor, count):
     slow_down(new, factor, [row(new, "tflite-int8")])
     lines = regressions(old, new)
     assert len(lines) == count

@@ -14,7 +14,7 @@ from mnist_edge import cli
 from mnist_edge.errors import InputError
 from tests.benchmarks.test_frontier_jobs import finished
 
-README = records.FILE.parent.parent / "README.md"
+README = records.FILE.parents[2] / "docs/frontier.md"
 
 
 def outcome(job, accuracy=0.99, **options):

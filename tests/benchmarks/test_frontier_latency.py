@@ -20,7 +20,7 @@ TIMED = tuple(frontier_latency.TIMED)
 def test_the_layers_of_a_published_network_have_its_parameters(one):
     model = published.build(one)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    # PyTorch does not count batch normalisation's moving statistics, Keras does.
+    # PyTorch does not count batch normalization's moving statistics, Keras does.
     assert one.parameters in (trainable, model.count_params())
 
 

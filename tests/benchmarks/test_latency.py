@@ -38,7 +38,7 @@ def in_rounds(workers, failed=None):
     return rounds.in_rounds(workers, rounds=2, calls=3, warmup=7, failed=failed)
 
 
-def test_rounds_take_artefacts_in_turn_and_do_not_count_the_warmup():
+def test_rounds_take_artifacts_in_turn_and_do_not_count_the_warmup():
     turns = []
     samples = in_rounds({"a": Fake("a", turns), "b": Fake("b", turns)})
     assert turns == [("a", 7, 1), ("b", 7, 1), *[("a", 3, 1), ("b", 3, 1)] * 2]
@@ -100,7 +100,7 @@ def test_below_six_rounds_nothing_is_told_slower(rounds_timed):
 
 
 @pytest.mark.parametrize(("p50_us", "slower"), [(9, False), (10.1, False), (11, True)])
-def test_quantised_is_slower_than_its_float_only_beyond_noise(p50_us, slower):
+def test_quantized_is_slower_than_its_float_only_beyond_noise(p50_us, slower):
     blocks = {"onnx-float32": block(10), "onnx-int8": block(p50_us)}
     rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
     assert blocks["onnx-int8"]["slower_than_float"] is slower

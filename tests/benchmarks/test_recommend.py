@@ -34,7 +34,7 @@ ROWS = [
 ]
 
 
-def test_the_front_is_what_no_other_artefact_beats():
+def test_the_front_is_what_no_other_artifact_beats():
     assert recommend(ROWS, Wanted())["pareto"] == ["tflite-float32", "tflite-int8", "tflite-int4"]
 
 

@@ -23,7 +23,7 @@ def read(small):
     return bundles.load_all([small.folder])
 
 
-def test_the_table_has_a_row_an_artefact_and_reads_well_unrendered(result):
+def test_the_table_has_a_row_an_artifact_and_reads_well_unrendered(result):
     lines = tables.main_table(result).split("\n")
     assert len(lines) == 2 + len(result["rows"])
     assert len({len(line) for line in lines}) == 1

@@ -19,8 +19,8 @@ def images():
     return data.load().x_test[:20, :, :, None].astype(np.float32)
 
 
-def centre(image):
-    """Row and column of an image's centre of mass."""
+def center(image):
+    """Row and column of an image's center of mass."""
     rows, columns = np.indices(image.shape)
     return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
 
@@ -39,14 +39,14 @@ def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
 @pytest.mark.parametrize("pixels", [1, 2, 3, 4])
 def test_a_shift_moves_every_image_by_so_many_pixels(images, pixels):
     shifted = robustness.distort(images, f"shift {pixels} px")
-    moves = [centre(a[:, :, 0]) - centre(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
+    moves = [center(a[:, :, 0]) - center(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
     assert np.abs(moves).sum(1) == pytest.approx(pixels, abs=0.35)  # some ink may leave the image
     assert len({tuple(np.round(move / pixels)) for move in moves}) == 4
 
 
 def test_a_diagonal_shift_moves_every_image_in_both_directions(images):
     shifted = robustness.distort(images, "shift 2 px diagonally")
-    moves = [centre(a[:, :, 0]) - centre(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
+    moves = [center(a[:, :, 0]) - center(b[:, :, 0]) for a, b in zip(shifted, images, strict=True)]
     assert np.abs(moves) == pytest.approx(2, abs=0.35)
     assert len({tuple(np.sign(move)) for move in moves}) == 4
 
@@ -62,10 +62,10 @@ def test_inverting_twice_is_nothing(images):
     assert np.array_equal(robustness.distort(inverted, "inverted"), images)
 
 
-def test_colour_and_flat_grey_images_are_distorted_alike(images):
+def test_color_and_flat_gray_images_are_distorted_alike(images):
     flat = robustness.distort(images[:, :, :, 0], "rotate 20°")
-    colour = robustness.distort(images.repeat(3, axis=3), "rotate 20°")
-    assert np.allclose(flat, colour[:, :, :, 1], atol=1e-3)
+    color = robustness.distort(images.repeat(3, axis=3), "rotate 20°")
+    assert np.allclose(flat, color[:, :, :, 1], atol=1e-3)
 
 
 def test_the_chosen_images_are_evenly_spaced():
@@ -80,7 +80,7 @@ def settings(bundle_of_three):
     )
 
 
-def test_every_artefact_is_measured_under_every_distortion(settings, without_keras, tmp_path):
+def test_every_artifact_is_measured_under_every_distortion(settings, without_keras, tmp_path):
     read = bundles.load_all(settings.bundles)
     result = judge(settings, read)
     found = result["robustness"]

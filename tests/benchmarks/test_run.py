@@ -29,7 +29,7 @@ def statuses(result):
 # A good bundle.
 
 
-def test_a_good_bundle_passes_with_a_row_an_artefact(small):
+def test_a_good_bundle_passes_with_a_row_an_artifact(small):
     assert small.result["passed"]
     assert [row["variant"] for row in small.result["rows"]] == ["keras", *VARIANTS]
     for row in small.result["rows"]:
@@ -49,7 +49,7 @@ def test_the_keras_row_is_the_reference(small):
     )
 
 
-def test_throughput_is_given_where_the_artefacts_batch_allows(small):
+def test_throughput_is_given_where_the_artifacts_batch_allows(small):
     rates = {row["variant"]: row["latency"][0]["images_per_second"] for row in small.result["rows"]}
     assert rates["tflite-int8"]["1"] > 0
     assert rates["tflite-int8"]["32"] is rates["tflite-int8"]["256"] is None
@@ -61,7 +61,7 @@ def test_the_harness_and_the_yardstick_are_timed_in_the_same_rounds(small):
     assert 0 < block["empty_call_p50_us"] < block["yardstick_p50_us"]
 
 
-def test_each_artefact_is_held_against_its_runtimes_empty_graph(small):
+def test_each_artifact_is_held_against_its_runtimes_empty_graph(small):
     (timed,) = small.result["timing"]["blocks"]
     empty_us = {graph["runtime"]: graph["p50_us"] for graph in timed["empty_graphs"]}
     assert [runtime.rpartition(" ")[0] for runtime in empty_us] == ["LiteRT", "ONNX Runtime"]
@@ -74,7 +74,7 @@ def test_each_artefact_is_held_against_its_runtimes_empty_graph(small):
         assert times > 1
 
 
-def test_a_runtime_that_no_artefact_needs_is_not_opened_for_its_empty_graph(
+def test_a_runtime_that_no_artifact_needs_is_not_opened_for_its_empty_graph(
     bundle_of_three, without_keras
 ):
     manifest = json.loads((bundle_of_three / bundle.MANIFEST).read_text())
@@ -128,7 +128,7 @@ def test_several_bundles_are_one_run(bundle_of_three, tmp_path, without_keras):
 # A test for each cause of a failed row; the rest goes on.
 
 
-def replace_artefact(folder, variant, model, with_right_hash):
+def replace_artifact(folder, variant, model, with_right_hash):
     """Puts another model's file in place of the bundle's."""
     path = folder / VARIANTS[variant].file
     prepared = tflite_convert.prepare(model, None, None, folder.parent)
@@ -147,8 +147,8 @@ def stranger():
     return models.build("classic")
 
 
-def test_another_models_artefact_is_caught_by_its_hash(bundle_of_three, stranger, without_keras):
-    replace_artefact(bundle_of_three, "tflite-float32", stranger, with_right_hash=False)
+def test_another_models_artifact_is_caught_by_its_hash(bundle_of_three, stranger, without_keras):
+    replace_artifact(bundle_of_three, "tflite-float32", stranger, with_right_hash=False)
     result = run(bundle_of_three)
     assert result["breaches"] == [
         "tflite-float32: replaced or damaged: its SHA-256 is not the manifest's"
@@ -172,13 +172,13 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
         "onnx-float32.onnx",
         overhead.EMPTY_CALL,
         overhead.REFERENCE_WORKLOAD,
-        "empty.tflite",
-        "empty.onnx",
+        "overhead.tflite",
+        "overhead.onnx",
     ]
 
 
-def test_another_models_artefact_is_caught_by_parity(bundle_of_three, stranger, without_keras):
-    replace_artefact(bundle_of_three, "tflite-float32", stranger, with_right_hash=True)
+def test_another_models_artifact_is_caught_by_parity(bundle_of_three, stranger, without_keras):
+    replace_artifact(bundle_of_three, "tflite-float32", stranger, with_right_hash=True)
     result = run(bundle_of_three)
     text = "\n".join(result["breaches"])
     assert "tflite-float32: agrees with the reference on" in text
@@ -194,7 +194,7 @@ def test_nan_is_a_breach_and_leaves_the_result_json(bundle_of_three, small, with
     weights = model.get_weights()
     weights[-1][3] = np.nan
     model.set_weights(weights)
-    replace_artefact(bundle_of_three, "tflite-float32", model, with_right_hash=True)
+    replace_artifact(bundle_of_three, "tflite-float32", model, with_right_hash=True)
     result = run(bundle_of_three)
     (breach,) = result["breaches"]
     assert breach.startswith("tflite-float32: ")
@@ -202,7 +202,7 @@ def test_nan_is_a_breach_and_leaves_the_result_json(bundle_of_three, small, with
     json.dumps(result, allow_nan=False)
 
 
-def test_a_truncated_artefact_is_a_failed_row(bundle_of_three, without_keras):
+def test_a_truncated_artifact_is_a_failed_row(bundle_of_three, without_keras):
     with open(bundle_of_three / "onnx-float32.onnx", "r+b") as file:
         file.truncate(1000)
     result = run(bundle_of_three)
@@ -269,7 +269,7 @@ def test_limits_that_leave_no_room_to_measure_are_bad_input(bundle_of_three, wit
         run(bundle_of_three, memory_limit_mb=5)
 
 
-def test_a_missing_artefact_is_a_failed_row(bundle_of_three, without_keras):
+def test_a_missing_artifact_is_a_failed_row(bundle_of_three, without_keras):
     (bundle_of_three / "tflite-int8.tflite").unlink()
     assert run(bundle_of_three)["breaches"] == ["tflite-int8: is missing"]
 
@@ -302,5 +302,5 @@ def test_require_makes_it_a_breach(bundle_of_three, only_litert):
 def test_nothing_judged_is_no_pass(bundle_of_three, monkeypatch):
     monkeypatch.setattr(runtimes, "is_installed", lambda path: False)
     assert run(bundle_of_three)["breaches"] == [
-        "no artefact could be judged: no runtime for any is installed"
+        "no artifact could be judged: no runtime for any is installed"
     ]

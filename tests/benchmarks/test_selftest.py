@@ -13,7 +13,7 @@ def test_the_exporting_machine_computes_what_it_computed(small, capsys):
     assert selftest.main([str(small.folder)]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" ok ") == len(VARIANTS)
-    assert f"{len(VARIANTS)} of {len(VARIANTS)} artefacts" in printed
+    assert f"{len(VARIANTS)} of {len(VARIANTS)} artifacts" in printed
 
 
 def test_golden_images_are_one_a_class(small):
@@ -53,7 +53,7 @@ def test_other_classes_fail(small, tmp_path, capsys):
     assert "OTHER classes" in capsys.readouterr().out
 
 
-def test_a_replaced_artefact_fails(small, tmp_path, capsys):
+def test_a_replaced_artifact_fails(small, tmp_path, capsys):
     folder = small.copy(tmp_path / "bundle")
     (folder / "onnx-int8.onnx").write_bytes((folder / "onnx-float32.onnx").read_bytes())
     assert selftest.main([str(folder)]) == 1
@@ -67,7 +67,7 @@ def test_replaced_golden_vectors_are_refused(small, tmp_path, capsys):
     assert "golden.npz must be the file that the manifest describes" in capsys.readouterr().err
 
 
-def test_with_one_runtime_its_artefacts_are_tested_and_the_rest_skipped(small, monkeypatch, capsys):
+def test_with_one_runtime_its_artifacts_are_tested_and_the_rest_skipped(small, monkeypatch, capsys):
     monkeypatch.setattr(runtimes, "is_installed", lambda path: path.suffix == ".tflite")
     assert selftest.main([str(small.folder)]) == 0
     printed = capsys.readouterr().out

@@ -94,7 +94,7 @@ def test_a_process_that_hangs_or_dies_is_a_failed_row_with_its_cause(bundle_of_t
     assert soak.main([str(bundle_of_three), *argv]) == 1
     printed = capsys.readouterr().out
     assert f"tflite-int8 FAILED: {broken}: ValueError: " in printed
-    assert printed.endswith("1 of 2 artefacts endured\n")
+    assert printed.endswith("1 of 2 artifacts endured\n")
     with pytest.raises(isolated.WorkerFailed, match=r"no answer to 'import' in 0\.01 s"):
         laps.at_once(
             Path(overhead.REFERENCE_WORKLOAD), None, 1, 2, isolated.Allowance(timeout_seconds=0.01)
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_never_opened_and_a_missing_runtime_is_no_pass(
     assert soak.main([*argv, "onnx-float32"]) == 1
     printed = capsys.readouterr().out
     assert "onnx-float32.onnx: truncated or replaced: 1 bytes" in printed
-    assert printed.endswith("0 of 2 artefacts endured\n")
+    assert printed.endswith("0 of 2 artifacts endured\n")
 
 
 @pytest.mark.parametrize("flag", ["--predictions", "--processes", "--max-growth"])

@@ -30,7 +30,8 @@ def reports(folder):
 def in_child(prelude, folder):
     """`python -m benchmarks FOLDER` in a process of its own, without Keras, after a prelude."""
     program = (
-        f"import os, resource, signal, sys\nfrom benchmarks import __main__, report, runtimes\n"
+        f"import os, resource, signal, sys\nfrom benchmarks import __main__, report\n"
+        f"from mnist_edge import runtimes\n"
         f"known = runtimes.is_installed\n"
         f"runtimes.is_installed = lambda path: path.suffix != '.keras' and known(path)\n"
         f"{prelude}\nsys.exit(__main__.main(sys.argv[1:]))"
@@ -75,7 +76,7 @@ def test_two_benchmarks_of_one_bundle_at_a_time_need_two_folders(judged, tmp_pat
         assert benchmark([str(judged), "--output", str(tmp_path / "mine"), *FLAGS]) == 0
 
 
-def test_artefacts_of_a_model_that_was_trained_again_are_refused(bundle_of_three, capsys):
+def test_artifacts_of_a_model_that_was_trained_again_are_refused(bundle_of_three, capsys):
     record = json.loads((bundle_of_three / bundle.TRAIN).read_text())
     record["model_sha256"] = "0" * 64
     bundle.write_json(bundle_of_three / bundle.TRAIN, record)

@@ -49,7 +49,7 @@ def test_it_is_a_failed_row_in_every_command(unreadable, capsys):
     assert selftest.main([str(unreadable)]) == 1
     printed = capsys.readouterr().out
     assert f"FAILED   {cause}" in the_line(printed, "onnx-float32")
-    assert printed.endswith("1 of 2 artefacts compute what the exporting machine computed\n")
+    assert printed.endswith("1 of 2 artifacts compute what the exporting machine computed\n")
     assert predict.main([picture(unreadable), str(unreadable)]) == 1
     said = capsys.readouterr()
     assert cause in the_line(said.err, "onnx-float32 FAILED: ")
@@ -58,7 +58,7 @@ def test_it_is_a_failed_row_in_every_command(unreadable, capsys):
     soak.main([str(unreadable), *words, "--max-growth", "9", "--no-progress"])
     printed = capsys.readouterr().out
     assert cause in the_line(printed, "onnx-float32 FAILED: ")
-    assert printed.endswith("1 of 2 artefacts endured\n")
+    assert printed.endswith("1 of 2 artifacts endured\n")
 
 
 def test_a_benchmark_goes_on(unreadable, capsys):

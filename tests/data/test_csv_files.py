@@ -23,11 +23,11 @@ def rows(count, labels=3):
     return x, y
 
 
-def text(count, header=PIXELS, labelled=True):
+def text(count, header=PIXELS, labeled=True):
     x, y = rows(count)
     lines = [header] if header else []
     for pixels, label in zip(x.tolist(), y.tolist(), strict=True):
-        lines.append(",".join(map(str, [label, *pixels] if labelled else pixels)))
+        lines.append(",".join(map(str, [label, *pixels] if labeled else pixels)))
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +93,7 @@ def test_one_file_is_split_by_a_stated_rule_that_gives_the_same_rows_again(tmp_p
 def test_kaggles_unlabelled_test_file_is_no_test_set(tmp_path):
     write(tmp_path / "train.csv", text(42))
     header = PIXELS.removeprefix("label,")
-    write(tmp_path / "test.csv", text(28, header, labelled=False))
+    write(tmp_path / "test.csv", text(28, header, labeled=False))
     write(tmp_path / "sample_submission.csv", "ImageId,Label\n1,0\n")
     loaded = data.load(tmp_path)
     assert (len(loaded.x_train), len(loaded.x_test)) == (36, 6)

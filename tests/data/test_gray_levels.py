@@ -1,4 +1,4 @@
-"""Pixels in [0, 1] where 0 to 255 is meant are recognised, wherever that is certain."""
+"""Pixels in [0, 1] where 0 to 255 is meant are recognized, wherever that is certain."""
 
 import types
 
@@ -33,18 +33,18 @@ def scaled(tmp_path):
         (0, 65_535, "Got: 0 to 65535. Undo their scaling"),
     ],
 )
-def test_pixels_of_another_scale_are_recognised(tmp_path, low, high, message):
+def test_pixels_of_another_scale_are_recognized(tmp_path, low, high, message):
     x = np.full((12, 28, 28), high)
     x[0] = low
     loaded = data.load(save(tmp_path / "a.npz", x))
     with pytest.raises(InputError, match=f"must be pixels from 0 to 255.*{message}"):
-        data.require_grey_levels(loaded)
+        data.require_gray_levels(loaded)
 
 
 @pytest.mark.parametrize("high", [0, 2.0, 255, np.uint8(255)])
 def test_pixels_of_0_to_255_and_blank_ones_are_taken(tmp_path, high):
     loaded = data.load(save(tmp_path / "a.npz", np.full((12, 28, 28), high)))
-    data.require_grey_levels(loaded)
+    data.require_gray_levels(loaded)
     assert loaded.x_train.max() == high
 
 

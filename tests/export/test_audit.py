@@ -40,11 +40,11 @@ def flex(tmp_path_factory):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_artefact_passes_its_own_audit(small, variant):
+def test_every_artifact_passes_its_own_audit(small, variant):
     assert findings(small.folder / VARIANTS[variant].file, variant) == []
 
 
-def test_no_artefact_passes_for_another_variant(small):
+def test_no_artifact_passes_for_another_variant(small):
     passed = [
         (name, other)
         for name, variant in VARIANTS.items()
@@ -161,15 +161,15 @@ def test_precision_of_a_layer():
     weights = graph.Constant("w", "int8", 1000, 4)
     bias = graph.Constant("b", "int32", 10, 1)
 
-    def precision(activations, constants, dequantised=False):
+    def precision(activations, constants, dequantized=False):
         return audit.precision(
-            graph.Operator("o", "CONV_2D", True, activations, constants, dequantised)
+            graph.Operator("o", "CONV_2D", True, activations, constants, dequantized)
         )
 
     assert precision(("float32",), ()) == "float32"
     assert precision(("float32",), (weights, bias)) == "float32 x int8"
     assert precision(("int8",), (weights, bias)) == "int8"
-    assert precision(("float32",), (weights,), dequantised=True) == "QDQ int8"
+    assert precision(("float32",), (weights,), dequantized=True) == "QDQ int8"
     assert precision(("int32",), (bias,)) == "index"
 
 

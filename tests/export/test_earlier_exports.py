@@ -89,7 +89,7 @@ def test_a_hostile_manifest_keeps_nothing(folder, source, path, value):
         ("artifacts.0.inputs", [{"dtype": "\x1b[2J"}]),
     ],
 )
-def test_an_artefact_that_is_not_as_the_manifest_says_is_not_kept(folder, source, path, value):
+def test_an_artifact_that_is_not_as_the_manifest_says_is_not_kept(folder, source, path, value):
     rewritten(folder, (path, value))
     assert kept(folder, source) == list(VARIANTS)[1:]
 

@@ -1,4 +1,4 @@
-"""The empty graphs are what `python -m export.empty` makes: one operator, the artefacts' shapes."""
+"""The empty graphs are what `python -m export.empty` makes: one operator, the artifacts' shapes."""
 
 import numpy as np
 import pytest

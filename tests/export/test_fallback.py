@@ -1,4 +1,4 @@
-"""A model made to quantise badly is rescued, and the manifest tells how."""
+"""A model made to quantize badly is rescued, and the manifest tells how."""
 
 import json
 
@@ -19,11 +19,11 @@ def spoiled(small, tmp_path_factory):
     """The small model with one layer of weights of very unequal scale, same function."""
     model = keras.saving.load_model(small.folder / bundle.MODEL)
     convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
-    normalisation = model.layers[model.layers.index(convolutions[2]) + 1]
+    normalization = model.layers[model.layers.index(convolutions[2]) + 1]
     factors = np.ones(16, np.float32)
     factors[:4] = [1000, 3000, 500, 2000]  # undone by the next layer's weights
-    gamma, beta, *moments = normalisation.get_weights()
-    normalisation.set_weights([gamma * factors, beta * factors, *moments])
+    gamma, beta, *moments = normalization.get_weights()
+    normalization.set_weights([gamma * factors, beta * factors, *moments])
     (kernel,) = convolutions[3].get_weights()
     convolutions[3].set_weights([kernel / factors[:, None]])
     path = tmp_path_factory.mktemp("spoiled") / "spoiled.keras"

@@ -9,7 +9,7 @@ from mnist_edge import bundle
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda v: v.name)
-def test_every_artefact_carries_its_contract(small, variant):
+def test_every_artifact_carries_its_contract(small, variant):
     carried = metadata.read(small.folder / variant.file)
     assert carried["variant"] == variant.name
     assert carried["model"] == "edge"

@@ -38,7 +38,7 @@ def test_every_variant_is_written_with_its_entry(small):
         assert e["source_model_sha256"] == bundle.sha256_file(small.folder / bundle.MODEL)
 
 
-def test_every_artefact_takes_image_and_gives_probabilities(small):
+def test_every_artifact_takes_image_and_gives_probabilities(small):
     for e in small.manifest["artifacts"]:
         assert e["inputs"][0]["name"] == "image"
         assert e["outputs"][0]["name"] == "probabilities"
@@ -85,7 +85,7 @@ def test_calibration_stands_in_the_manifest_where_it_was_used(small):
     assert entry(small, "tflite-int8")["calibration"]["count"] == 50
 
 
-def test_reopening_a_quantised_artefact_gives_probabilities(small):
+def test_reopening_a_quantized_artifact_gives_probabilities(small):
     images = data.as_inputs(data.load(small.data).x_test[:50], SHAPE)
     probabilities = runtimes.open_artifact(small.folder / "tflite-int8.tflite").predict(images)
     assert probabilities.dtype == np.float32
@@ -142,7 +142,7 @@ def test_exporting_some_variants_keeps_the_others_of_the_same_model(small, tmp_p
         assert set(VARIANTS) <= set(golden)
 
 
-def test_artefacts_of_another_model_are_refused_or_remade_by_force(small, tmp_path, capsys):
+def test_artifacts_of_another_model_are_refused_or_remade_by_force(small, tmp_path, capsys):
     folder = small.copy(tmp_path / "bundle")
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     manifest["model"]["sha256"] = "another"
@@ -155,7 +155,7 @@ def test_artefacts_of_another_model_are_refused_or_remade_by_force(small, tmp_pa
     argv = [str(folder), "--variants", "onnx-float32"]
     assert command.main(argv) == 2
     line = (
-        "holds artefacts of another model, or of this one before it was trained again: tflite-int8"
+        "holds artifacts of another model, or of this one before it was trained again: tflite-int8"
     )
     assert line in capsys.readouterr().err
     assert contents(folder) == before
@@ -168,7 +168,7 @@ def test_artefacts_of_another_model_are_refused_or_remade_by_force(small, tmp_pa
 # Whole or not at all.
 
 
-def test_an_artefact_that_disagrees_fails_the_export_and_nothing_is_written(
+def test_an_artifact_that_disagrees_fails_the_export_and_nothing_is_written(
     small, tmp_path, monkeypatch, capsys
 ):
     folder = small.copy(tmp_path / "bundle")
@@ -195,7 +195,7 @@ def test_a_file_that_is_not_what_its_name_says_fails_the_export(
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
     float16 = (folder / "tflite-float16.tflite").read_bytes()
-    monkeypatch.setattr(artifact.to_tflite, "convert", lambda *_: float16)
+    monkeypatch.setattr(artifact.tflite_convert, "convert", lambda *_: float16)
     assert command.main([str(folder), "--variants", "tflite-int8"]) == 1
     assert "error: tflite-int8 takes float32 and gives float32" in capsys.readouterr().err
     assert contents(folder) == before
@@ -232,8 +232,8 @@ def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
     program = (
-        "import os, signal, sys; from export import __main__ as command, exporter; "
-        "exporter._manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "import os, signal, sys; from export import __main__ as command, pipeline; "
+        "pipeline._manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
         "command.main(sys.argv[1:])"
     )
     ended = run_in_child(program, folder, "--variants", "onnx-float32", "--opset", "20")

@@ -31,17 +31,17 @@ def test_the_weights_of_a_float32_file_are_four_bytes_each(small, kernels, name)
     shares = inspection.size_breakdown(
         (small.folder / VARIANTS[name].file).read_bytes(), name.split("-")[0]
     )
-    # With the normalisation folded: each kernel, and a bias a channel.
+    # With the normalization folded: each kernel, and a bias a channel.
     parameters = sum(np.prod(shape) + shape[-1] for shape in kernels)
     assert 4 * parameters <= shares["weights"] <= 4 * parameters + 200  # and a shape or two
-    assert shares["quantisation"] == 0
+    assert shares["quantization"] == 0
 
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
-def test_scales_and_zero_points_count_as_quantisation(small, kernels, name):
+def test_scales_and_zero_points_count_as_quantization(small, kernels, name):
     variant = VARIANTS[name]
     shares = inspection.size_breakdown((small.folder / variant.file).read_bytes(), variant.format)
-    assert shares["quantisation"] > 4 * sum(shape[-1] for shape in kernels)
+    assert shares["quantization"] > 4 * sum(shape[-1] for shape in kernels)
 
 
 def test_a_tflite_file_without_contract_spends_nothing_on_it(small):

@@ -26,7 +26,7 @@ def ink(digit, side):
 
 
 def written(digit, side):
-    """As a pen of one colour leaves it: ink or paper, with a smooth edge."""
+    """As a pen of one color leaves it: ink or paper, with a smooth edge."""
     return ((ink(digit, side) - 0.5) * side / 28 + 0.5).clip(0, 1)
 
 
@@ -48,27 +48,27 @@ def font(text, size, stroke_width=0):
     return np.asarray(image, np.float32) / 255
 
 
-def grey(luminance):
+def gray(luminance):
     return Image.fromarray((luminance.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def coloured(strength, pen, paper):
-    """RGB, from the paper's colour to the pen's."""
+def colored(strength, pen, paper):
+    """RGB, from the paper's color to the pen's."""
     pen, paper = np.array(pen), np.array(paper)
     mixed = paper + strength[..., None] * (pen - paper)
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def see_through(strength, colour):
-    """RGBA with nothing but the ink: all of one colour, the strokes in alpha."""
-    image = Image.new("RGBA", strength.shape[::-1], (*colour, 0))
-    image.putalpha(grey(strength))
+def see_through(strength, color):
+    """RGBA with nothing but the ink: all of one color, the strokes in alpha."""
+    image = Image.new("RGBA", strength.shape[::-1], (*color, 0))
+    image.putalpha(gray(strength))
     return image
 
 
 def sheet(strength):
     """RGBA: a sheet with ink on it, transparent around the sheet."""
-    image = grey(1 - strength).convert("RGBA")
+    image = gray(1 - strength).convert("RGBA")
     alpha = Image.new("L", image.size)
     ImageDraw.Draw(alpha).rounded_rectangle((0, 0, *image.size), image.width // 5, 255)
     image.putalpha(alpha)
@@ -88,7 +88,7 @@ def axes(strength):
 def photograph(strength, light, seed):
     """Dark ink on paper under uneven light, with a camera's noise."""
     noise = np.random.default_rng(seed).normal(0, 0.02, strength.shape)
-    return grey((1 - 0.75 * strength) * light * 0.9 + noise)
+    return gray((1 - 0.75 * strength) * light * 0.9 + noise)
 
 
 def evenly(strength):
@@ -113,7 +113,7 @@ def shadow(strength):
 def stroke(strength, reach):
     """Thicker by `reach` pixels on each side, thinner where it is negative."""
     change = ImageFilter.MaxFilter if reach > 0 else ImageFilter.MinFilter
-    return np.asarray(grey(strength).filter(change(2 * abs(reach) + 1)), np.float32) / 255
+    return np.asarray(gray(strength).filter(change(2 * abs(reach) + 1)), np.float32) / 255
 
 
 def pen(digit):
@@ -133,7 +133,7 @@ def noisy(luminance, seed):
 
 def on_its_side(strength):
     """As a telephone stores it: turned, and an EXIF entry that says so."""
-    image = grey(1 - strength).transpose(Image.Transpose.ROTATE_90)
+    image = gray(1 - strength).transpose(Image.Transpose.ROTATE_90)
     image.getexif()[0x0112] = 6  # "turn by 90 degrees clockwise to show"
     return image
 
@@ -154,37 +154,37 @@ class Style:
 
 
 STYLES = {
-    "12 pixels": Style(lambda d: grey(1 - ink(d, 17)[2:-2, 2:-2][:12, :12])),
-    "28 pixels": Style(lambda d: grey(ink(d, 28))),
-    "64 pixels, light on dark": Style(lambda d: grey(written(d, 64))),
-    "300 pixels, dark on light": Style(lambda d: grey(1 - written(d, 300))),
-    "2000 pixels": Style(lambda d: grey(1 - written(d, 2000))),
-    "cropped to the ink": Style(lambda d: grey(1 - written(d, 140)[20:-20, 20:-20])),
-    "wide": Style(lambda d: grey(1 - placed(written(d, 100), 120, 900, 10, 700))),
-    "small in a corner": Style(lambda d: grey(1 - placed(written(d, 60), 400, 600, 330, 5))),
-    "blue on cream": Style(lambda d: coloured(written(d, 120), (30, 50, 160), (250, 240, 215))),
+    "12 pixels": Style(lambda d: gray(1 - ink(d, 17)[2:-2, 2:-2][:12, :12])),
+    "28 pixels": Style(lambda d: gray(ink(d, 28))),
+    "64 pixels, light on dark": Style(lambda d: gray(written(d, 64))),
+    "300 pixels, dark on light": Style(lambda d: gray(1 - written(d, 300))),
+    "2000 pixels": Style(lambda d: gray(1 - written(d, 2000))),
+    "cropped to the ink": Style(lambda d: gray(1 - written(d, 140)[20:-20, 20:-20])),
+    "wide": Style(lambda d: gray(1 - placed(written(d, 100), 120, 900, 10, 700))),
+    "small in a corner": Style(lambda d: gray(1 - placed(written(d, 60), 400, 600, 330, 5))),
+    "blue on cream": Style(lambda d: colored(written(d, 120), (30, 50, 160), (250, 240, 215))),
     "chalk on a green board": Style(
-        lambda d: coloured(written(d, 120) * 0.8, (250, 250, 240), (25, 70, 50))
+        lambda d: colored(written(d, 120) * 0.8, (250, 250, 240), (25, 70, 50))
     ),
-    "yellow on white": Style(lambda d: coloured(written(d, 120), (235, 200, 0), (255, 255, 255))),
+    "yellow on white": Style(lambda d: colored(written(d, 120), (235, 200, 0), (255, 255, 255))),
     "black ink in alpha": Style(lambda d: see_through(written(d, 100), (0, 0, 0))),
     "white ink in alpha": Style(lambda d: see_through(written(d, 100), (255, 255, 255))),
     "red ink in alpha": Style(lambda d: see_through(written(d, 100), (200, 20, 20))),
     "sheet with transparent corners": Style(lambda d: sheet(written(d, 150))),
-    "palette": Style(lambda d: coloured(written(d, 90), (120, 0, 60), (220, 230, 255)).quantize(8)),
+    "palette": Style(lambda d: colored(written(d, 90), (120, 0, 60), (220, 230, 255)).quantize(8)),
     "palette with transparency": Style(
         lambda d: see_through(written(d, 90), (10, 10, 10)).quantize(16)
     ),
-    "GIF": Style(lambda d: grey(1 - written(d, 90)), ".gif"),
-    "1 bit": Style(lambda d: grey(1 - written(d, 80)).convert("1", dither=Image.Dither.NONE)),
+    "GIF": Style(lambda d: gray(1 - written(d, 90)), ".gif"),
+    "1 bit": Style(lambda d: gray(1 - written(d, 80)).convert("1", dither=Image.Dither.NONE)),
     "16 bits": Style(lambda d: sixteen_bits(1 - written(d, 100), 65535)),
     "12 of 16 bits, light on dark": Style(lambda d: sixteen_bits(written(d, 100), 4095)),
-    "CMYK": Style(lambda d: grey(1 - written(d, 100)).convert("CMYK"), ".jpg"),
-    "JPEG, quality 15": Style(lambda d: grey(1 - written(d, 90)), ".jpg", {"quality": 15}),
+    "CMYK": Style(lambda d: gray(1 - written(d, 100)).convert("CMYK"), ".jpg"),
+    "JPEG, quality 15": Style(lambda d: gray(1 - written(d, 90)), ".jpg", {"quality": 15}),
     "turned by EXIF": Style(lambda d: on_its_side(written(d, 100)), ".jpg"),
-    "thin": Style(lambda d: grey(1 - stroke(written(d, 280), -6))),
-    "thick": Style(lambda d: grey(1 - stroke(written(d, 280), 9))),
-    "pencil, faint": Style(lambda d: grey(0.93 - 0.2 * written(d, 200))),
+    "thin": Style(lambda d: gray(1 - stroke(written(d, 280), -6))),
+    "thick": Style(lambda d: gray(1 - stroke(written(d, 280), 9))),
+    "pencil, faint": Style(lambda d: gray(0.93 - 0.2 * written(d, 200))),
     "lamp from a corner": Style(
         lambda d: photograph(written(d, 300), lamp(written(d, 300)), d), ".jpg"
     ),
@@ -193,16 +193,16 @@ STYLES = {
         lambda d: photograph(written(d, 300), shadow(written(d, 300)), d), ".jpg"
     ),
     "board under a lamp": Style(
-        lambda d: grey((0.25 + 0.6 * written(d, 300)) * lamp(written(d, 300))), ".jpg"
+        lambda d: gray((0.25 + 0.6 * written(d, 300)) * lamp(written(d, 300))), ".jpg"
     ),
     "fine pen, vignette": Style(lambda d: photograph(pen(d), vignette(pen(d)), d), ".jpg"),
     "fine pen under a lamp": Style(lambda d: photograph(pen(d), lamp(pen(d)), d), ".jpg"),
-    "noise": Style(lambda d: grey(noisy(0.8 - 0.7 * written(d, 200), d))),
-    "specks": Style(lambda d: grey(specked(1 - written(d, 200), d))),
-    "font, 20 pixels": Style(lambda d: grey(1 - font(str(d), 20))),
-    "font, 60 pixels, light on dark": Style(lambda d: grey(font(str(d), 60))),
-    "font, 700 pixels": Style(lambda d: grey(1 - font(str(d), 700))),
-    "font, bold": Style(lambda d: grey(1 - font(str(d), 100, 5))),
+    "noise": Style(lambda d: gray(noisy(0.8 - 0.7 * written(d, 200), d))),
+    "specks": Style(lambda d: gray(specked(1 - written(d, 200), d))),
+    "font, 20 pixels": Style(lambda d: gray(1 - font(str(d), 20))),
+    "font, 60 pixels, light on dark": Style(lambda d: gray(font(str(d), 60))),
+    "font, 700 pixels": Style(lambda d: gray(1 - font(str(d), 700))),
+    "font, bold": Style(lambda d: gray(1 - font(str(d), 100, 5))),
 }
 
 

@@ -23,7 +23,7 @@ def write_png_header(path, width, height):
 
 
 def write_truncated(path, share):
-    drawn.grey(np.random.default_rng(0).random((300, 300))).save(path)
+    drawn.gray(np.random.default_rng(0).random((300, 300))).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
 
@@ -74,7 +74,7 @@ BAD = {
     "blank.jpg": (lambda path: write_blank(path, drawn.evenly), "is empty"),
     "lamp.jpg": (lambda path: write_blank(path, drawn.lamp), "is empty"),
     "vignette.png": (lambda path: write_blank(path, drawn.vignette), "is empty"),
-    "labelled.csv": (lambda path: write_csv(path, 785, [[0] * 785]), "785 (a label too?"),
+    "labeled.csv": (lambda path: write_csv(path, 785, [[0] * 785]), "785 (a label too?"),
     "narrow.csv": (
         lambda path: write_csv(path, 3, [[0] * 3]),
         "must have 784 columns, with commas between them. Got: 3",
@@ -136,10 +136,10 @@ def test_floats_of_any_size_are_a_picture(tmp_path):
 
 
 def test_more_strokes_than_a_page_has_are_refused(monkeypatch):
-    grey = np.ones((100, 100), np.float32)
+    gray = np.ones((100, 100), np.float32)
     for i in range(10, 90, 20):
-        grey[10:90, i : i + 6] = 0
-    assert len(images.prepare(picture(grey), many=True)) == 4
+        gray[10:90, i : i + 6] = 0
+    assert len(images.prepare(picture(gray), many=True)) == 4
     monkeypatch.setattr(normalize, "_MOST_PIECES", 3)
     with pytest.raises(InputError, match=r"must show at most 3 strokes. Got: 4"):
-        images.prepare(picture(grey), many=True)
+        images.prepare(picture(gray), many=True)

@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from mnist_edge import backend, data, images, predict
 from mnist_edge.errors import InputError
 from mnist_edge.images import pictures, segment, threshold
+from mnist_edge.models import trained
 from tests.images import drawn
 
 # Measured: 98.7 % of 390. Wrong are the font's 1 and 6: a flag and a narrow bow such as MNIST's
@@ -24,7 +25,7 @@ CHOSEN_ON = 900
 @functools.cache
 def model():
     backend.start_keras()
-    return predict.open_bundle(predict.PRETRAINED).model
+    return trained.open_bundle(predict.PRETRAINED).model
 
 
 def read(digits):
@@ -33,8 +34,8 @@ def read(digits):
     return model().predict(pixels, batch_size=500, verbose=0).argmax(1)
 
 
-def picture(grey):
-    return pictures.Picture("drawn.png", np.asarray(grey, np.float32))
+def picture(gray):
+    return pictures.Picture("drawn.png", np.asarray(gray, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +69,8 @@ def test_pictures_in_every_style_are_read(opened):
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("is_light_on_dark", lambda grey: False),
-        ("_paper", lambda grey: np.full_like(grey, grey.max())),
+        ("is_light_on_dark", lambda gray: False),
+        ("_paper", lambda gray: np.full_like(gray, gray.max())),
     ],
     ids=["without polarity", "without evening the paper"],
 )
@@ -103,18 +104,18 @@ def test_mnists_own_digits_stay_what_they_are():
 
 @pytest.mark.parametrize(("height", "width"), [(60, 30), (30, 90), (400, 400), (17, 24)])
 def test_the_box_is_20_pixels_keeps_its_shape_and_is_centred_by_mass(height, width):
-    grey = np.ones((600, 500), np.float32)
+    gray = np.ones((600, 500), np.float32)
     pen = max(height, width) // 5
-    grey[100 : 100 + height, 40 : 40 + pen] = 0  # an L, whose mass is not in the middle
-    grey[100 + height - pen : 100 + height, 40 : 40 + width] = 0
-    (digit,) = images.prepare(picture(grey))
+    gray[100 : 100 + height, 40 : 40 + pen] = 0  # an L, whose mass is not in the middle
+    gray[100 + height - pen : 100 + height, 40 : 40 + width] = 0
+    (digit,) = images.prepare(picture(gray))
     assert digit.box == (40, 100, 40 + width, 100 + height)
     rows, columns = (np.flatnonzero((digit.pixels > 127).any(axis)) for axis in (1, 0))
     expected = np.array([height, width]) * 20 / max(height, width)
     assert np.abs([len(rows), len(columns)] - expected).max() <= 1
     mass = digit.pixels / digit.pixels.sum()
-    centre = [mass.sum(1) @ np.arange(28), mass.sum(0) @ np.arange(28)]
-    assert np.abs(np.array(centre) - 14).max() <= 0.51
+    center = [mass.sum(1) @ np.arange(28), mass.sum(0) @ np.arange(28)]
+    assert np.abs(np.array(center) - 14).max() <= 0.51
 
 
 def test_paper_is_0_and_ink_is_255(opened):
@@ -144,19 +145,19 @@ def test_several_digits_are_found_and_read_line_by_line(text, light):
 
 
 def test_a_climbing_line_of_digits_is_one_line():
-    page = drawn.grey(1 - drawn.line_of_digits("84726", 5)).rotate(8, expand=True, fillcolor=255)
+    page = drawn.gray(1 - drawn.line_of_digits("84726", 5)).rotate(8, expand=True, fillcolor=255)
     found = images.prepare(picture(np.asarray(page) / 255), True)
     assert read(found).tolist() == [8, 4, 7, 2, 6]
     assert {digit.line for digit in found} == {1}
 
 
 def test_a_loose_stroke_above_is_part_of_its_digit_and_a_dot_is_none():
-    grey = np.ones((200, 300), np.float32)
-    grey[60:160, 40:80] = 0
-    grey[40:52, 45:90] = 0  # a bar, 8 pixels above
-    grey[60:160, 200:230] = 0
-    grey[150:160, 140:150] = 0  # a full stop
-    boxes = [digit.box for digit in images.prepare(picture(grey), many=True)]
+    gray = np.ones((200, 300), np.float32)
+    gray[60:160, 40:80] = 0
+    gray[40:52, 45:90] = 0  # a bar, 8 pixels above
+    gray[60:160, 200:230] = 0
+    gray[150:160, 140:150] = 0  # a full stop
+    boxes = [digit.box for digit in images.prepare(picture(gray), many=True)]
     assert boxes == [(40, 40, 90, 160), (200, 60, 230, 160)]
 
 

@@ -8,7 +8,7 @@ from mnist_edge.models import folding
 
 
 def trained_like(*hidden):
-    """A chain with normalisations whose statistics are not those of a new one."""
+    """A chain with normalizations whose statistics are not those of a new one."""
     random = np.random.default_rng(0)
     model = keras.Sequential([keras.Input((8, 8, 1), name="image"), *hidden])
     for layer in model.layers:
@@ -58,7 +58,7 @@ def test_a_layer_that_is_called_twice_keeps_one_kernel_when_its_network_is_folde
     np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_convolution_that_is_normalised_after_one_of_its_two_calls_is_refused():
+def test_a_convolution_that_is_normalized_after_one_of_its_two_calls_is_refused():
     convolution = keras.layers.Conv2D(3, 1, use_bias=False)
     x = image = keras.Input((8, 8, 3), name="image")
     for layer in (convolution, keras.layers.BatchNormalization(), convolution):
@@ -78,7 +78,7 @@ def test_folding_the_wrong_statistics_would_be_seen():
     assert not np.allclose(seen, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_a_normalisation_after_something_else_is_refused():
+def test_a_normalization_after_something_else_is_refused():
     model = trained_like(keras.layers.MaxPooling2D(), keras.layers.BatchNormalization())
     with pytest.raises(InputError, match=r"Got: .* after max_pooling2d.*a MaxPooling2D"):
         folding.fold(model)

@@ -1,4 +1,4 @@
-"""Artefacts as a hostile or careless hand would change them: seeded, each reproducible.
+"""Artifacts as a hostile or careless hand would change them: seeded, each reproducible.
 
     for name, content in mutants("tflite", contents, count=300, seed=0): ...
 

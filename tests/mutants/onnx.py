@@ -80,7 +80,7 @@ def _node_removed(model, rng):
     del model.graph.node[int(rng.integers(len(model.graph.node)))]
 
 
-def _initialiser_shape(model, rng):
+def _initializer_shape(model, rng):
     dims = pick(rng, [t for t in model.graph.initializer if t.dims]).dims
     if rng.random() < 0.3:
         dims[:] = pick(rng, (dims[::-1], dims[1:], [*dims, 1], [1 << 40], []))
@@ -88,22 +88,22 @@ def _initialiser_shape(model, rng):
         dims[int(rng.integers(len(dims)))] = pick(rng, (*NUMBERS, 1 << 40))
 
 
-def _initialiser_type(model, rng):
+def _initializer_type(model, rng):
     pick(rng, model.graph.initializer).data_type = int(rng.integers(25))
 
 
-def _initialiser_bytes(model, rng):
+def _initializer_bytes(model, rng):
     tensor = pick(rng, [t for t in model.graph.initializer if t.raw_data])
     tensor.raw_data = flipped_bits(tensor.raw_data, rng)
 
 
-def _initialiser_size(model, rng):
+def _initializer_size(model, rng):
     tensor = pick(rng, [t for t in model.graph.initializer if t.raw_data])
     data = tensor.raw_data
     tensor.raw_data = pick(rng, (data[:-1], data * 2, b"", data[: len(data) // 2]))
 
 
-def _initialiser_removed(model, rng):
+def _initializer_removed(model, rng):
     del model.graph.initializer[int(rng.integers(len(model.graph.initializer)))]
 
 
@@ -169,7 +169,7 @@ CHANGES = (
     *(_attribute_removed, _attribute_value, _attribute_list, _attribute_type),
     *(_node_type, _node_domain, _node_input, _node_output, _node_arity),
     *(_nodes_reordered, _node_removed),
-    *(_initialiser_shape, _initialiser_type, _initialiser_bytes, _initialiser_size),
-    *(_initialiser_removed, _external_data, _opset, _opset_domain, _ir_version),
+    *(_initializer_shape, _initializer_type, _initializer_bytes, _initializer_size),
+    *(_initializer_removed, _external_data, _opset, _opset_domain, _ir_version),
     *(_value_shape, _value_type, _value_name, _graph_ends),
 )

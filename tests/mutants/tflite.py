@@ -160,29 +160,29 @@ def _buffer_offset(model, rng):
     buffer.offset, buffer.size = abs(pick(rng, NUMBERS)), abs(pick(rng, NUMBERS))
 
 
-def _quantisation_scale(model, rng):
-    steps = _quantised(model, rng)
+def _quantization_scale(model, rng):
+    steps = _quantized(model, rng)
     scale = np.array(steps.scale, np.float32)
     scale[rng.integers(len(scale))] = pick(rng, FLOATS)
     steps.scale = pick(rng, (scale, scale, scale[:-1], np.concatenate([scale, scale])))
 
 
-def _quantisation_zero_point(model, rng):
-    steps = _quantised(model, rng)
+def _quantization_zero_point(model, rng):
+    steps = _quantized(model, rng)
     points = np.array(steps.zeroPoint, np.int64)
     points[rng.integers(len(points))] = pick(rng, (*NUMBERS, -129, 1 << 40))
     steps.zeroPoint = pick(rng, (points, points, points[:-1], np.concatenate([points, points])))
 
 
-def _quantisation_dimension(model, rng):
-    _quantised(model, rng).quantizedDimension = pick(rng, NUMBERS)
+def _quantization_dimension(model, rng):
+    _quantized(model, rng).quantizedDimension = pick(rng, NUMBERS)
 
 
-def _quantisation_lost(model, rng):
+def _quantization_lost(model, rng):
     pick(rng, [t for t in _graph(model, rng).tensors if t.quantization]).quantization = None
 
 
-def _quantised(model, rng):
+def _quantized(model, rng):
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     steps = [t.quantization for t in tensors if t.quantization is not None]
     return pick(rng, [step for step in steps if step.scale is not None])
@@ -226,6 +226,6 @@ CHANGES = (
     *(_operator_options_lost, _operators_reordered, _operator_removed),
     *(_tensor_shape, _tensor_shape_signature, _tensor_type, _tensor_buffer, _tensor_variable),
     *(_tensor_sparsity, _buffer_size, _buffer_bytes, _buffer_offset),
-    *(_quantisation_scale, _quantisation_zero_point, _quantisation_dimension, _quantisation_lost),
+    *(_quantization_scale, _quantization_zero_point, _quantization_dimension, _quantization_lost),
     *(_graph_ends, _graphs, _schema_version, _signature),
 )

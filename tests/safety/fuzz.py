@@ -1,8 +1,8 @@
-"""Give the benchmark mutants of a bundle's artefacts and count what becomes of them.
+"""Give the benchmark mutants of a bundle's artifacts and count what becomes of them.
 
     python -m tests.safety.fuzz artifacts/edge --mutants 3000 --seed 1
 
-takes each mutant as `python -m benchmarks` takes an artefact whose hash is the manifest's:
+takes each mutant as `python -m benchmarks` takes an artifact whose hash is the manifest's:
 between it and the verdict stand its runtime, the limits of its process and the gate. Then
 audits it as `python -m export.audit` does. One process takes many mutants; it is started
 anew when one ends it, and that one is given to a new process to make sure that it was it.
@@ -73,7 +73,7 @@ class _Bench:
         self._plain = {}
 
     def plain(self, entry):
-        """What the artefact itself answers."""
+        """What the artifact itself answers."""
         if entry["variant"] not in self._plain:
             with Worker(self._read.folder / entry["file"], 1) as one:
                 self._plain[entry["variant"]] = one.predict(self._images)

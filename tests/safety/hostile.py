@@ -135,7 +135,7 @@ def onnx_of(nodes, constants=(), outputs=(("probabilities", 1, ["batch", 10]),),
     import onnx
     from onnx import helper
 
-    initialisers = [
+    initializers = [
         value
         if isinstance(value, onnx.TensorProto)
         else onnx.numpy_helper.from_array(np.asarray(value), name)
@@ -147,7 +147,7 @@ def onnx_of(nodes, constants=(), outputs=(("probabilities", 1, ["batch", 10]),),
         "hostile",
         [helper.make_tensor_value_info(*value) for value in inputs],
         [helper.make_tensor_value_info(*value) for value in outputs],
-        initialisers,
+        initializers,
     )
     opset = helper.make_opsetid("", options.get("opset", 18))
     model = helper.make_model(graph, opset_imports=[opset])
@@ -188,7 +188,7 @@ def _bomb(kind, given, constants):
     return onnx_of(nodes, more | constants)
 
 
-def _huge_initialiser():
+def _huge_initializer():
     import onnx
 
     return onnx.TensorProto(name="w", data_type=1, dims=[LARGE], raw_data=bytes(40))
@@ -248,9 +248,9 @@ def onnx():
         "3 GB": _bomb("ConstantOfShape", ["n"], {"n": np.array([750_000_000])}),
         "Expand": _bomb("Expand", ["one", "n"], {"one": one, "n": np.array([10**6, 10**6])}),
         "Tile": _bomb("Tile", ["one", "n"], {"one": one, "n": np.array([10**6, 10**6])}),
-        "a huge initialiser": onnx_of(
+        "a huge initializer": onnx_of(
             [*_ten()[0], ("Add", ["flat", "w"], ["probabilities"], {})],
-            {**constants, "w": _huge_initialiser()},
+            {**constants, "w": _huge_initializer()},
         ),
         "two inputs": onnx_of(nodes, constants, inputs=(image, ("other", 1, [1]))),
         "no input": onnx_of(

@@ -20,7 +20,7 @@ def _division(keras, image):
 
 
 def _counts(keras, image):
-    """Counts grey levels, of which there may be ten."""
+    """Counts gray levels, of which there may be ten."""
     whole = keras.ops.cast(keras.layers.Flatten()(image), "int32")
     counted = keras.ops.bincount(whole, minlength=10)
     return _classes(keras, keras.ops.reshape(keras.ops.cast(counted, "float32"), (-1, 10)))

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -315,3 +317,12 @@ def test_a_submission_by_a_links_name_replaces_what_it_links_to(tmp_path):
     predict.write_submission(np.array([7]), tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text() == "ImageId,Label\n1,7\n"
+
+
+def test_a_submission_to_standard_output_goes_there():
+    program = (
+        "from pathlib import Path; from mnist_edge import predict\n"
+        "predict.write_submission([7], Path('/dev/stdout'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "ImageId,Label\n1,7\n"), ran.stderr

@@ -175,7 +175,7 @@ def test_the_selftest_survives_hostile_files(folder, capsys):
     assert selftest.main([str(folder)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:5] == ["tflite-crash", "FAILED", "runtime", "crashed", "by"]
-    assert lines[-1].startswith("2 of 3 artefacts compute")
+    assert lines[-1].startswith("2 of 3 artifacts compute")
 
 
 def test_asking_about_a_picture_survives_hostile_files(folder, without_keras, capsys):
@@ -308,7 +308,7 @@ def test_a_contracts_words_do_not_reach_the_terminal_raw(reader, tmp_path):
     assert passed
 
 
-def test_a_pipe_is_no_artefact(folder, capsys):
+def test_a_pipe_is_no_artifact(folder, capsys):
     (folder / "onnx-float32.onnx").unlink()
     os.mkfifo(folder / "onnx-float32.onnx")
     assert selftest.main([str(folder)]) == 1

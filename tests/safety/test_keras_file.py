@@ -184,7 +184,7 @@ def swollen_bundle(honest, tmp_path):
 
 DOORS = {
     "evaluate": lambda folder, data: evaluate.main([str(folder)]),
-    "predict": lambda folder, data: predict.main(["--bundle", str(folder), str(folder / "x.png")]),
+    "predict": lambda folder, data: predict.main(["--model", str(folder), str(folder / "x.png")]),
     "teacher": lambda folder, data: train.main(
         ["--teacher", str(folder), "--output", str(folder / "new"), "--data", data]
     ),

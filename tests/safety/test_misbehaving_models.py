@@ -70,7 +70,7 @@ def test_a_model_that_misbehaves_is_one_line_of_every_other_command(
     commands = (
         (export.main, [folder, *output]),
         (export.main, [file, "--data", few, *output]),
-        (predict.main, [picture, "--bundle", folder]),
+        (predict.main, [picture, "--model", folder]),
         (card.main, [folder]),
         (training.main, taught),
     )
@@ -98,7 +98,7 @@ def test_a_sequential_model_is_evaluated_and_teaches(few, bundle_of, tmp_path, m
     monkeypatch.setattr(evaluate, "_draw", lambda *_: None)
     folder = bundle_of(misbehaving.sequential())
     assert evaluate.main([str(folder), "--output", str(tmp_path / "output")]) == 0
-    trained.check_teacher(trained.open_teacher(str(folder)), models.build("nano"))
+    trained.check_teacher(trained.open_named(str(folder)), models.build("nano"))
 
 
 def test_logits_of_a_layer_called_probabilities_are_exported_under_that_name(

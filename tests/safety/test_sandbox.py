@@ -107,7 +107,7 @@ def saved(path, model):
 
 
 def dense(units=10):
-    """A classifier of 28 x 28 pixels; an initialiser that is quick for any size."""
+    """A classifier of 28 x 28 pixels; an initializer that is quick for any size."""
     return keras.Sequential(
         [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(units, activation="softmax")]
     )

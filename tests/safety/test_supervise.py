@@ -23,6 +23,7 @@ UNWATCHED = {
         *("benchmarks/predict.py", "benchmarks/selftest.py"),
         *("export/audit.py", "mnist_edge/safety/sandbox.py"),
     ),
+    "watches those of its subcommands that open models": ("mnist_edge/__main__.py",),
     "opens what it made itself, or the packaged data": (
         *("benchmarks/frontier/__main__.py", "benchmarks/frontier/accuracy.py"),
         "export/empty.py",

@@ -49,7 +49,7 @@ def no_network(monkeypatch):
 
 
 class Osv(http.server.BaseHTTPRequestHandler):
-    """Answers as OSV does: one vulnerability, of colour 1.0."""
+    """Answers as OSV does: one vulnerability, of color 1.0."""
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -58,12 +58,12 @@ class Osv(http.server.BaseHTTPRequestHandler):
             "summary": "a hole",
             "affected": [
                 {
-                    "package": {"name": "colour", "ecosystem": "PyPI"},
+                    "package": {"name": "color", "ecosystem": "PyPI"},
                     "ranges": [{"type": "ECOSYSTEM", "events": [{"fixed": "1.1"}]}],
                 }
             ],
         }
-        is_hit = (asked["package"]["name"], asked["version"]) == ("colour", "1.0")
+        is_hit = (asked["package"]["name"], asked["version"]) == ("color", "1.0")
         body = json.dumps({"vulns": [hole]} if is_hit else {}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -103,7 +103,7 @@ def test_an_old_pillow_fails_the_audit_without_a_network(pins, monkeypatch, caps
 def test_without_a_network_the_build_goes_on_and_says_that_nothing_was_audited(
     pins, no_network, capsys
 ):
-    assert audit.main(pins("colour==1.0")) == 0
+    assert audit.main(pins("color==1.0")) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("NOT AUDITED against today's advisories, no service answers. PyPI: ")
     assert "; OSV: " in first
@@ -111,30 +111,30 @@ def test_without_a_network_the_build_goes_on_and_says_that_nothing_was_audited(
 
 
 def test_a_vulnerability_that_a_service_knows_fails_the_audit(pins, osv, capsys):
-    assert audit.main(pins("colour==1.0 ; python_version < '3'", "numpy==2.4.6")) == 1
+    assert audit.main(pins("color==1.0 ; python_version < '3'", "numpy==2.4.6")) == 1
     said = capsys.readouterr().out
     assert said.startswith("2 of 2 pins audited against OSV\n")
-    assert said.endswith("VULNERABLE colour 1.0: PYSEC-0-1, mended in 1.1\n")
+    assert said.endswith("VULNERABLE color 1.0: PYSEC-0-1, mended in 1.1\n")
 
 
 def test_a_vulnerability_may_be_ignored_by_name_and_both_pins_of_a_package_are_audited(
     pins, osv, capsys
 ):
-    path = pins("colour==1.1 ; python_version < '3'", "colour==1.0 ; python_version >= '3'")
+    path = pins("color==1.1 ; python_version < '3'", "color==1.0 ; python_version >= '3'")
     assert audit.main(path, "--ignore-vuln", "PYSEC-0-1") == 0
     assert "2 of 2 pins audited" in capsys.readouterr().out
 
 
 def test_a_mirror_that_holds_no_advisories_is_no_audit(monkeypatch, pins, capsys):
-    answer = {"dependencies": [{"name": "colour", "skip_reason": "not found"}]}
+    answer = {"dependencies": [{"name": "color", "skip_reason": "not found"}]}
     ran = type("Ran", (), {"stdout": json.dumps(answer), "stderr": "", "returncode": 0})
     monkeypatch.setattr(audit.subprocess, "run", lambda *_, **__: ran)
-    assert audit.main(pins("colour==1.0")) == 0
+    assert audit.main(pins("color==1.0")) == 0
     assert "no service answers. PyPI: it knows none of the packages" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_pinned_is_refused(pins, capsys):
-    assert audit.main(pins("colour>=1.0")) == 2
+    assert audit.main(pins("color>=1.0")) == 2
     assert "must hold lines NAME==VERSION and nothing else" in capsys.readouterr().err
 
 
@@ -182,7 +182,7 @@ def test_a_packaged_record_that_names_other_classes_is_refused(package):
 def test_a_model_put_among_the_packaged_ones_is_refused(package):
     shutil.copytree(package / "edge", package / "other")
     with pytest.raises(InputError, match="must be one of the packaged models, nano, edge, acc"):
-        trained.open_teacher("other")
+        trained.open_named("other")
 
 
 # No code from pickles

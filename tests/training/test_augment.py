@@ -6,13 +6,13 @@ from mnist_edge.training.distortion import Distortion, bilinear
 
 
 def dots(count=64):
-    """Images with one dot, 8 pixels right of the centre."""
+    """Images with one dot, 8 pixels right of the center."""
     images = np.zeros((count, 29, 29, 1), np.float32)
     images[:, 14, 22] = 255
     return images
 
 
-def centres(images):
+def centers(images):
     """Centres of mass `[n, 2]`, x and y, from the middle of the image."""
     weights = np.asarray(images)[..., 0]
     axis = np.arange(29) - 14
@@ -35,7 +35,7 @@ def test_no_range_is_the_identity():
 
 
 def test_rotation_keeps_the_distance_and_turns_within_its_range():
-    x, y = centres(distort(rotation=10)).T
+    x, y = centers(distort(rotation=10)).T
     assert np.allclose(np.hypot(x, y), 8, atol=0.3)
     angles = np.degrees(np.arctan2(y, x))
     assert np.abs(angles).max() <= 10.5
@@ -43,13 +43,13 @@ def test_rotation_keeps_the_distance_and_turns_within_its_range():
 
 
 def test_shift_moves_within_its_range_in_both_directions():
-    moved = centres(distort(shift=2)) - [8, 0]
+    moved = centers(distort(shift=2)) - [8, 0]
     assert np.abs(moved).max() <= 2.01
     assert (moved.std(axis=0) > 0.8).all()
 
 
 def test_zoom_scales_about_the_centre():
-    x, y = centres(distort(zoom=0.1)).T
+    x, y = centers(distort(zoom=0.1)).T
     assert x.min() > 7.1
     assert x.max() < 8.9
     assert np.abs(y).max() < 0.01
@@ -63,9 +63,9 @@ def test_the_same_seed_gives_the_same_images(seed):
 
 
 def test_elastic_bends_smoothly_by_about_as_many_pixels_as_asked_for():
-    moved = centres(distort(elastic=1.0)) - [8, 0]
+    moved = centers(distort(elastic=1.0)) - [8, 0]
     assert 0.5 < moved.std() < 1.2
-    # Neighbours go the same way: a dot stays in one piece.
+    # Neighbors go the same way: a dot stays in one piece.
     assert (np.count_nonzero(np.asarray(distort(elastic=1.0)) > 20, axis=(1, 2, 3)) <= 9).all()
 
 
@@ -84,11 +84,11 @@ def test_what_lies_outside_is_0():
 
 def test_noise_has_a_strength_of_its_own_an_image_and_stays_within_bytes():
     layer = Distortion(Affine(noise=40), 0)
-    grey = np.full((256, 28, 28, 1), 128, np.float32)
-    deviations = (np.asarray(layer(grey, training=True)) - 128).std(axis=(1, 2, 3))
+    gray = np.full((256, 28, 28, 1), 128, np.float32)
+    deviations = (np.asarray(layer(gray, training=True)) - 128).std(axis=(1, 2, 3))
     assert deviations.min() < 4
     assert 30 < deviations.max() < 44
-    noisy = np.asarray(layer(np.zeros_like(grey), training=True))
+    noisy = np.asarray(layer(np.zeros_like(gray), training=True))
     assert noisy.min() == 0
     assert noisy.max() > 40
 

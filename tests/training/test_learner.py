@@ -1,4 +1,4 @@
-"""What is learnt where a network averages the logits of several branches."""
+"""What is learned where a network averages the logits of several branches."""
 
 import keras
 import numpy as np

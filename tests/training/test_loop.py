@@ -106,7 +106,7 @@ def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few, mon
 
 
 def loss_of(recipe, few, teacher=None):
-    """`(training's, validation's)` after an epoch in which nothing is learnt."""
+    """`(training's, validation's)` after an epoch in which nothing is learned."""
     keras.utils.set_random_seed(3)
     model = models.build("classic")
     recipe = dataclasses.replace(recipe, epochs=1, batch_size=(512,), learning_rate=0.0)
@@ -210,10 +210,14 @@ EVERYTHING = {
 
 @pytest.mark.parametrize(
     ("name", "changes"),
-    [("edge", {"augment": models.GENTLE}), ("conv-pool-conv-pool", {}), ("edge", EVERYTHING)],
+    [
+        pytest.param("edge", {"augment": models.GENTLE}, marks=pytest.mark.long),
+        ("conv-pool-conv-pool", {}),
+        ("edge", EVERYTHING),
+    ],
 )
 def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, name, changes):
-    # edge has batch normalisation; the other has Dropout.
+    # edge has batch normalization; the other has Dropout.
     recipe = dataclasses.replace(models.ZOO[name].recipe, epochs=4, batch_size=(64,), **changes)
     straight, straight_run = fit_weights(name, recipe, few)
     checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": name})

@@ -9,7 +9,7 @@ from mnist_edge.training.normalization import QuickBatchNormalization, quickened
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "momentum": 0.9}])
-def test_quick_normalisation_computes_what_keras_computes(options):
+def test_quick_normalization_computes_what_keras_computes(options):
     generator = np.random.default_rng(0)
     batches = generator.normal(2, 3, (3, 32, 14, 14, 10)).astype(np.float32)
     layers = keras.layers.BatchNormalization(**options), QuickBatchNormalization(**options)
@@ -40,7 +40,7 @@ def gradients(kind, dtype):
     return np.concatenate([np.ravel(g) for g in tape.gradient(loss, variables)])
 
 
-def test_quick_normalisation_learns_as_keras_does_in_double_precision():
+def test_quick_normalization_learns_as_keras_does_in_double_precision():
     exact = gradients(keras.layers.BatchNormalization, "float64")
     quick = gradients(QuickBatchNormalization, "float32")
     assert np.linalg.norm(quick - exact) < 1e-4 * np.linalg.norm(exact)

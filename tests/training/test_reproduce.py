@@ -40,7 +40,7 @@ def test_from_repeats_a_run_to_the_same_model_bit_for_bit(small, again):
     assert (folder / bundle.HISTORY).read_bytes() == (small.folder / bundle.HISTORY).read_bytes()
 
 
-def test_the_repeated_model_gives_the_same_artefacts_and_the_same_parity(small, again):
+def test_the_repeated_model_gives_the_same_artifacts_and_the_same_parity(small, again):
     folder, _ = again
     manifest = export(ExportSettings(source=folder, calibration_count=50), report=print)
     assert manifest == small.manifest

@@ -109,7 +109,7 @@ def test_bad_usage_is_one_line_and_status_2(capsys, tmp_path, argv, line):
     assert not (tmp_path / "new").exists()
 
 
-def test_images_that_are_not_grey_bytes_are_refused(tmp_path, capsys):
+def test_images_that_are_not_gray_bytes_are_refused(tmp_path, capsys):
     path = str(tmp_path / "floats.npz")
     x, y = np.zeros((12, 28, 28), np.float32), np.zeros(12, int)
     np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)

@@ -64,7 +64,7 @@ def readers(folder, tmp_path, monkeypatch):
     return {
         "evaluate": lambda: evaluate.main([str(folder), *output]),
         "export": lambda: export.main([str(folder), *output]),
-        "predict": lambda: predict.main(["one.png", "--bundle", str(folder)]),
+        "predict": lambda: predict.main(["one.png", "--model", str(folder)]),
         "card": lambda: card.main([str(folder)]),
         "benchmarks": lambda: benchmarks.main([str(folder), *output, "--no-progress"]),
     }
@@ -138,7 +138,7 @@ def without_model(settings, repetition):
     dataset = training._load(settings)
     training._splits(settings, repetition.recipe, dataset)
     _, teacher = training._teacher(settings, repetition.recipe, dataset, None)
-    training.repeat.check(repetition, dataset, teacher)
+    training.reproduce.check(repetition, dataset, teacher)
     return repetition.record | {"weights_sha256": "0" * 64}
 
 

@@ -34,13 +34,13 @@ def _block(block):
     cores = block["pinned_cores"]
     pinned = f"pinned to core {', '.join(map(str, cores))}" if cores else "not pinned"
     graphs = "".join(
-        f", an empty graph in {graph['runtime']} {graph['p50_us']:.2f} µs"
+        f", runtime overhead of {graph['runtime']} {graph['p50_us']:.2f} µs"
         for graph in block["empty_graphs"]
     )
     return (
         f"{threads}, {pinned}; the harness itself (an empty call) "
         f"{block['empty_call_p50_us']:.2f} µs{graphs}, "
-        f"the yardstick {block['yardstick_p50_us']:.2f} µs."
+        f"the reference workload {block['yardstick_p50_us']:.2f} µs."
     )
 
 

@@ -104,7 +104,7 @@ def _robustness_caption(result):
     found = result["robustness"]
     return (
         "Accuracy on distorted test images: shifts to a random side, rotations to a random "
-        f"one, Gaussian noise of {found['noise_gray_levels']} gray levels "
+        f"one, Gaussian noise of {found['noise_grey_levels']} gray levels "
         "of 255, blur of 1 pixel, strokes 1 pixel thinner and thicker, 255 minus the pixel."
     )
 

@@ -128,7 +128,7 @@ def measure(settings, contenders, workers):
         workers: `Worker` by a contender's key.
 
     Returns:
-        dict: `noise_gray_levels`, and `rows`, each with `bundle`, `variant`,
+        dict: `noise_grey_levels`, and `rows`, each with `bundle`, `variant`,
         `image_count` and `accuracy` by distortion.
     """
     present = [contender for contender in contenders if contender.key in workers]
@@ -161,7 +161,7 @@ def measure(settings, contenders, workers):
                     "accuracy": accuracy,
                 }
             )
-    return {"noise_gray_levels": NOISE, "rows": rows}
+    return {"noise_grey_levels": NOISE, "rows": rows}
 
 
 def spaced(count, wanted):

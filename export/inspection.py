@@ -52,7 +52,7 @@ def size_breakdown(content: bytes, format: str) -> dict[str, int]:
         format: "tflite" or "onnx".
 
     Returns:
-        Bytes by purpose: `weights`, constants as they are stored; `quantization`, scales
+        Bytes by purpose: `weights`, constants as they are stored; `quantisation`, scales
         and zero points; `contract`; `structure`, all the rest. Their sum is the size.
     """
     found = _FORMATS[format].size_breakdown(content)

@@ -98,8 +98,8 @@ def size_breakdown(content: bytes) -> dict[str, int]:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear")
         for name in node.input[1:]
     }
-    spent = {"weights": 0, "quantization": 0}
+    spent = {"weights": 0, "quantisation": 0}
     for tensor in model.graph.initializer:
         stored = onnx.numpy_helper.to_array(tensor).nbytes
-        spent["quantization" if tensor.name in steps else "weights"] += stored
+        spent["quantisation" if tensor.name in steps else "weights"] += stored
     return spent | {"contract": sum(prop.ByteSize() for prop in model.metadata_props)}

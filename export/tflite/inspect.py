@@ -74,7 +74,7 @@ def size_breakdown(content: bytes) -> dict[str, int]:
     steps = [tensor.quantization for tensor in tensors if tensor.quantization is not None]
     return {
         "weights": _distinct_bytes(stored),
-        "quantization": _distinct_bytes([step.scale for step in steps])
+        "quantisation": _distinct_bytes([step.scale for step in steps])
         + _distinct_bytes([step.zeroPoint for step in steps]),
         "contract": len(content) - end,
     }

@@ -34,14 +34,14 @@ def test_the_weights_of_a_float32_file_are_four_bytes_each(small, kernels, name)
     # With the normalization folded: each kernel, and a bias a channel.
     parameters = sum(np.prod(shape) + shape[-1] for shape in kernels)
     assert 4 * parameters <= shares["weights"] <= 4 * parameters + 200  # and a shape or two
-    assert shares["quantization"] == 0
+    assert shares["quantisation"] == 0
 
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
 def test_scales_and_zero_points_count_as_quantization(small, kernels, name):
     variant = VARIANTS[name]
     shares = inspection.size_breakdown((small.folder / variant.file).read_bytes(), variant.format)
-    assert shares["quantization"] > 4 * sum(shape[-1] for shape in kernels)
+    assert shares["quantisation"] > 4 * sum(shape[-1] for shape in kernels)
 
 
 def test_a_tflite_file_without_contract_spends_nothing_on_it(small):

@@ -102,11 +102,11 @@ def test_a_missing_extra_is_one_line_that_names_it(installed, tmp_path, words, e
 @pytest.mark.long
 def test_the_whole_way_outside_of_the_checkout(installed, small_data, tmp_path):
     for words in (
-        ["train", "--epochs", 1, "--data", small_data, "--quiet"],
+        ["train", "--epochs", 2, "--batch-size", 32, "--data", small_data, "--quiet"],
         ["export", "--calibration-count", 50],
-        ["benchmark", "--rounds", 6, "--calls", 10, "--warmup", 2, "--min-agreement", 0.9],
+        ["benchmark", "--rounds", 6, "--calls", 10, "--warmup", 2],
     ):
         ran = run(installed, tmp_path, *words)
-        assert ran.returncode in (0, 1), ran.stderr
+        assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (tmp_path / "artifacts/edge/benchmark.md").exists()
     assert run(installed, tmp_path, "nonsense").returncode == 2

@@ -247,18 +247,30 @@ def recover(folder: Path) -> None:
     of different runs stay side by side. This holds for what this user's own command recorded
     among the user's own files, and for nothing that the folder itself holds. Other staging
     folders are removed.
+
+    Raises:
+        OSError: A file still can't be moved; nothing is removed.
     """
     journal = _journal(folder)
-    with contextlib.suppress(InputError, OSError, KeyError, TypeError):
-        record = read_json(journal, ("stage", "identity", "names"), "")
-        stage = folder / record["stage"]
-        if files.kind(stage) == "a folder" and _identity(stage) == record["identity"]:
-            _check_places(folder, record["names"])
-            _move(stage, folder, record["names"])
-        journal.unlink()
+    stage, names = _recorded(journal, folder)
+    if stage:  # where this fails, both sets stay for the command after this one
+        _check_places(folder, names)
+        _move(stage, folder, names)
+    with contextlib.suppress(OSError):
+        journal.unlink(missing_ok=True)
     for path in folder.glob(STAGED + "*"):
         if files.kind(path) == "a folder" and path.lstat().st_uid == _user():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _recorded(journal: Path, folder: Path) -> tuple[Path | None, list[str]]:
+    """The staging folder of a move that was cut, and its files; None where there is none."""
+    with contextlib.suppress(InputError, OSError, TypeError):
+        record = read_json(journal, ("stage", "identity", "names"), "")
+        stage = folder / record["stage"]
+        if files.kind(stage) == "a folder" and _identity(stage) == record["identity"]:
+            return stage, record["names"]
+    return None, []
 
 
 def _user() -> int:

@@ -196,6 +196,8 @@ def test_where_undoing_fails_too_the_next_command_finishes(tmp_path, monkeypatch
         patched.setattr(os, "replace", full)
         with pytest.raises(OSError, match="Input/output"):
             write(folder, a="new", b="new")
+        with pytest.raises(OSError, match="Input/output"):  # and loses neither set
+            lock.held(folder).__enter__()
     with lock.held(folder):
         pass
     assert texts(folder) == {"a": "new", "b": "new"}

@@ -12,23 +12,32 @@ the digit, the model's probability for it, and the runner-up. Where an answer su
 --show draws what the model saw.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, images, metrics, models, runtimes
+from mnist_edge import backend, cli, data, images, metrics, models, runtimes, staging
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.images import sheet
 from mnist_edge.models import trained
+from mnist_edge.models.trained import TrainedModel
+from mnist_edge.runtimes import Predictor
 from mnist_edge.safety import files, supervise
 
+if TYPE_CHECKING:
+    import keras
+
+Picture: TypeAlias = Path | str | np.ndarray
+Model: TypeAlias = Union[Path, str, TrainedModel, Predictor, "keras.Model"]
 PRETRAINED = models.PRETRAINED / "edge"
 
 
@@ -55,21 +64,21 @@ class PredictSettings:
         None, "write Kaggle's ImageId,Label instead of printing a table", metavar="FILE.csv"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         chosen = [name for name in ("json", "csv", "submission") if getattr(self, name)]
         if len(chosen) > 1:
             raise InputError(
                 f"one form of answer is possible. Got: --{' and --'.join(chosen)}. Choose one."
             )
         if self.submission and self.many:
-            raise InputError("--submission takes one digit an image. Got: --many. Leave it out.")
+            raise InputError("--submission takes one digit per image. Got: --many. Leave it out.")
         if self.show and self.show.suffix.lower() != ".png":
             raise InputError(f"--show must end in .png. Got: {self.show}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the model says of one digit; the columns of every form of answer.
+    """What the model says of one digit; in JSON and CSV all but the last two.
 
     Attributes:
         picture: The file; of a CSV with the row's number.
@@ -79,6 +88,8 @@ class Answer:
         probability: Of it, 0 to 1.
         runner_up: Name of the second likeliest class.
         runner_up_probability: Of that.
+        image: What the model saw: `image.pixels`, uint8 `[28, 28]`.
+        probabilities: float32 `[classes]`.
     """
 
     picture: str
@@ -88,79 +99,98 @@ class Answer:
     probability: float
     runner_up: str
     runner_up_probability: float
+    image: images.Digit = dataclasses.field(repr=False)
+    probabilities: np.ndarray = dataclasses.field(repr=False)
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Answer) if field.repr)
 
 
 def read_digits(
-    pictures: Iterable[Path | str], model: Path | str = PRETRAINED, many: bool = False
+    pictures: Picture | Iterable[Picture], model: Model = PRETRAINED, many: bool = False
 ) -> list[Answer]:
     """Reads the handwritten digits in pictures.
 
+        read_digits("photo.jpg")[0].digit
+
     Args:
-        pictures: Files, folders of files, or CSV files in the layout of Kaggle's test.csv.
-        model: A bundle's folder, or a `.keras`, `.tflite` or `.onnx` file.
+        pictures: One or more: files, folders of files, CSV files in the layout of Kaggle's
+            test.csv, or arrays, uint8 `[height, width]` or `[height, width, 3 or 4]`, 0
+            (black) to 255.
+        model: A bundle's folder, or a `.keras`, `.tflite` or `.onnx` file; or one in memory,
+            as `load_model` and `open_artifact` give it, or a `keras.Model`.
         many: Whether to look for several digits in a picture.
 
     Raises:
         InputError: A picture or the model can't be used.
     """
-    return read(PredictSettings(tuple(map(Path, pictures)), Path(model), many))[1]
-
-
-def read(settings: PredictSettings) -> tuple[list[images.Digit], list[Answer], np.ndarray]:
-    """What the model sees, what it says of it, and its probabilities, `[n, classes]`."""
-    digits = images.load(settings.images, settings.many)
+    if isinstance(pictures, Path | str | np.ndarray):
+        pictures = [pictures]
+    digits = images.load(pictures, many)
     pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    model = settings.model or PRETRAINED
-    ask = _ask_file if runtimes.is_artifact(model) else _ask_bundle
-    probabilities, labels = ask(model, pixels)
-    return digits, answers(digits, probabilities, labels), probabilities
+    return answers(digits, *_predict(model, pixels))
 
 
-def _ask_bundle(folder: Path, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-    """A bundle's Keras model, once its hash is checked: probabilities, names of classes."""
-    backend.start_keras()
-    opened = trained.open_bundle(folder)
-    _check_shape(folder, opened.shape)
-    return trained.probabilities(opened.model, pixels, folder), opened.labels
+def _predict(model: Model, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+    """Probabilities, `[n, classes]`, and the names of the classes."""
+    name = str(model) if isinstance(model, Path | str) else "the model"
+    if isinstance(model, Path | str) and runtimes.is_artifact(model):
+        files.require(model)
+        with _running(name):
+            model = runtimes.open_artifact(model)
+    elif isinstance(model, Path | str):
+        backend.start_keras()
+        model = trained.open_bundle(Path(model))
+    if isinstance(model, Predictor):
+        return _run(model, name, pixels)
+    labels = model.labels if isinstance(model, TrainedModel) else None
+    model = model.model if isinstance(model, TrainedModel) else model
+    trained.check_classifier(name, model)
+    _check_shape(name, model.inputs[0].shape[1:])
+    found = trained.probabilities(model, pixels, name)
+    return found, labels or data.numbered((), found.shape[1])
 
 
-def _ask_file(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-    """A file in its runtime: probabilities, and numbers for names."""
-    files.require(path)
+def _run(model: Predictor, name: str, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+    with _running(name):
+        if model.input:
+            _check_shape(name, model.input.shape[1:])
+        found = model.predict(pixels)
+    wrong = metrics.no_probabilities(found, metrics.STEP)
+    if wrong:
+        raise InputError(f"{name} must give probabilities. Got: {wrong}. Export it again.")
+    return found, data.numbered((), found.shape[1])
+
+
+@contextlib.contextmanager
+def _running(name: str) -> Iterator[None]:
+    """Makes one line of what a runtime raises."""
     try:
-        opened = runtimes.open_artifact(path)
-        if opened.input:
-            _check_shape(path, opened.input.shape[1:])
-        found = opened.predict(pixels)
+        yield
     except runtimes.RuntimeMissing as error:
-        raise InputError(f"{path}: {error}. Install 'mnist-edge[runtimes]'.") from error
+        raise InputError(f"{name}: {error}. Install 'mnist-edge[runtimes]'.") from error
     except InputError:
         raise
     except Exception as error:  # a runtime raises whatever it stumbles on
-        raise InputError(f"{path} can't be run: {cli.in_words(error)}. Export it again.") from error
-    wrong = metrics.no_probabilities(found, metrics.STEP)
-    if wrong:
-        raise InputError(f"{path} must give probabilities. Got: {wrong}. Export it again.")
-    return found, range(found.shape[1])
+        raise InputError(f"{name} can't be run: {cli.in_words(error)}. Export it again.") from error
 
 
-def _check_shape(path: Path, shape: Sequence[int]) -> None:
+def _check_shape(name: str, shape: Sequence[int | str | None]) -> None:
     if tuple(shape) != (28, 28, 1):
         raise InputError(
-            f"{path} must take images [28, 28, 1]. Got: {list(shape)}. Give another model."
+            f"{name} must take images [28, 28, 1]. Got: {list(shape)}. Give another model."
         )
 
 
-def answers(digits, probabilities, labels):
+def answers(
+    digits: Sequence[images.Digit], probabilities: np.ndarray, labels: Sequence[str]
+) -> list[Answer]:
     """What probabilities say, in words.
 
     Args:
-        digits: `images.Digit`s, n of them.
+        digits: What the model saw, n of them.
         probabilities: `[n, classes]`.
         labels: Names of the classes.
-
-    Returns:
-        A list of `Answer`.
     """
     ranked = np.argsort(-probabilities, axis=1)[:, :2].tolist()
     return [
@@ -168,17 +198,19 @@ def answers(digits, probabilities, labels):
             picture=digit.name,
             line=digit.line,
             box=digit.box,
-            digit=str(labels[first]),
+            digit=labels[first],
             probability=float(row[first]),
-            runner_up=str(labels[second]),
+            runner_up=labels[second],
             runner_up_probability=float(row[second]),
+            image=digit,
+            probabilities=row,
         )
         for digit, row, (first, second) in zip(digits, probabilities, ranked, strict=True)
     ]
 
 
-def as_table(found):
-    """Answers as a table, a line a digit; ends with what each picture of several reads."""
+def as_table(found: Sequence[Answer]) -> str:
+    """One line per digit; ends with what each picture of several digits reads."""
     lines = [("picture", "digit", "probability", "runner-up", "its probability")]
     lines += [
         (
@@ -192,9 +224,9 @@ def as_table(found):
     return "\n".join(table + _readings(found))
 
 
-def _readings(found):
-    """A line each picture in which several digits were found: what it reads."""
-    rows = {}
+def _readings(found: Sequence[Answer]) -> list[str]:
+    """What each picture in which several digits were found reads."""
+    rows: dict[str, dict[int | None, list[str]]] = {}
     for a in found:
         rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.digit)
     return [
@@ -204,53 +236,51 @@ def _readings(found):
     ]
 
 
-def as_json(found):
-    """Answers as a JSON array, an object a digit."""
-    return json.dumps([dataclasses.asdict(answer) for answer in found], indent=2)
+def as_json(found: Sequence[Answer]) -> str:
+    """A JSON array with one object per digit."""
+    rows = [{name: getattr(answer, name) for name in _COLUMNS} for answer in found]
+    return json.dumps(rows, indent=2)
 
 
-def as_csv(found):
-    """Answers as CSV with a header; a box is four numbers with spaces between.
+def as_csv(found: Sequence[Answer]) -> str:
+    """CSV with a header; a box is four numbers with spaces between.
 
     A file's name is in it as a terminal shows it; JSON has it exactly.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Answer))
+    writer.writerow(_COLUMNS)
     for answer in found:
-        row = dataclasses.asdict(answer)
-        shown = {
-            "picture": cli.printable(answer.picture),
-            "box": " ".join(map(str, answer.box or ())),
-        }
-        writer.writerow((row | shown).values())
+        box = " ".join(map(str, answer.box or ()))
+        shown = dataclasses.replace(answer, picture=cli.printable(answer.picture))
+        writer.writerow(box if name == "box" else getattr(shown, name) for name in _COLUMNS)
     return text.getvalue().rstrip("\n")
 
 
-def write_submission(choices, path):
+def write_submission(choices: Iterable[int], path: Path) -> None:
     """Writes Kaggle's `ImageId,Label`, whole or not at all.
 
     Args:
-        choices: Integers `[n]`, the class of each image in order.
-        path: Of the file.
+        choices: The class of each image, in order.
+        path: The file.
     """
     rows = [f"{i},{choice}" for i, choice in enumerate(choices, start=1)]
-    bundle.write_file(path, ("\n".join(["ImageId,Label", *rows]) + "\n").encode())
+    staging.write_file(path, ("\n".join(["ImageId,Label", *rows]) + "\n").encode())
 
 
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
-    digits, found, probabilities = read(settings)
+    found = read_digits(settings.images, settings.model or PRETRAINED, settings.many)
     if settings.submission:
-        write_submission(probabilities.argmax(1), settings.submission)
+        write_submission((int(a.probabilities.argmax()) for a in found), settings.submission)
         print(f"written: {cli.printable(settings.submission)}, {len(found):,} images")
     else:
         form = as_json if settings.json else as_csv if settings.csv else as_table
         print(form(found))
     if settings.show:
-        sheet.draw(digits, found, settings.show)
+        sheet.draw(found, settings.show)
         print(f"written: {cli.printable(settings.show)}", file=sys.stderr)
     return cli.OK
 

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import mnist_edge
 from benchmarks import predict as benchmarks_predict
 from mnist_edge import bundle, data, predict, runtimes
+from mnist_edge.errors import InputError
 from tests.images import drawn
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +50,44 @@ def test_the_table_has_digit_probability_and_runner_up(picture, capsys):
     assert runner_up != "4"
     assert 90 < float(probability[:-1]) <= 100
     assert 0 <= float(its_probability[:-1]) < 10
+
+
+@pytest.mark.parametrize("channels", [None, 3, 4])
+def test_an_array_is_a_picture(picture, channels):
+    with Image.open(picture) as opened:
+        pixels = np.asarray(opened.convert({None: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    (answer,) = mnist_edge.read_digits(pixels)
+    (expected,) = mnist_edge.read_digits(picture)
+    assert answer.picture == "picture in memory"
+    assert np.array_equal(answer.image.pixels, expected.image.pixels)
+    assert np.array_equal(answer.probabilities, expected.probabilities)
+    assert answer.digit == expected.digit == "4"
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((9, 9)), np.zeros((9, 9, 2), "u1"), np.zeros(9, "u1"), np.zeros((0, 9), "u1")],
+)
+def test_an_array_that_is_no_picture_is_refused(pixels):
+    with pytest.raises(InputError, match=r"must be uint8 \[height, width\]"):
+        mnist_edge.read_digits(pixels)
+
+
+def test_models_in_memory_answer_as_their_files_do(small, picture):
+    trained = mnist_edge.load_model(small.folder)
+    artifact = mnist_edge.open_artifact(small.folder / "onnx-float32.onnx")
+    (expected,) = mnist_edge.read_digits(picture, small.folder)
+    for model in (trained, trained.model, artifact):
+        (answer,) = mnist_edge.read_digits(picture, model)
+        assert answer.digit == expected.digit
+        np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-4)
+
+
+def test_a_model_in_memory_that_takes_other_images_is_refused(picture):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(inputs))
+    with pytest.raises(InputError, match=r"the model must take images \[28, 28, 1\]. Got: \[8, 8"):
+        mnist_edge.read_digits(picture, keras.Model(inputs, outputs))
 
 
 def test_a_page_ends_with_what_it_reads(page, capsys):
@@ -132,7 +173,7 @@ def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, pic
     ("argv", "message"),
     [
         (["--json", "--csv"], "one form of answer is possible. Got: --json and --csv"),
-        (["--many", "--submission", "a.csv"], "--submission takes one digit an image"),
+        (["--many", "--submission", "a.csv"], "--submission takes one digit per image"),
         (["--show", "seen.jpg"], "--show must end in .png. Got: seen.jpg"),
         (["--model", "nowhere"], "nowhere/train.json is required and does not exist"),
     ],

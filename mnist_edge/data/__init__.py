@@ -1,18 +1,17 @@
 """Data sets: load one from anywhere, check it, split it. NumPy only."""
 
+from mnist_edge.data.catalog import name_classes, numbered
 from mnist_edge.data.dataset import (
     HELP,
     LABELS_HELP,
-    MNIST,
     MOST_CLASSES,
     Dataset,
     as_inputs,
     load,
-    name_classes,
-    numbered,
     require_gray_levels,
     split_indices,
 )
+from mnist_edge.data.sources import MNIST
 
 __all__ = [
     "HELP",

@@ -1,24 +1,23 @@
-"""Data sets known by their names: what their classes are called, and EMNIST's oddities."""
+"""Names of classes: those of data sets known by their own name, and those that a user gives."""
 
 import collections
 import dataclasses
 import re
 import string
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from mnist_edge.errors import InputError
 
-# EMNIST's balanced and by-merge sets join a letter's two cases where they look alike;
-# these small letters stay classes of their own (Cohen et al., 2017, arXiv:1702.05373).
-_SEPARATE_SMALL = "abdefghnqrt"
-
-
+Pair = tuple[np.ndarray, np.ndarray]  # images and their labels
 _LONGEST_LABEL = 200
 _LABELS_BYTES = 2**22  # 65,536 names of 64 bytes
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
+class Entry:
     """What is known of a data set beyond its files.
 
     Attributes:
@@ -31,119 +30,92 @@ class Known:
     transposed: bool = False
     first_label: int = 0
 
+    def undo(self, pair: Pair, split: str, where: object) -> Pair:
+        """Undoes what the set's publisher did: transposed images, labels from 1.
 
-UNKNOWN = Known()
+        Args:
+            pair: uint8 `[n, height, width]` and uint8 `[n]`.
+            split: "train" or "test".
+            where: What an error's line starts with.
 
+        Raises:
+            InputError: A label is below the first.
+        """
+        x, y = pair
+        if y.size and y.min() < self.first_label:
+            raise InputError(
+                f"{where}: the labels of this set start at {self.first_label}. "
+                f"Got: {y.min()} in y_{split}. Rename the files if they hold another set."
+            )
+        return x.transpose(0, 2, 1).copy() if self.transposed else x, y - self.first_label
+
+
+def _emnist(labels: str, first_label: int = 0) -> Entry:
+    return Entry(tuple(labels), transposed=True, first_label=first_label)
+
+
+_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+# EMNIST's balanced and by-merge sets join a letter's two cases where they look alike;
+# these small letters stay classes of their own (Cohen et al., 2017, arXiv:1702.05373).
+_MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"
 # By letters and digits of the name alone: fashion-mnist, FashionMNIST, fashion_mnist.
-KNOWN = {
-    "fashionmnist": Known(
-        (
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        )
-    ),
+CATALOG = {
+    "fashionmnist": Entry(tuple(_FASHION.split(","))),
     # Hiragana in Latin letters, which every font has.
-    "kmnist": Known(("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
-    "emnistbalanced": Known(
-        tuple(string.digits + string.ascii_uppercase + _SEPARATE_SMALL), transposed=True
-    ),
-    "emnistbymerge": Known(
-        tuple(string.digits + string.ascii_uppercase + _SEPARATE_SMALL), transposed=True
-    ),
-    "emnistbyclass": Known(
-        tuple(string.digits + string.ascii_uppercase + string.ascii_lowercase), transposed=True
-    ),
-    "emnistletters": Known(tuple(string.ascii_uppercase), transposed=True, first_label=1),
-    "emnistdigits": Known(tuple(string.digits), transposed=True),
-    "emnistmnist": Known(tuple(string.digits), transposed=True),
+    "kmnist": Entry(("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
+    "emnistbalanced": _emnist(_MERGED),
+    "emnistbymerge": _emnist(_MERGED),
+    "emnistbyclass": _emnist(string.digits + string.ascii_uppercase + string.ascii_lowercase),
+    "emnistletters": _emnist(string.ascii_uppercase, first_label=1),
+    "emnistdigits": _emnist(string.digits),
+    "emnistmnist": _emnist(string.digits),
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Raw:
-    """What a reader gives.
-
-    Attributes:
-        arrays: dict of `x_train`, `y_train`, `x_test`, `y_test`, not yet checked.
-        known: `Known`, what the set's name tells.
-        remark: What the user should be told of how it was read, or "".
-    """
-
-    arrays: dict
-    known: Known = UNKNOWN
-    remark: str = ""
+def find(*names: str) -> Entry:
+    """The entry of the first of `names` that names a data set; an empty one where none does."""
+    for name in names:
+        squashed = re.sub("[^a-z0-9]", "", name.lower())
+        for key, entry in CATALOG.items():
+            if key in squashed:
+                return entry
+    return Entry()
 
 
-def of_file(name, path):
-    """What a file's name, or else its folder's, tells of the data set it belongs to.
+def find_by_file(name: str, path: Path) -> Entry:
+    """The entry of the data set that a file belongs to, by its name or else its folder's.
 
     Args:
         name: The set's name, or the file's in its archive; it speaks first.
-        path: `pathlib.Path` of the file.
-
-    Returns:
-        A `Known`; `UNKNOWN` where neither name is known.
+        path: The file.
     """
     folder = path.resolve().parent
     if folder.name == "raw":  # torchvision's FashionMNIST/raw
         folder = folder.parent
-    return recognize(Path(name).name, path.name, folder.name)
+    return find(Path(name).name, path.name, folder.name)
 
 
-def recognize(*names):
-    """The `Known` that the first of `names` to name one names, or `UNKNOWN`."""
-    for name in names:
-        squashed = re.sub("[^a-z0-9]", "", name.lower())
-        for key, known in KNOWN.items():
-            if key in squashed:
-                return known
-    return UNKNOWN
+def numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """`count` names of classes: the first of `names`, or the numbers where they are too few."""
+    return tuple(names[:count]) if len(names) >= count else tuple(map(str, range(count)))
 
 
-def undo_oddities(arrays, known, where):
-    """Undoes what a data set's publisher did: transposed images, labels from 1.
-
-    Args:
-        arrays: dict of `x_train`, `x_test`, uint8 `[n, height, width]`, and `y_train`,
-            `y_test`, uint8 `[n]`.
-        known: The set's `Known`.
-        where: What an error's line starts with.
-
-    Returns:
-        A dict of the same arrays, upright, with labels from 0.
-
-    Raises:
-        InputError: A label is below the first.
-    """
-    undone = {}
-    for split in ("train", "test"):
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if y.size and y.min() < known.first_label:
-            raise InputError(
-                f"{where}: the labels of this set start at {known.first_label}. "
-                f"Got: {y.min()} in y_{split}. Rename the files if they hold another set."
-            )
-        undone[f"x_{split}"] = x.transpose(0, 2, 1).copy() if known.transposed else x
-        undone[f"y_{split}"] = y - known.first_label
-    return undone
+def name_classes(labels: str | Sequence[str], count: int) -> tuple[str, ...]:
+    """Names of `count` classes from what `--labels` takes; errors as `parse_labels`'s."""
+    names = parse_labels(labels)
+    if len(names) != count:
+        raise InputError(
+            f"--labels must name {count} classes, one per label of the data. Got: {len(names)}, "
+            f"{', '.join(names[:12])}{', …' if len(names) > 12 else ''}."
+        )
+    return names
 
 
-def parse_labels(labels):
+def parse_labels(labels: str | Sequence[str]) -> tuple[str, ...]:
     """Class names from what `--labels` takes.
 
     Args:
-        labels: "cat,dog", or the path of a file with a name a line, or a sequence of names.
-
-    Returns:
-        tuple of str.
+        labels: "cat,dog", or the path of a file with one name per line, or the names.
 
     Raises:
         InputError: A name is empty or stands twice, or the file is not text.
@@ -153,7 +125,7 @@ def parse_labels(labels):
         path = Path(labels)
         if "," not in labels and not path.is_file():
             raise InputError(
-                f"--labels must be names with commas between them, or a file with a name a "
+                "--labels must be names with commas between them, or a file with one name per "
                 f"line. Got: {labels}, which is no file."
             )
         names = _read_lines(path) if path.is_file() else labels.split(",")
@@ -171,11 +143,11 @@ def parse_labels(labels):
     return names
 
 
-def _read_lines(path):
+def _read_lines(path: Path) -> list[str]:
     size = path.stat().st_size
     if size > _LABELS_BYTES:
         raise InputError(
-            f"{path} must hold a name a line, at most {_LABELS_BYTES:,} bytes. Got: {size:,}."
+            f"{path} must hold one name per line, at most {_LABELS_BYTES:,} bytes. Got: {size:,}."
         )
     try:
         return path.read_text(encoding="utf-8-sig").strip().splitlines()

@@ -3,6 +3,8 @@
 import gzip
 import math
 import zlib
+from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
@@ -12,14 +14,14 @@ from mnist_edge.safety import files
 _UNSIGNED_BYTES = 0x08  # the third byte of a file's magic; the fourth counts dimensions
 
 
-def read(path, dimensions):
+def read(path: Path, dimensions: int) -> np.ndarray:
     """Reads an IDX file of unsigned bytes.
 
     The header is checked against the file's length and a limit before anything is
     allocated, and no more is unpacked than it says.
 
     Args:
-        path: `pathlib.Path` of the file; compressed or not is seen from its first bytes.
+        path: The file; compressed or not is seen from its first bytes.
         dimensions: How many it must have: 3 for images, 1 for labels.
 
     Returns:
@@ -32,11 +34,10 @@ def read(path, dimensions):
     compressed = files.head(path).startswith(files.GZIP)
     size = path.stat().st_size
     try:
-        with (gzip.open if compressed else open)(path, "rb") as file:
+        with cast(IO[bytes], gzip.open(path) if compressed else open(path, "rb")) as file:
             shape = _read_header(path, file, dimensions)
             count = math.prod(shape)
-            header_size = 4 + 4 * dimensions
-            enough = size * files.LARGEST_RATIO if compressed else size - header_size
+            enough = size * files.LARGEST_RATIO if compressed else size - file.tell()
             if count > enough:
                 raise InputError(
                     f"{path} must hold {list(shape)} bytes after its header. "
@@ -62,7 +63,8 @@ def read(path, dimensions):
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _read_header(path, file, dimensions):
+def _read_header(path: Path, file: IO[bytes], dimensions: int) -> tuple[int, ...]:
+    """The shape that a file's header says."""
     header = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if header[:4] != magic or len(header) < 4 + 4 * dimensions:

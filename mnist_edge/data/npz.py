@@ -5,16 +5,14 @@
 `np.load` allocates whatever a header asks for and unpacks whatever an archive holds. NumPy only.
 """
 
-import contextlib
+import dataclasses
 import io
-import itertools
 import math
-import operator
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -30,15 +28,8 @@ _HEADERS = {
 }
 
 
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype
-    start: int  # of the data
-
-    @property
-    def count(self) -> int:
-        return math.prod(self.shape)
+class _Wrong(Exception):
+    """What an archive or an array in it must be and is not; its file's name goes before it."""
 
 
 def read(
@@ -54,8 +45,8 @@ def read(
     length, which must agree, before anything is allocated for it.
 
     Args:
-        path: Of the file.
-        names: Of the arrays that it must hold; others in it are not read. None reads all.
+        path: The file.
+        names: Names of the arrays that it must hold; others are not read. None reads all.
         limit_bytes: How many bytes the arrays may take together.
         remedy: What to do where the file can't be used; ends the error's line.
         as_data: Whether the limit holds for what they take as `files.data_bytes` has it.
@@ -70,9 +61,17 @@ def read(
     files.require(path, remedy)
     try:
         with files.open_zip(path) as archive:
-            return _read_members(archive, path, names, limit_bytes, remedy, as_data)
-    except InputError:
-        raise
+            arrays = _find(archive, names)
+            needed = sum(
+                files.data_bytes(array.size, array.dtype.itemsize) if as_data else array.nbytes
+                for array in arrays
+            )
+            if needed > limit_bytes:
+                unit = "bytes as float32 too" if as_data else "bytes"
+                raise _Wrong(f" must take at most {limit_bytes:,} {unit}. Got: {needed:,}")
+            return {array.name: array.read(archive) for array in arrays}
+    except _Wrong as error:
+        raise InputError(f"{path}{error}. {remedy}".rstrip()) from error
     except files.DAMAGE as error:
         cause = files.cause(path, error, files.ZIP)
         raise InputError(f"{path} must be a whole .npz. Got: {cause}. {remedy}".rstrip()) from error
@@ -82,7 +81,43 @@ def read(
         ) from None
 
 
-def _read_members(archive, path, names, limit_bytes, remedy, as_data):
+@dataclasses.dataclass(frozen=True)
+class _Array:
+    """An array in an archive, as its header and the archive's directory say.
+
+    Attributes:
+        member: Its entry in the directory.
+        start: Where in the member its content starts.
+    """
+
+    name: str
+    member: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    dtype: np.dtype
+    start: int
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def read(self, archive: zipfile.ZipFile) -> np.ndarray:
+        with files.open_member(archive, self.member) as stream:
+            stream.read(self.start)
+            content = files.read_at_most(stream, self.nbytes)
+        if len(content) != self.nbytes:
+            raise _Wrong(
+                f": {files.short(self.name)} must be {self.nbytes:,} bytes. Got: {len(content):,}"
+            )
+        return np.frombuffer(content, self.dtype).reshape(self.shape, order=self.order)
+
+
+def _find(archive: zipfile.ZipFile, names: Sequence[str] | None) -> list[_Array]:
+    """The arrays of these names, or all; no more than their headers is read."""
     held = {
         info.filename.removesuffix(_ENDING): info
         for info in archive.infolist()
@@ -91,70 +126,25 @@ def _read_members(archive, path, names, limit_bytes, remedy, as_data):
     missing = [name for name in names or () if name not in held]
     if missing or not held:
         found = files.short(", ".join(held)) or "no array"
-        raise InputError(
-            f"{path} must hold {', '.join(missing) or 'an array'}. Got: {found}. {remedy}".rstrip()
-        )
-    wanted = {name: held[name] for name in names or held}
-    headers, arrays = {}, {}
-    for name, info in wanted.items():
-        with _named(path, name, remedy):
-            headers[name] = _read_header_of(archive, info)
-    sizes = [(header.count, header.dtype.itemsize) for header in headers.values()]
-    needed = sum(itertools.starmap(files.data_bytes if as_data else operator.mul, sizes))
-    if needed > limit_bytes:
-        raise InputError(
-            f"{path} must take at most {limit_bytes:,} bytes{' as float32 too' * as_data}. "
-            f"Got: {needed:,}. {remedy}".rstrip()
-        )
-    for name, info in wanted.items():
-        with _named(path, name, remedy):
-            arrays[name] = _read_content(archive, info, headers[name])
+        raise _Wrong(f" must hold {', '.join(missing) or 'an array'}. Got: {found}")
+    arrays = []
+    for name in names or held:
+        with files.open_member(archive, held[name]) as stream:
+            first = stream.read(HEADER_BYTES)
+        try:
+            arrays.append(_parse(name, held[name], first))
+        except ValueError as error:
+            raise _Wrong(f": {files.short(name)} must be {error}") from error
     return arrays
 
 
-@contextlib.contextmanager
-def _named(path: Path | str, name: str, remedy: str) -> Iterator[None]:
-    """Makes a line of a `ValueError` that says what an array must be and what it is."""
-    try:
-        yield
-    except ValueError as error:
-        raise InputError(
-            f"{path}: {files.short(name)} must be {error}. {remedy}".rstrip()
-        ) from error
-
-
-def _read_header_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
-    with files.open_member(archive, info) as member:
-        header = _read_header(member.read(HEADER_BYTES))
-    if header.start + header.count * header.dtype.itemsize != info.file_size:
-        raise ValueError(
-            f"{files.short(list(header.shape))} of {header.dtype}, as its header says. "
-            f"Got: {info.file_size:,} bytes in the archive's directory"
-        )
-    return header
-
-
-def _read_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: _Header) -> np.ndarray:
-    array = np.empty(header.count, header.dtype)
-    view, done = memoryview(array.view(np.uint8)), 0
-    with files.open_member(archive, info) as member:
-        member.read(header.start)
-        while done < len(view):
-            count = member.readinto(view[done : done + files.CHUNK])
-            if not count:
-                raise ValueError(f"{len(view):,} bytes. Got: {done:,}")
-            done += count
-    shape = header.shape
-    return array.reshape(shape[::-1]).T if header.fortran_order else array.reshape(shape)
-
-
-def _read_header(first: bytes) -> _Header:
-    """What an `.npy`'s first bytes say."""
+def _parse(name: str, member: zipfile.ZipInfo, first: bytes) -> _Array:
+    """What an `.npy`'s first bytes say; a `ValueError` says what it must be and is not."""
     stream = io.BytesIO(first)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that Python 2 wrote it
-            shape, fortran_order, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+            shape, is_fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
     except Exception as error:  # Python's own parser reads the header: whatever it raises
         raise ValueError(f"an .npy array. Got: {files.short(error)}") from error
     if dtype.hasobject:
@@ -163,4 +153,12 @@ def _read_header(first: bytes) -> _Header:
         raise ValueError(f"numbers. Got: {files.short(dtype)}")
     if len(shape) > 32 or not all(0 <= side < 2**63 for side in shape):
         raise ValueError(f"of a possible shape. Got: {files.short(list(shape))}")
-    return _Header(tuple(map(int, shape)), fortran_order, dtype, stream.tell())
+    array = _Array(
+        name, member, tuple(map(int, shape)), "F" if is_fortran else "C", dtype, stream.tell()
+    )
+    if array.start + array.nbytes != member.file_size:
+        raise ValueError(
+            f"{files.short(list(shape))} of {dtype}, as its header says. "
+            f"Got: {member.file_size:,} bytes in the archive's directory"
+        )
+    return array

@@ -1,70 +1,262 @@
-"""Where data come from: what `--data` may be, one table from kind to reader."""
+"""Where data come from: what `--data` may be, and the reader of each kind."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-from mnist_edge.data import catalog, folders, keras_sets, npz
+import numpy as np
+
+from mnist_edge import backend, bundle
+from mnist_edge.cli import one_line
+from mnist_edge.data import catalog, csv_files, idx, npz
+from mnist_edge.data.catalog import Pair
+from mnist_edge.data.csv_files import CsvFile
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
 MNIST = "mnist"
+MNIST_FILE = Path(__file__).with_name("mnist.npz")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-REMEDY = (
+_REMEDY = (
     "Give 'mnist', an .npz in the layout of keras.datasets.mnist, a folder of IDX or CSV files, "
     "a .csv (or .csv.gz, .zip), TRAIN.csv,TEST.csv, or keras:mnist."
 )
-MNIST_FILE = Path(__file__).with_name("mnist.npz")
+_RESTORE = "Restore the file from the repository."
+# Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
+# published with MNIST (see mnist.LICENSE.txt).
+_MNIST_SHA256 = {
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+_KERAS = "keras:"
+_KERAS_NAMES = ("mnist", "fashion_mnist")
+# Of a CSV file's rows, how many become its test set where it has none: MNIST's own share,
+# 10,000 of 70,000. The seed is fixed, so that a file means the same data everywhere.
+_TEST_SHARE = 1 / 7
+_TEST_SEED = 0
+
+# `train-images-idx3-ubyte`, `t10k-labels.idx1-ubyte`, `emnist-letters-test-images-idx3-ubyte.gz`
+_IDX_NAME = re.compile(
+    r"(?P<set>.*?)[-_.]*(?P<split>train|t10k|test)[-_.](?P<what>images|labels)[-_.]"
+    r"idx[13][-_.]ubyte(\.gz)?",
+    re.IGNORECASE,
+)
+# `train.csv`, `mnist_test.csv.gz`, `emnist-letters-train.csv`, `fashion-mnist_test.csv.zip`
+_CSV_NAME = re.compile(
+    r"(?P<set>.*?)[-_.]*(?P<split>train|test)\.(csv|csv\.gz|csv\.zip|zip)", re.IGNORECASE
+)
 
 
-def read(source):
+class Raw(NamedTuple):
+    """What a reader gives; its arrays are not checked.
+
+    Attributes:
+        train: Images and labels.
+        test: Images and labels.
+        entry: What the set's name tells.
+        remark: What the user should be told of how it was read, or "".
+    """
+
+    train: Pair
+    test: Pair
+    entry: catalog.Entry
+    remark: str = ""
+
+
+def read(source: str) -> Raw:
     """Reads a data set from wherever it is.
 
     Args:
         source: What `--data` takes; see `data.load`.
 
-    Returns:
-        A `known.Raw`.
-
     Raises:
         InputError: There is no such source, or it is damaged or holds something else.
     """
-    path = Path(source)
-    for is_of_kind, reader in _KINDS:
-        if is_of_kind(source, path):
-            return reader(source, path)
-    files.require(path, REMEDY)
+    path, name = Path(source), source.lower()
+    if source == MNIST:
+        return _read_mnist()
+    if source.startswith(_KERAS):
+        return _read_keras(source)
+    if path.is_dir():
+        return _read_folder(source, path, wanted=None)
+    if "," in source and not path.exists():
+        return _read_pair(source)
+    if name.endswith(".npz"):
+        return _read_npz(path, _REMEDY)
+    if name.endswith((".csv", ".csv.gz")):
+        return _read_csvs(CsvFile(path), None)
+    if name.endswith(".zip"):
+        return _read_zip(path)
+    if not path.exists() and _holds_sets(path.parent):
+        return _read_folder(source, path.parent, wanted=path.name)
+    files.require(path, _REMEDY)
     kind = files.pretender(files.head(path)) or "a file of another kind"
-    raise InputError(f"{source} must be a data set. Got: {kind}. {REMEDY}")
+    raise InputError(f"{source} must be a data set. Got: {kind}. {_REMEDY}")
 
 
-def remedy(source):
-    """What to do where `source` can't be used; ends an error's line."""
-    return "Restore the file from the repository." if source == MNIST else REMEDY
+def _read_mnist() -> Raw:
+    raw = _read_npz(MNIST_FILE, _RESTORE)
+    for name, array in zip(ARRAYS, (*raw.train, *raw.test), strict=True):
+        got = bundle.sha256_array(array)
+        if got != _MNIST_SHA256[name]:
+            raise InputError(
+                f"{MNIST_FILE}: {name} must have SHA-256 {_MNIST_SHA256[name]}. Got: {got}. "
+                f"{_RESTORE}"
+            )
+    return raw
 
 
-def _read_packaged(source, _):
-    return _read_npz(source, MNIST_FILE)
+def _read_npz(path: Path, remedy: str) -> Raw:
+    x_train, y_train, x_test, y_test = npz.read(path, ARRAYS, remedy=remedy, as_data=True).values()
+    return Raw((x_train, y_train), (x_test, y_test), catalog.find_by_file(path.stem, path))
 
 
-def _read_npz(source, path):
-    arrays = npz.read(path, ARRAYS, remedy=remedy(source), as_data=True)
-    return catalog.Raw(arrays, catalog.of_file(path.stem, path))
+def _read_keras(source: str) -> Raw:
+    """Loads a data set as Keras does: from its cache, or else from the network."""
+    name = source.removeprefix(_KERAS)
+    if name not in _KERAS_NAMES:
+        choices = " or ".join(_KERAS + name for name in _KERAS_NAMES)
+        raise InputError(f"--data must be {choices} where Keras is to load it. Got: {source}.")
+    loader = getattr(backend.start_keras().datasets, name)
+    try:
+        train, test = loader.load_data()
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        came = one_line(error).rstrip(".")
+        raise InputError(
+            f"{source} must be in Keras's cache or within reach of the network. Got: {came}. "
+            "Copy ~/.keras/datasets from a machine that has it, or give another --data."
+        ) from error
+    return Raw(train, test, catalog.find(source))
 
 
-def _read_keras(source, _):
-    return catalog.Raw(keras_sets.read(source), catalog.recognize(source))
+def _holds_sets(folder: Path) -> bool:
+    """Whether a folder holds files of data sets, told apart by the beginnings of their names."""
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return any((*_sets(names, _IDX_NAME), *_sets(names, _CSV_NAME)))
 
 
-# The first kind that fits reads it.
-_KINDS = (
-    (lambda source, path: source == MNIST, _read_packaged),
-    (lambda source, path: source.startswith(keras_sets.PREFIX), _read_keras),
-    (lambda source, path: path.is_dir(), folders.read_folder),
-    (lambda source, path: "," in source and not path.exists(), folders.read_pair),
-    (lambda source, path: source.lower().endswith(".npz"), _read_npz),
-    (lambda source, path: source.lower().endswith((".csv", ".csv.gz")), folders.read_csv),
-    (lambda source, path: source.lower().endswith(".zip"), folders.read_zip),
-    (
-        lambda source, path: not path.exists() and folders.has_prefixes(path.parent),
-        folders.read_prefix,
-    ),
-)
+def _read_folder(source: str, folder: Path, wanted: str | None) -> Raw:
+    """Reads the set whose files' names start with `wanted`, or the only one."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    idx_sets, csv_sets = _sets(names, _IDX_NAME), _sets(names, _CSV_NAME)
+    if idx_sets:  # Kaggle's Fashion-MNIST has both, of the same data
+        return _read_idx(folder, *_choose(source, idx_sets, wanted))
+    if not csv_sets:
+        raise InputError(
+            f"{source} must hold train-images-idx3-ubyte and its three companions, raw or .gz, or "
+            "train.csv, and does not. Give the folder that does."
+        )
+    _, roles = _choose(source, csv_sets, wanted)
+    paths = {role: CsvFile(folder / name) for role, name in roles.items()}
+    return _read_csvs(paths.get("train"), paths.get("test"))
+
+
+def _sets(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
+    """File names by set and role: `{"emnist-letters": {"train-images": "emnist-..."}}`."""
+    sets: dict[str, dict[str, str]] = {}
+    for name in names:
+        match = pattern.fullmatch(name)
+        if match:
+            part = match.groupdict()
+            role = part["split"].lower().replace("t10k", "test")
+            if "what" in part:
+                role += "-" + part["what"].lower()
+            # Sorted names: the raw file comes before its .gz.
+            sets.setdefault(part["set"], {}).setdefault(role, name)
+    return sets
+
+
+def _choose(
+    source: str, sets: dict[str, dict[str, str]], wanted: str | None
+) -> tuple[str, dict[str, str]]:
+    """Name and files by role of the set that is wanted, or of the only one."""
+    if wanted is None and len(sets) == 1:
+        return next(iter(sets.items()))
+    if wanted in sets:
+        return wanted, sets[wanted]
+    found = files.short(", ".join(name or "(no prefix)" for name in sets)) or "none"
+    raise InputError(
+        f"{source} must be one data set. Got: files that start with {found}. Give a folder and "
+        "the start of its files' names, FOLDER/emnist-letters say."
+    )
+
+
+def _read_idx(folder: Path, name: str, roles: dict[str, str]) -> Raw:
+    entry = catalog.find_by_file(name, folder / name)
+
+    def one(role: str, dimensions: int) -> np.ndarray:
+        if role not in roles:
+            raise InputError(
+                f"{folder} must hold {role}-idx{dimensions}-ubyte, raw or .gz, and does not. Got: "
+                f"{', '.join(roles.values())}."
+            )
+        return idx.read(folder / roles[role], dimensions)
+
+    train, test = (
+        entry.undo((one(f"{split}-images", 3), one(f"{split}-labels", 1)), split, folder)
+        for split in ("train", "test")
+    )
+    return Raw(train, test, entry)
+
+
+def _read_pair(source: str) -> Raw:
+    """Reads TRAIN.csv,TEST.csv."""
+    parts = [CsvFile(Path(part.strip())) for part in source.split(",")]
+    if len(parts) != 2:
+        raise InputError(f"--data must be TRAIN.csv,TEST.csv. Got: {len(parts)} names, {source}.")
+    return _read_csvs(parts[0], parts[1])
+
+
+def _read_zip(path: Path) -> Raw:
+    """Reads the CSV file of a `.zip`, or its train and test pair."""
+    members = {Path(name).name: CsvFile(path, name) for name in csv_files.members(path)}
+    if len(members) == 1:
+        return _read_csvs(next(iter(members.values())), None)
+    sets = _sets(members, _CSV_NAME)
+    if len(sets) != 1:
+        found = files.short(", ".join(members))
+        raise InputError(
+            f"{path} must hold one .csv, or train.csv and test.csv. Got: {found}. "
+            "Unpack it and give TRAIN.csv,TEST.csv."
+        )
+    (roles,) = sets.values()
+    pair = {role: members[name] for role, name in roles.items()}
+    return _read_csvs(pair.get("train"), pair.get("test"))
+
+
+def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
+    """Reads a train and test pair; without a test set, splits it off."""
+    if train is None:
+        raise InputError(f"{test and test.path} must have a train.csv beside it and has none.")
+    for file in filter(None, (train, test)):
+        files.require(file.path)
+    trained = csv_files.read(train)
+    if trained is None:
+        raise InputError(
+            f"{train} must have labels, in a first column 'label'. Got: pixels alone. Kaggle's "
+            "test.csv is to be predicted; train on its train.csv."
+        )
+    tested = csv_files.read(test) if test else None
+    remark = ""
+    if tested is None:
+        count = len(trained[1])
+        trained, tested = _split_off(*trained)
+        why = f"{test.member or test.path} has no labels" if test else f"{train} has no test set"
+        remark = (
+            f"{why}: {len(tested[1]):,} of the {count:,} rows of {train}, drawn by seed "
+            f"{_TEST_SEED}, are the test set"
+        )
+    entry = catalog.find_by_file(train.member or str(train.path), train.path)
+    undone = (entry.undo(trained, "train", train), entry.undo(tested, "test", train))
+    return Raw(*undone, entry, remark)
+
+
+def _split_off(x: np.ndarray, y: np.ndarray) -> tuple[Pair, Pair]:
+    """`((x_train, y_train), (x_test, y_test))`, each in the file's order."""
+    is_test = np.zeros(len(y), bool)
+    order = np.random.default_rng(_TEST_SEED).permutation(len(y))
+    is_test[order[: max(1, round(len(y) * _TEST_SHARE))]] = True
+    return (x[~is_test], y[~is_test]), (x[is_test], y[is_test])

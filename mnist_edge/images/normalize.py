@@ -3,13 +3,18 @@
     (digit,) = images.prepare(pictures.open_picture("photo.jpg"))
     digit.pixels  # uint8 [28, 28], 0 (paper) to 255 (ink)
 
-NumPy, and Pillow inside the functions that need it: a device without Keras uses this too.
+NumPy, and Pillow and SciPy inside the functions that need them: a device without Keras uses
+this too.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from mnist_edge import cli
+from mnist_edge.data import csv_files
 from mnist_edge.errors import InputError
 from mnist_edge.images import pictures, segment, threshold
 
@@ -24,7 +29,7 @@ _THINNEST, _THICKEST = 1.7, 3.0
 # often gains nothing) was chosen, as was the thickest stroke, on the first 900 pictures of
 # scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS, _ROUNDS = 100, 0.45, 2.0, 20
-_MOST_PIECES = 5_000  # two seconds' work, which grows with the square; a page has half as many
+_MOST_STROKES = 5_000  # two seconds' work, which grows with the square; a page has half as many
 _SHOWN = 160  # longest side of what is shown of the original, pixels
 
 
@@ -49,81 +54,85 @@ class Digit:
     box: tuple[int, int, int, int] | None = None
 
 
-def load(paths, many=False):
-    """Opens and prepares whatever the command line names.
+def load(sources: Iterable[Path | str | np.ndarray], many: bool = False) -> list[Digit]:
+    """Opens and prepares pictures.
 
     Args:
-        paths: Of pictures, folders of pictures, and CSV files in the layout of Kaggle's.
+        sources: Pictures' files, folders of them, CSV files in the layout of Kaggle's test.csv,
+            and pictures in memory, as `pictures.from_array` takes them.
         many: Whether to look for several digits in a picture.
-
-    Returns:
-        A list of `Digit`, in the order of the paths.
 
     Raises:
         InputError: A file is missing, damaged or shows no digit.
     """
     digits = []
-    for path in pictures.listed(paths):
-        if path.suffix.lower() == ".csv":
-            rows = pictures.read_csv(path)
-            digits += [Digit(f"{path}:{i}", row, row) for i, row in enumerate(rows, start=1)]
+    for source in sources:
+        if isinstance(source, np.ndarray):
+            digits += prepare(pictures.from_array(source), many)
         else:
-            digits += prepare(pictures.open_picture(path), many)
+            for path in pictures.listed(Path(source)):
+                digits += _load_file(path, many)
     return digits
 
 
-def prepare(picture, many=False):
-    """Makes of a picture what MNIST's makers would have made of it.
+def _load_file(path: Path, many: bool) -> list[Digit]:
+    if path.suffix.lower() == ".csv":
+        rows = csv_files.read_pixels(path, _FIELD**2).reshape(-1, _FIELD, _FIELD)
+        return [Digit(f"{path}:{i}", row, row) for i, row in enumerate(rows, start=1)]
+    return prepare(pictures.open_picture(path), many)
+
+
+def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
+    """Makes of a picture what MNIST's makers would have made of it; in reading order.
 
     The polarity is found, uneven paper evened, the ink cropped, scaled into 20 by 20
     pixels with its shape kept, and centered by its center of mass in 28 by 28.
 
     Args:
-        picture: A `Picture`.
+        picture: The picture.
         many: Whether to look for several digits; else all ink is one digit.
-
-    Returns:
-        A list of `Digit`, in reading order.
 
     Raises:
         InputError: The picture is empty, or full of dots.
     """
+    with cli.needing("images"):
+        import scipy.ndimage  # noqa: F401 - the functions below need it
     contrast = threshold.contrast(picture.gray)
-    found, labels = ([], None) if contrast is None else segment.find(contrast)
-    if not found:
+    if contrast is None:
         raise InputError(
             f"{picture.name} must show a digit and is empty: no ink stands out of the paper. "
             "Give a picture with more contrast."
         )
-    if many and len(found) > _MOST_PIECES:
+    strokes, labels = segment.find(contrast)
+    if many and len(strokes) > _MOST_STROKES:
         raise InputError(
-            f"{picture.name} must show at most {_MOST_PIECES:,} strokes. Got: {len(found):,}. "
+            f"{picture.name} must show at most {_MOST_STROKES:,} strokes. Got: {len(strokes):,}. "
             "Give a part of it."
         )
-    lines = segment.digits(found) if many else [[found]]
+    lines = segment.digits(strokes) if many else [[strokes]]
     return [
         Digit(
             name=picture.name,
             pixels=_as_mnist(picture.name, _patch(contrast, labels, group)),
             original=_original(picture.gray, segment.box(group) if many else None),
             line=number,
-            box=tuple(round(edge * picture.scale) for edge in segment.box(group)),
+            box=picture.in_file(segment.box(group)),
         )
         for number, line in enumerate(lines, start=1)
         for group in line
     ]
 
 
-def _patch(contrast, labels, group):
-    """The part of the picture that holds a group of pieces, without all others."""
+def _patch(contrast: np.ndarray, labels: np.ndarray, group: list[segment.Stroke]) -> np.ndarray:
+    """The part of the picture that holds a group of strokes, without all others."""
     left, top, right, bottom = segment.box(group)
     # A pixel more on each side: the outline's edge lies between ink and paper.
     inside = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
-    is_other = ~np.isin(labels[inside], [0, *(piece.label for piece in group)])
+    is_other = ~np.isin(labels[inside], [0, *(stroke.label for stroke in group)])
     return np.where(is_other, 0, contrast[inside])
 
 
-def _original(gray, box):
+def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:
     """What is shown beside the pixels; around `box`, or all where it is None."""
     if box:
         left, top, right, bottom = box
@@ -133,8 +142,10 @@ def _original(gray, box):
     return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _as_mnist(name, patch):
+def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
     """uint8 `[28, 28]` from float32 `[height, width]`, 0 (paper) to 1 (ink)."""
+    from scipy import ndimage
+
     outline = _resized(np.pad(patch, 2), _OUTLINE)
     inked = outline[outline > outline.max() / 2]  # of none where a pattern of dots is reduced
     # Anew, for a thin stroke fades when it is reduced.
@@ -147,13 +158,14 @@ def _as_mnist(name, patch):
         )
     outline = _cropped(outline)
     small = _resized(_cropped(_even_stroke(outline)), _BOX).clip(0, 1)
+    starts = np.round(_FIELD / 2 - np.array(ndimage.center_of_mass(small))).astype(int)
+    top, left = starts.clip(0, _FIELD - np.array(small.shape))
     field = np.zeros((_FIELD, _FIELD), np.float32)
-    top, left = (_start(small.sum(axis)) for axis in (1, 0))
     field[top : top + small.shape[0], left : left + small.shape[1]] = small
     return np.round(field * 255).astype(np.uint8)
 
 
-def _resized(values, longest):
+def _resized(values: np.ndarray, longest: int) -> np.ndarray:
     """Scales so that the longer side is `longest`, the shape kept, with anti-aliasing."""
     size = [max(1, round(side * longest / max(values.shape))) for side in reversed(values.shape)]
     scaled = _scaled(values, size)
@@ -167,36 +179,31 @@ def _resized(values, longest):
     return scaled.clip(0, 1)
 
 
-def _scaled(values, size, method="LANCZOS"):
+def _scaled(values: np.ndarray, size: Sequence[int], method: str = "LANCZOS") -> np.ndarray:
     """Scales to `(width, height)` by one of Pillow's methods."""
     from PIL import Image
 
     image = Image.fromarray(values.astype(np.float32))
-    return np.asarray(image.resize(size, Image.Resampling[method]))
+    return np.asarray(image.resize((size[0], size[1]), Image.Resampling[method]))
 
 
-def _cropped(values):
+def _cropped(values: np.ndarray) -> np.ndarray:
     """Without the rows and columns at the edges that hold no ink."""
-    rows, columns = (np.flatnonzero((values >= 0.5).any(axis)) for axis in (1, 0))
-    return values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    from scipy import ndimage
+
+    return values[ndimage.find_objects((values >= 0.5).astype(np.int32))[0]]
 
 
-def _even_stroke(outline):
+def _even_stroke(outline: np.ndarray) -> np.ndarray:
     """Makes strokes thicker or thinner where MNIST has none like them."""
+    from scipy import ndimage
+
     unit = max(outline.shape) / _BOX
     padded = np.pad(outline, 1)
     edges = np.hypot(np.diff(padded, axis=0)[:, 1:], np.diff(padded, axis=1)[1:]).sum()
     width = 2 * outline.sum() / edges  # a stroke has two edges
     missing = np.clip(width, _THINNEST * unit, _THICKEST * unit) - width
     reach = round(abs(missing) / 2)
-    if not reach:
-        return outline
-    sign = np.sign(missing)
-    evened = sign * threshold.widened(sign * np.pad(outline, 2 * reach), reach)
+    change = ndimage.maximum_filter if missing > 0 else ndimage.minimum_filter
+    evened = change(np.pad(outline, reach), 2 * reach + 1, mode="constant")
     return evened if evened.max() >= 0.5 else outline  # what is only thin bridges would vanish
-
-
-def _start(profile):
-    """Where a profile of ink starts in the field, so that its center of mass is the field's."""
-    center = (profile * np.arange(len(profile))).sum() / profile.sum()
-    return int(np.clip(round(_FIELD / 2 - center), 0, _FIELD - len(profile)))

@@ -1,11 +1,11 @@
-"""Take ink apart into pieces that hang together, and put those into digits. NumPy only."""
+"""Take ink apart into strokes that hang together, and group those into digits."""
 
 import dataclasses
 
 import numpy as np
 
 _LEVEL = 0.4  # contrast from which on a pixel is ink, as a share of the darkest ink's
-_SPECK = 0.03  # share of the largest piece's area below which a piece is a speck
+_SPECK = 0.03  # share of the largest stroke's area below which a stroke is a speck
 # Of several digits, as shares of the tallest one's height, and of the shorter of two lengths.
 _TALL = 0.5  # a digit; what is lower is part of one, or a speck
 _LOW = 0.3
@@ -13,7 +13,7 @@ _OVERLAP = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class Stroke:
     """Ink that hangs together.
 
     Attributes:
@@ -29,155 +29,105 @@ class Piece:
     label: int
 
 
-def find(contrast):
-    """Finds the ink that hangs together, without specks.
+def find(contrast: np.ndarray) -> tuple[list[Stroke], np.ndarray]:
+    """Finds the ink that hangs together, by edges or corners, without specks.
 
     Args:
-        contrast: float32 `[height, width]`, from `ink.contrast`.
+        contrast: float32 `[height, width]`, from `threshold.contrast`.
 
     Returns:
-        `(pieces, labels)`: `Piece`s, and int32 `[height, width]` with each one's label, 0
-        where there is no ink.
+        `(strokes, labels)`: `labels`, int32 `[height, width]`, has each one's label, 0 where
+        there is no ink.
     """
-    found, labels = connected(contrast >= _LEVEL)
-    least = _SPECK * max((piece.area for piece in found), default=0)
-    return [piece for piece in found if piece.area >= least], labels
+    from scipy import ndimage
 
-
-def connected(mask):
-    """Finds what hangs together in a mask, by edges or corners.
-
-    Args:
-        mask: bool `[height, width]`.
-
-    Returns:
-        `(pieces, labels)`, as `find` does, specks included.
-    """
-    edges = np.diff(np.pad(mask, [(0, 0), (1, 1)]).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    _, stops = np.nonzero(edges == -1)
-    parents = list(range(len(rows)))
-
-    def root(run):
-        while parents[run] != run:
-            parents[run] = run = parents[parents[run]]
-        return run
-
-    firsts = np.searchsorted(rows, np.arange(len(mask) + 1))
-    for above, here, end in zip(firsts, firsts[1:], firsts[2:], strict=False):
-        one, two = int(above), int(here)
-        while one < here and two < end:
-            if starts[one] <= stops[two] and starts[two] <= stops[one]:
-                parents[root(one)] = root(two)
-            if stops[one] < stops[two]:
-                one += 1
-            else:
-                two += 1
-    roots = np.array([root(run) for run in range(len(rows))], np.int64)
-    _, owners = np.unique(roots, return_inverse=True)
-    labels = np.zeros(mask.shape, np.int32)
-    labels[mask] = np.repeat(owners + 1, stops - starts)
-    return _measured(owners, rows, starts, stops), labels
-
-
-def _measured(owners, rows, starts, stops):
-    """`Piece`s from the runs of pixels that each owns."""
-    count = owners.max(initial=-1) + 1
-    lowest, highest = np.full((2, count), np.iinfo(np.int64).max), np.zeros((2, count), np.int64)
-    for axis, (first, after) in enumerate([(rows, rows + 1), (starts, stops)]):
-        np.minimum.at(lowest[axis], owners, first)
-        np.maximum.at(highest[axis], owners, after)
-    areas = np.bincount(owners, stops - starts, minlength=count)
-    return [
-        Piece(
-            rows=(int(lowest[0, i]), int(highest[0, i])),
-            columns=(int(lowest[1, i]), int(highest[1, i])),
-            area=int(areas[i]),
-            label=i + 1,
-        )
-        for i in range(count)
+    labels, _ = ndimage.label(contrast >= _LEVEL, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    least = _SPECK * areas[1:].max(initial=0)
+    strokes = [
+        Stroke((rows.start, rows.stop), (columns.start, columns.stop), int(areas[label]), label)
+        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1)
+        if areas[label] >= least
     ]
+    return strokes, labels
 
 
-def box(group):
-    """Left, top, right and bottom of a group of pieces."""
+def box(group: list[Stroke]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a group of strokes."""
     return (
-        min(piece.columns[0] for piece in group),
-        min(piece.rows[0] for piece in group),
-        max(piece.columns[1] for piece in group),
-        max(piece.rows[1] for piece in group),
+        min(stroke.columns[0] for stroke in group),
+        min(stroke.rows[0] for stroke in group),
+        max(stroke.columns[1] for stroke in group),
+        max(stroke.rows[1] for stroke in group),
     )
 
 
-def digits(found):
-    """Groups pieces into lines of digits, from the top down and from left to right.
+def digits(strokes: list[Stroke]) -> list[list[list[Stroke]]]:
+    """Groups strokes into lines of digits, from the top down and from left to right.
 
     Strokes that stand above one another, or nearly touch as a 5 and its bar do, are one
-    digit. Digits that touch are one piece and can't be told apart.
-
-    Args:
-        found: `Piece`s.
+    digit. Digits that touch are one stroke and can't be told apart.
 
     Returns:
-        A list of lines, which are lists of digits, which are lists of `Piece`.
+        Lines, which are lists of digits, which are lists of strokes.
     """
-    height = max(_length(piece.rows) for piece in found)
+    height = max(_length(stroke.rows) for stroke in strokes)
     grouped = []
-    for line in _lines(found, height):
-        groups = []
-        for piece in sorted(line, key=lambda piece: piece.columns):
-            if groups and _same_digit(groups[-1], piece, height):
-                groups[-1].append(piece)
+    for line in _lines(strokes, height):
+        groups: list[list[Stroke]] = []
+        for stroke in sorted(line, key=lambda stroke: stroke.columns):
+            if groups and _same_digit(groups[-1], stroke, height):
+                groups[-1].append(stroke)
             else:
-                groups.append([piece])
+                groups.append([stroke])
         # What is left alone and low is a dash or a full stop.
         grouped.append([group for group in groups if _height(group) >= _LOW * height])
     return grouped
 
 
-def _height(group):
+def _height(group: list[Stroke]) -> int:
     _, top, _, bottom = box(group)
     return bottom - top
 
 
-def _lines(found, height):
-    """Pieces of each line of writing, from the top one down."""
-    tall = [piece for piece in found if _length(piece.rows) >= _TALL * height]
-    lines = []
-    for piece in sorted(tall, key=lambda piece: piece.columns):
+def _lines(strokes: list[Stroke], height: int) -> list[list[Stroke]]:
+    """Strokes of each line of writing, from the top one down."""
+    tall = [stroke for stroke in strokes if _length(stroke.rows) >= _TALL * height]
+    lines: list[list[Stroke]] = []
+    for stroke in sorted(tall, key=lambda stroke: stroke.columns):
         # The nearest digit to the left tells the line, for lines of writing climb and fall.
-        shares = [_overlap(line[-1].rows, piece.rows) for line in lines]
+        shares = [_overlap(line[-1].rows, stroke.rows) for line in lines]
         if shares and max(shares) >= _OVERLAP:
-            lines[shares.index(max(shares))].append(piece)
+            lines[shares.index(max(shares))].append(stroke)
         else:
-            lines.append([piece])
+            lines.append([stroke])
     whole = [list(line) for line in lines]
-    for piece in found:
-        if piece not in tall:
-            gaps = [min(_gap(piece, other) for other in line) for line in lines]
-            whole[gaps.index(min(gaps))].append(piece)
-    return sorted(whole, key=lambda line: np.mean([piece.rows for piece in line]))
+    for stroke in strokes:
+        if stroke not in tall:
+            gaps = [min(_gap(stroke, other) for other in line) for line in lines]
+            whole[gaps.index(min(gaps))].append(stroke)
+    return sorted(whole, key=lambda line: np.mean([stroke.rows for stroke in line]))
 
 
-def _same_digit(group, piece, height):
+def _same_digit(group: list[Stroke], stroke: Stroke, height: int) -> bool:
     left, top, right, bottom = box(group)
-    if _overlap((left, right), piece.columns) < _OVERLAP:
+    if _overlap((left, right), stroke.columns) < _OVERLAP:
         return False
-    is_small = min(bottom - top, _length(piece.rows)) < _TALL * height
-    return is_small or _overlap((top, bottom), piece.rows) < _OVERLAP
+    is_small = min(bottom - top, _length(stroke.rows)) < _TALL * height
+    return is_small or _overlap((top, bottom), stroke.rows) < _OVERLAP
 
 
-def _length(interval):
+def _length(interval: tuple[int, int]) -> int:
     return interval[1] - interval[0]
 
 
-def _overlap(one, other):
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> float:
     """How much two intervals have in common, as a share of the shorter; negative for a gap."""
     common = min(one[1], other[1]) - max(one[0], other[0])
     return common / min(_length(one), _length(other))
 
 
-def _gap(one, other):
-    """Pixels between two pieces, sideways and upwards added."""
+def _gap(one: Stroke, other: Stroke) -> int:
+    """Pixels between two strokes, sideways and upwards added."""
     pairs = ((one.rows, other.rows), (one.columns, other.columns))
     return sum(max(0, max(a[0], b[0]) - min(a[1], b[1])) for a, b in pairs)

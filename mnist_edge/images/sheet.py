@@ -1,8 +1,19 @@
 """Draw what a model saw beside what it was given. Pillow alone."""
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mnist_edge import bundle, cli
+import numpy as np
+
+from mnist_edge import cli, staging
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Canvas
+    from PIL.ImageDraw import ImageDraw as Pen
+
+    from mnist_edge.predict import Answer
 
 _TILE, _GAP, _CAPTION = 168, 12, 46  # pixels; a tile is six times MNIST's field
 _COLUMNS = 3
@@ -10,49 +21,48 @@ _MOST = 120  # digits; a sheet of more can't be looked at
 _PAPER, _FRAME, _TEXT = (255, 255, 255), (150, 150, 150), (20, 20, 20)
 
 
-def draw(digits, answers, path):
+def draw(answers: Sequence["Answer"], path: Path) -> None:
     """Writes a sheet of pairs, original and pixels, with the answers below them.
 
     Args:
-        digits: `images.Digit`s; the first 120 are drawn.
-        answers: An answer each, with `digit`, `probability`, `runner_up` and
-            `runner_up_probability`.
-        path: Of the PNG, written whole or not at all.
+        answers: The first 120 are drawn.
+        path: The PNG, written whole or not at all.
     """
     from PIL import Image, ImageDraw
 
-    pairs = list(zip(digits, answers, strict=True))[:_MOST]
-    columns = min(_COLUMNS, len(pairs))
+    shown = answers[:_MOST]
+    columns = min(_COLUMNS, len(shown))
     width, height = 2 * _TILE + 2 * _GAP, _TILE + _CAPTION + _GAP
-    size = (columns * width + _GAP, -(-len(pairs) // columns) * height + _GAP)
+    size = (columns * width + _GAP, -(-len(shown) // columns) * height + _GAP)
     canvas = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(canvas)
-    for i, (digit, answer) in enumerate(pairs):
+    for i, answer in enumerate(shown):
         left, top = _GAP + i % columns * width, _GAP + i // columns * height
-        _paste(canvas, pen, digit.original, left, top)
-        _paste(canvas, pen, digit.pixels, left + _TILE, top)
-        _caption(pen, cli.printable(digit.name), answer, left, top + _TILE)
+        _paste(canvas, pen, answer.image.original, left, top)
+        _paste(canvas, pen, answer.image.pixels, left + _TILE, top)
+        _caption(pen, answer, left, top + _TILE)
     png = io.BytesIO()
     canvas.save(png, format="PNG")
-    bundle.write_file(path, png.getvalue())
+    staging.write_file(path, png.getvalue())
 
 
-def _paste(canvas, pen, pixels, left, top):
+def _paste(canvas: "Canvas", pen: "Pen", pixels: np.ndarray, left: int, top: int) -> None:
     """Puts a picture into a tile, as large as fits, with a frame around it."""
     from PIL import Image
 
     factor = (_TILE - 2) / max(pixels.shape)
-    size = [max(1, round(side * factor)) for side in reversed(pixels.shape)]
-    enlarged = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
-    x, y = (start + (_TILE - side) // 2 for start, side in zip((left, top), size, strict=True))
+    height, width = (max(1, round(side * factor)) for side in pixels.shape)
+    x, y = left + (_TILE - width) // 2, top + (_TILE - height) // 2
+    enlarged = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
     canvas.paste(enlarged, (x, y))
-    pen.rectangle((x - 1, y - 1, x + size[0], y + size[1]), outline=_FRAME)
+    pen.rectangle((x - 1, y - 1, x + width, y + height), outline=_FRAME)
 
 
-def _caption(pen, name, answer, left, top):
+def _caption(pen: "Pen", answer: "Answer", left: int, top: int) -> None:
     """The answer, and below it the name, its beginning cut off where it is too long."""
     from PIL import ImageFont
 
+    name = cli.printable(answer.picture)
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=12)
     words = (
         f"{answer.digit}: {answer.probability:.2%}   "

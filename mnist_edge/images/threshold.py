@@ -1,9 +1,9 @@
-"""Find the ink in a picture: its polarity, and the paper behind it. NumPy only."""
+"""Find the ink in a picture: its polarity, and the paper behind it."""
 
 import numpy as np
 
 # Shares of the picture's shorter side.
-_NEIGHBOURHOOD = 0.3  # paper is the middle value of a neighborhood of this width
+_NEIGHBORHOOD = 0.3  # paper is the median of a neighborhood of this width
 _EVEN = 0.05  # of the whole range, that an even border may vary by
 _FINE = 0.12  # most strokes are narrower than this, most gaps between strokes wider
 _STROKE = 0.4  # no stroke is as wide as this: the paper is what is left when strokes are filled
@@ -17,7 +17,7 @@ _FINEST = 100  # a picture's shorter side is this many times half of a thin stro
 _NOISES = 6.0  # ink stands out of the noise by this many standard deviations
 
 
-def contrast(gray):
+def contrast(gray: np.ndarray) -> np.ndarray | None:
     """How far each pixel stands out of the paper.
 
     Args:
@@ -43,16 +43,7 @@ def contrast(gray):
     return np.minimum(ink / darkest, 1)
 
 
-def _steepest(values):
-    """The largest difference within the width of an edge."""
-    reach = max(1, round(_EDGE * min(values.shape)))
-    return max(
-        np.abs(values[reach:] - values[:-reach]).max(initial=0),
-        np.abs(values[:, reach:] - values[:, :-reach]).max(initial=0),
-    )
-
-
-def is_light_on_dark(gray):
+def is_light_on_dark(gray: np.ndarray) -> bool:
     """Whether the ink is lighter than the paper, which may be lit unevenly.
 
     An even border is paper, and what lies far off it is ink. Else there are two signs: ink
@@ -62,26 +53,25 @@ def is_light_on_dark(gray):
     Args:
         gray: float32 `[height, width]`, luminance, 0 (black) to 1.
     """
+    from scipy import ndimage
+
     small, _ = _thumbnail(gray)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     if np.ptp(np.percentile(border, [10, 90])) < _EVEN * np.ptp(small):
         return _skewness(small - np.median(border)) > 0
-    width = 2 * _reach(_NEIGHBOURHOOD, small) + 1
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(small, width // 2, mode="edge"), (width, width)
-    )
-    minority = _skewness(small - np.median(windows, axis=(-1, -2)))
+    width = 2 * _reach(_NEIGHBORHOOD, small) + 1
+    minority = _skewness(small - ndimage.median_filter(small, width, mode="nearest"))
     valleys = ((_filled(small, _FINE) - small) ** 2).sum()
     ridges = ((_filled(-small, _FINE) + small) ** 2).sum()
     return minority + (ridges - valleys) / max(ridges + valleys, 1e-9) > 0
 
 
-def _skewness(values):
-    """From -1, where all is below zero, to 1, where all is above; the farther the weightier."""
+def _skewness(values: np.ndarray) -> float:
+    """From -1, where all is below zero, to 1, where all is above; large values weigh more."""
     return (values * np.abs(values)).sum() / max((values * values).sum(), 1e-9)
 
 
-def _paper(gray):
+def _paper(gray: np.ndarray) -> np.ndarray:
     """What the picture would be without its dark strokes, `[height, width]`."""
     small, step = _thumbnail(gray)
     closed = _filled(small, _STROKE)
@@ -94,7 +84,7 @@ def _paper(gray):
     return _blurred(closed[np.ix_(rows, columns)], step)
 
 
-def _thumbnail(gray):
+def _thumbnail(gray: np.ndarray) -> tuple[np.ndarray, int]:
     """Means over square blocks, and the blocks' side in pixels."""
     step = max(1, min(gray.shape) // _THUMBNAIL)
     rows, columns = (length // step for length in gray.shape)
@@ -102,37 +92,38 @@ def _thumbnail(gray):
     return blocks.mean((1, 3)), step
 
 
-def _reach(share, values):
+def _reach(share: float, values: np.ndarray) -> int:
     """Pixels on each side of the middle of a width that is a share of the shorter side."""
     return max(1, round(share * min(values.shape) / 2))
 
 
-def _filled(values, share):
-    """Fills each valley narrower than a share of the shorter side: a morphological closing."""
+def _filled(values: np.ndarray, share: float) -> np.ndarray:
+    """Fills each valley narrower than a share of the shorter side."""
+    from scipy import ndimage
+
     reach = _reach(share, values)
-    return -widened(-widened(np.pad(values, 2 * reach, mode="edge"), reach), reach)
+    # Beyond the border all is as at the border, in the closing's second step too.
+    padded = np.pad(values, 2 * reach, mode="edge")
+    return ndimage.grey_closing(padded, 2 * reach + 1)[(slice(2 * reach, -2 * reach),) * 2]
 
 
-def widened(values, reach):
-    """The largest value within `reach` pixels, for each pixel with that many on all sides."""
-    for axis in (0, 1):
-        values = np.lib.stride_tricks.sliding_window_view(values, 2 * reach + 1, axis).max(-1)
-    return values
-
-
-def _blurred(values, reach):
+def _blurred(values: np.ndarray, reach: int) -> np.ndarray:
     """Mean over squares of `2 * reach + 1` pixels a side."""
-    length = 2 * reach + 1
-    for axis in (0, 1):
-        ends = [(reach + 1, reach) if a == axis else (0, 0) for a in (0, 1)]
-        sums = np.cumsum(np.pad(values, ends, mode="edge"), axis=axis, dtype=np.float64)
-        sums = np.moveaxis(sums, axis, 0)
-        means = (sums[length:] - sums[:-length]) / length
-        values = np.moveaxis(means, 0, axis).astype(np.float32)
-    return values
+    from scipy import ndimage
+
+    return ndimage.uniform_filter(values, 2 * reach + 1, mode="nearest")
 
 
-def _noise(values):
+def _steepest(values: np.ndarray) -> float:
+    """The largest difference within the width of an edge."""
+    reach = max(1, round(_EDGE * min(values.shape)))
+    return max(
+        np.abs(values[reach:] - values[:-reach]).max(initial=0),
+        np.abs(values[:, reach:] - values[:, :-reach]).max(initial=0),
+    )
+
+
+def _noise(values: np.ndarray) -> float:
     """Standard deviation of the noise; 0 for a small picture, whose pixels all differ."""
     if min(values.shape) <= 32:
         return 0.0

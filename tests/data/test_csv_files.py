@@ -10,6 +10,7 @@ import pytest
 
 from mnist_edge import data
 from mnist_edge.data import csv_files
+from mnist_edge.data.csv_files import CsvFile
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
@@ -46,7 +47,7 @@ def write(path, content):
 @pytest.mark.parametrize("header", [PIXELS, NAMED, None, '"label","1x1","1x2","2x1","2x2"'])
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip", "a.zip"])
 def test_both_layouts_are_read_plain_and_packed(tmp_path, header, name):
-    x, y = csv_files.read(write(tmp_path / name, text(5, header)))
+    x, y = csv_files.read(CsvFile(write(tmp_path / name, text(5, header))))
     assert np.array_equal(x, rows(5)[0].reshape(5, 2, 2))
     assert np.array_equal(y, rows(5)[1])
     assert x.dtype == y.dtype == np.uint8
@@ -54,7 +55,7 @@ def test_both_layouts_are_read_plain_and_packed(tmp_path, header, name):
 
 def test_windows_line_ends_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path):
     content = b"\xef\xbb\xbf" + text(5).replace("\n", "\r\n\r\n").encode()
-    assert len(csv_files.read(write(tmp_path / "a.csv", content))[1]) == 5
+    assert len(csv_files.read(CsvFile(write(tmp_path / "a.csv", content)))[1]) == 5
 
 
 @pytest.mark.parametrize("given", ["folder", "pair", "zip", "prefix"])
@@ -90,7 +91,7 @@ def test_one_file_is_split_by_a_stated_rule_that_gives_the_same_rows_again(tmp_p
     assert "drawn by seed 0" in loaded.remark
 
 
-def test_kaggles_unlabelled_test_file_is_no_test_set(tmp_path):
+def test_kaggles_unlabeled_test_file_is_no_test_set(tmp_path):
     write(tmp_path / "train.csv", text(42))
     header = PIXELS.removeprefix("label,")
     write(tmp_path / "test.csv", text(28, header, labeled=False))
@@ -117,7 +118,7 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
     [
         ("", "must be a CSV. Got: an empty file"),
         ("\n\n", "Got: 1 values in the first line, ''"),
-        (PIXELS + "\n", "must have a row an image. Got: 1 lines and no row"),
+        (PIXELS + "\n", "must have one row per image. Got: 1 lines and no row"),
         (text(3).replace(",", ";"), "with commas between them. Got: semicolons in the first line"),
         (text(3).replace(",", "\t"), "with commas between them. Got: tabs in the first line"),
         (text(3, None).replace(",", " "), "with commas between them. Got: blanks in the first"),
@@ -137,7 +138,7 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
         (text(3) + "1,2,3,4,ink\n", "Got: 'ink'"),
         (text(3).encode() + b"1,2,3,4,\xff\n", "line 5 must hold whole numbers"),
         ("1,2,3,4\n" * 3 + "1,2,3,4\n", "must have labels"),
-        ("1,2,3,4,5,6\n", "pixels of a square image a row.*Got: 6 values"),
+        ("1,2,3,4,5,6\n", "pixels of a square image per row.*Got: 6 values"),
         ("pixel0,pixel1,pixel2,pixel3,label\n1,2,3,4,5\n", "'label' as its first column"),
         ("ImageId,Label\n1,0\n", "'label' as its first column. Got: 'ImageId'"),
     ],
@@ -195,11 +196,13 @@ BOMBS = {
 def test_a_packed_bomb_is_refused_and_memory_stays_small(tmp_path, monkeypatch, name, bomb):
     path = write(tmp_path / name, BOMBS[bomb])
     assert path.stat().st_size < len(BOMBS[bomb]) / 100
-    csv_files.read(write(tmp_path / "small.csv", text(2)))  # what is imported at the first call
+    csv_files.read(
+        CsvFile(write(tmp_path / "small.csv", text(2)))
+    )  # what is imported at the first call
     monkeypatch.setattr(files, "LIMIT_BYTES", 200_000)
     tracemalloc.start()
     with pytest.raises(InputError, match=r"must have at most 1,048,576|at most 200,000 bytes"):
-        csv_files.read(path)
+        csv_files.read(CsvFile(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * 2**20
@@ -207,9 +210,9 @@ def test_a_packed_bomb_is_refused_and_memory_stays_small(tmp_path, monkeypatch, 
 
 def test_more_lines_than_any_data_set_has_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_files, "_MOST_LINES", 100)
-    assert len(csv_files.read(write(tmp_path / "a.csv", text(50)))[1]) == 50
+    assert len(csv_files.read(CsvFile(write(tmp_path / "a.csv", text(50))))[1]) == 50
     with pytest.raises(InputError, match=r"a.csv must have at most 100 lines. Got: more"):
-        csv_files.read(write(tmp_path / "a.csv", text(3) + "\n" * 97))
+        csv_files.read(CsvFile(write(tmp_path / "a.csv", text(3) + "\n" * 97)))
 
 
 def test_data_are_held_to_what_they_take_as_float32_too(tmp_path, monkeypatch):
@@ -228,4 +231,4 @@ def test_a_zips_member_that_lies_of_its_size_is_refused(tmp_path):
     struct.pack_into("<I", raw, raw.rindex(b"PK\x01\x02") + 24, 2**32 - 2)
     path.write_bytes(raw)
     with pytest.raises(InputError, match=r"must be a whole file. Got: a.csv of \d+ bytes, 4,294,9"):
-        csv_files.read(path)
+        csv_files.read(CsvFile(path))

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 
+import mnist_edge
 from mnist_edge import backend, data
 from mnist_edge.data import sources
 from mnist_edge.errors import InputError
@@ -60,6 +61,33 @@ def test_npz_in_the_layout_of_keras_is_loaded(tmp_path):
     loaded = data.load(save(tmp_path / "three.npz"))
     assert loaded.classes == 3
     assert loaded.y_train.dtype == np.uint8
+
+
+def test_arrays_in_memory_are_a_data_set_and_nobodys_are_changed():
+    x, y = np.zeros((12, 28, 28)), np.arange(12) % 3
+    dataset = mnist_edge.Dataset(x, y, x[:3], y[:3], labels=("cat", "dog", "eel"))
+    assert (dataset.classes, dataset.labels) == (3, ("cat", "dog", "eel"))
+    assert dataset.y_train.dtype == np.uint8
+    assert y.dtype == int
+    assert mnist_edge.Dataset(x, y.tolist(), x, y).labels == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": np.array([0, 1, -1])}, "arrays in memory: y_test must be 0 to 65535. Got: -1"),
+        ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test must be finite"),
+        ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
+        ({"x_train": "pictures"}, "x_train must be numbers"),
+        ({"labels": ("cat", "dog")}, "must name 3 classes"),
+        ({"labels": ("cat", "cat", "dog")}, "must be different names"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_refused(changes, message):
+    x, y = np.zeros((12, 28, 28), np.uint8), np.arange(12) % 3
+    arrays = {"x_train": x, "y_train": y, "x_test": x[:3], "y_test": y[:3]}
+    with pytest.raises(InputError, match=message):
+        data.Dataset(**arrays | changes)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +186,16 @@ def test_classes_can_be_named(tmp_path, monkeypatch, given):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("cat,dog", "must name 3 classes, one a label of the data. Got: 2, cat, dog"),
+        ("cat,dog", "must name 3 classes, one per label of the data. Got: 2, cat, dog"),
         ("a,b,c,d", "must name 3 classes.*Got: 4"),
         ("cat,cat,dog", "different names, none empty. Got twice: 'cat'"),
         ("cat,,dog", "none empty. Got twice: ''"),
         ("no-such.txt", "Got: no-such.txt, which is no file"),
         ("latin.txt", "latin.txt must be a text file in UTF-8"),
-        ("large.txt", "large.txt must hold a name a line, at most 4,194,304 bytes. Got: 5,000,000"),
+        (
+            "large.txt",
+            "large.txt must hold one name per line, at most 4,194,304 bytes. Got: 5,000,000",
+        ),
         ("cat,d\x1b[2Jog,bird", r"printable names of at most 200 characters. Got: 'd\\x1b\[2Jog'"),
         (f"cat,{'x' * 201},bird", "printable names of at most 200 characters"),
     ],

@@ -48,17 +48,17 @@ def test_pixels_of_0_to_255_and_blank_ones_are_taken(tmp_path, high):
     assert loaded.x_train.max() == high
 
 
-RECOGNISED = r"scaled.npz: x_train must be pixels from 0 to 255, .* Got: 0 to 1. Multiply by 255"
+RECOGNIZED = r"scaled.npz: x_train must be pixels from 0 to 255, .* Got: 0 to 1. Multiply by 255"
 
 
 def test_training_evaluating_and_exporting_on_pixels_of_0_to_1_is_refused(small, scaled, tmp_path):
     settings = train.TrainSettings(data=scaled, output=tmp_path / "new", quiet=True)
-    with pytest.raises(InputError, match=RECOGNISED):
+    with pytest.raises(InputError, match=RECOGNIZED):
         train.train(settings)
     settings = evaluate.EvaluateSettings(bundle=small.folder, data=scaled, output=tmp_path / "new")
-    with pytest.raises(InputError, match=RECOGNISED):
+    with pytest.raises(InputError, match=RECOGNIZED):
         evaluate.evaluate(settings)
-    with pytest.raises(InputError, match=RECOGNISED):
+    with pytest.raises(InputError, match=RECOGNIZED):
         sources.open_bundle(small.folder, scaled)
     assert not (tmp_path / "new").exists()
 

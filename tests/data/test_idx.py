@@ -107,9 +107,9 @@ def test_emnist_letters_that_count_from_0_are_refused(tmp_path):
 
 
 def test_emnists_names_are_as_many_as_its_classes():
-    from mnist_edge.data.catalog import KNOWN
+    from mnist_edge.data.catalog import CATALOG
 
-    counts = {name: len(known.labels) for name, known in KNOWN.items() if "emnist" in name}
+    counts = {name: len(known.labels) for name, known in CATALOG.items() if "emnist" in name}
     assert counts == {
         "emnistbalanced": 47,
         "emnistbymerge": 47,

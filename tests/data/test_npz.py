@@ -150,7 +150,7 @@ def test_a_bomb_is_refused_from_its_headers_and_nothing_is_allocated(tmp_path, m
         raise AssertionError("allocated")
 
     with monkeypatch.context() as patched:
-        patched.setattr(np, "empty", allocate)
+        patched.setattr(npz.files, "read_at_most", allocate)
         with pytest.raises(InputError, match=r"at most 6,291,455 bytes\. Got: 6,291,456\."):
             npz.read(path, limit_bytes=6 * 2**20 - 1)
         with pytest.raises(InputError, match=r"bytes as float32 too\. Got: 31,457,280\."):

@@ -87,7 +87,7 @@ BAD = {
         lambda path: write_csv(path, 784, [["x"] * 784]),
         "line 2 must hold whole numbers from 0",
     ),
-    "rowless.csv": (lambda path: write_csv(path, 784, []), "must have a row an image"),
+    "rowless.csv": (lambda path: write_csv(path, 784, []), "must have one row per image"),
     "unit.csv": (lambda path: write_csv(path, 784, [[0.5] * 784]), "Multiply by 255 what lies"),
     "empty.csv": (lambda path: path.touch(), "Got: an empty file"),
     "line.csv": (lambda path: path.write_text("0," * 2**20), "at most 1,048,576 characters"),
@@ -140,6 +140,6 @@ def test_more_strokes_than_a_page_has_are_refused(monkeypatch):
     for i in range(10, 90, 20):
         gray[10:90, i : i + 6] = 0
     assert len(images.prepare(picture(gray), many=True)) == 4
-    monkeypatch.setattr(normalize, "_MOST_PIECES", 3)
+    monkeypatch.setattr(normalize, "_MOST_STROKES", 3)
     with pytest.raises(InputError, match=r"must show at most 3 strokes. Got: 4"):
         images.prepare(picture(gray), many=True)

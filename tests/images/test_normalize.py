@@ -103,7 +103,7 @@ def test_mnists_own_digits_stay_what_they_are():
 
 
 @pytest.mark.parametrize(("height", "width"), [(60, 30), (30, 90), (400, 400), (17, 24)])
-def test_the_box_is_20_pixels_keeps_its_shape_and_is_centred_by_mass(height, width):
+def test_the_box_is_20_pixels_keeps_its_shape_and_is_centered_by_mass(height, width):
     gray = np.ones((600, 500), np.float32)
     pen = max(height, width) // 5
     gray[100 : 100 + height, 40 : 40 + pen] = 0  # an L, whose mass is not in the middle
@@ -169,7 +169,8 @@ def test_boxes_are_in_the_files_own_pixels(tmp_path):
     assert np.abs(np.array(digit.box) - (1000, 500, 1200, 1500)).max() <= 3
 
 
-def test_connected_pieces_are_counted_with_corners_and_measured():
+def test_strokes_hang_together_by_corners_and_are_measured(monkeypatch):
+    monkeypatch.setattr(segment, "_SPECK", 0)
     mask = np.array(
         [
             [1, 0, 0, 0, 1, 1],
@@ -179,7 +180,7 @@ def test_connected_pieces_are_counted_with_corners_and_measured():
         ],
         bool,
     )
-    found, labels = segment.connected(mask)
+    found, labels = segment.find(mask.astype(np.float32))
     assert sorted((p.rows, p.columns, p.area) for p in found) == [
         ((0, 2), (4, 6), 3),
         ((0, 3), (0, 2), 3),
@@ -195,17 +196,20 @@ def write_csv(path, columns, rows):
     path.write_text("\n".join(",".join(map(str, line)) for line in [header, *rows]) + "\n")
 
 
-def test_without_pillow_a_picture_says_what_to_install(tmp_path, monkeypatch):
+@pytest.mark.parametrize("package", ["PIL", "scipy"])
+def test_a_missing_package_is_a_line_that_says_what_to_install(tmp_path, monkeypatch, package):
     path = drawn.save("28 pixels", 3, tmp_path)
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(InputError, match=r"Install 'mnist-edge\[images\]'"):
-        pictures.open_picture(path)
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"is not installed. Install 'mnist-edge\[images\]'"):
+        images.load([path])
 
 
 def test_a_folder_is_read_in_human_order(tmp_path):
     for name in ("10.png", "9.png", "a1.PNG", "notes.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in pictures.listed([tmp_path])] == ["9.png", "10.png", "a1.PNG"]
+    assert [path.name for path in pictures.listed(tmp_path)] == ["9.png", "10.png", "a1.PNG"]
 
 
 @pytest.mark.parametrize("header", [True, False])

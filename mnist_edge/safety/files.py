@@ -1,4 +1,4 @@
-"""What a file from outside really is, before it is read; and no more of it than a limit."""
+"""Open a file from a stranger: what it really is, and no more of it than a limit."""
 
 import contextlib
 import io
@@ -7,7 +7,9 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from mnist_edge.cli import one_line
 from mnist_edge.errors import InputError
@@ -22,7 +24,7 @@ LARGEST_RATIO = 1032
 ZIP, GZIP = b"PK", b"\x1f\x8b"  # what they start with
 HEAD_BYTES = 512  # enough to tell what a file is
 CHUNK = 2**20  # bytes read at a time
-_DIRECTORY_BYTES = 2**20  # of an archive's directory, about 50 a member: 20,000 members
+_DIRECTORY_BYTES = 2**20  # of an archive's directory, about 50 per member: 20,000 members
 # What a damaged archive makes `gzip` and `zipfile` raise; an OSError is a seek to nowhere,
 # an OverflowError one further than a file can be.
 DAMAGE = (
@@ -55,54 +57,29 @@ def data_bytes(count: int, item_bytes: int = 1) -> int:
     return count * (item_bytes + 4)
 
 
-class _Bounded(io.FileIO):
-    """A file of which `zipfile` reads no larger directory than it should."""
+def kind(path: Path | str, follow_links: bool = False) -> str:
+    """What a path names: "a file", "a symbolic link", "a folder", "nothing", ..."""
+    try:
+        mode = os.stat(path, follow_symlinks=follow_links).st_mode
+    except (OSError, ValueError):
+        return "nothing"
+    kinds = {stat.S_IFREG: "a file", stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
+    return kinds.get(stat.S_IFMT(mode), "a pipe or device")
 
-    def read(self, size=-1):
-        if size < 0:
-            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
-        if size > _DIRECTORY_BYTES:
-            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, at most 2**20 are read")
-        return super().read(size)
 
-
-def require(path, remedy=""):
+def require(path: Path | str, remedy: str = "") -> None:
     """Requires a regular file: no folder, and no pipe or device, which might never end.
 
     Args:
-        path: Of the file; it is not opened.
+        path: The file, which is not opened; a link's is what it names.
         remedy: What to do where it is none; ends the error's line.
 
     Raises:
         InputError: It is missing, or something else.
     """
-    got = instead(path)
-    if got:
+    got = kind(path, follow_links=True)
+    if got != "a file":
         raise InputError(f"{path} must be a file and is not. Got: {got}. {remedy}".rstrip())
-
-
-def instead(path):
-    """What a path names where it names no regular file, in words; "" where it does."""
-    path = Path(path)
-    if path.is_file():
-        return ""
-    return "nothing" if not path.exists() else "a folder" if path.is_dir() else "a pipe or device"
-
-
-def kind(path: Path) -> str:
-    """What a path itself names: "a file", "a symbolic link", "a folder", "nothing", ..."""
-    try:
-        mode = os.lstat(path).st_mode
-    except (OSError, ValueError):
-        return "nothing"
-    return next((words for test, words in _KINDS if test(mode)), "a pipe or device")
-
-
-_KINDS = (
-    (stat.S_ISREG, "a file"),
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a folder"),
-)
 
 
 def open_regular(path: Path, most_bytes: int, remedy: str = "") -> io.BufferedReader:
@@ -129,66 +106,72 @@ def open_regular(path: Path, most_bytes: int, remedy: str = "") -> io.BufferedRe
     except OSError as error:
         cause = error.strerror or type(error).__name__
         raise InputError(f"{required}. Got: {cause}. {remedy}".rstrip()) from error
-    found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+    opened = os.fstat(file.fileno())
+    if not stat.S_ISREG(opened.st_mode) or opened.st_size > most_bytes:
         file.close()
-        raise InputError(f"{required}. Got: {found.st_size:,} bytes. {remedy}".rstrip())
+        raise InputError(f"{required}. Got: {opened.st_size:,} bytes. {remedy}".rstrip())
     return file
 
 
-def head(path):
+def head(path: Path | str) -> bytes:
     """The first bytes of a regular file."""
     with open(path, "rb") as file:
         return file.read(HEAD_BYTES)
 
 
-def pretender(first):
-    """What bytes are that don't start as they should, in words; "" where that is unknown.
-
-    Args:
-        first: The file's first bytes.
-    """
+def pretender(first: bytes) -> str:
+    """What a file is by its first bytes, where it should be another; "" where that is unknown."""
     if not first:
         return "an empty file"
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((words for magics, words in _OTHERS if start.startswith(magics)), "")
 
 
-def cause(path, error, own):
+def cause(path: Path | str, error: Exception, own: bytes | tuple[bytes, ...]) -> str:
     """Why a packed file can't be read: what it is instead, or else what its reader raised.
 
     Args:
-        path: Of the file.
-        error: The exception.
-        own: What a whole file of its kind starts with, bytes or a tuple of them.
+        path: The file.
+        error: What was raised.
+        own: What a whole file of its kind starts with.
     """
     first = head(path)
     return (not first.startswith(own) and pretender(first)) or short(error) or type(error).__name__
 
 
+class _Bounded(io.FileIO):
+    """A file of which `zipfile` reads no larger directory than it should."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        if size > _DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, at most 2**20 are read")
+        return super().read(size)
+
+
 @contextlib.contextmanager
-def open_zip(path):
+def open_zip(path: Path | str) -> Iterator[zipfile.ZipFile]:
     """Opens a `.zip`, an `.npz` say, whose directory is of a sensible size.
 
-    Yields:
-        `zipfile.ZipFile`; what is wrong with it raises one of `DAMAGE`.
+    What is wrong with it raises one of `DAMAGE`.
     """
-    with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
+    with _Bounded(path) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
         yield archive
 
 
-def open_member(archive, info):
+def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     """Opens a member of an archive whose unpacked size is what the directory says, or less.
 
     Args:
         archive: From `open_zip`.
-        info: `zipfile.ZipInfo` of the member.
+        info: The member's entry in the directory.
 
     Raises:
         zipfile.BadZipFile: It is packed in a way that `zipfile` unpacks without a limit,
             or can't be as large as the directory says.
     """
-    packed, length = info.compress_size, os.fstat(archive.fp.fileno()).st_size
+    packed, length = info.compress_size, os.fstat(cast(IO[bytes], archive.fp).fileno()).st_size
     most = {zipfile.ZIP_STORED: packed, zipfile.ZIP_DEFLATED: packed * LARGEST_RATIO}
     if info.compress_type not in most:
         raise zipfile.BadZipFile(
@@ -203,25 +186,14 @@ def open_member(archive, info):
     return archive.open(info)
 
 
-def read_at_most(stream, count):
-    """Reads `count` bytes, or what there is; memory grows with what has come.
-
-    Args:
-        stream: A binary file, packed or not.
-        count: As a file's header says, which may lie.
-
-    Returns:
-        `bytearray`.
-    """
+def read_at_most(stream: IO[bytes], count: int) -> bytearray:
+    """Reads `count` bytes, a header's word, or what there is; memory grows with what has come."""
     content = bytearray()
-    while len(content) < count:
-        chunk = stream.read(min(CHUNK, count - len(content)))
-        if not chunk:
-            break
+    while len(content) < count and (chunk := stream.read(min(CHUNK, count - len(content)))):
         content += chunk
     return content
 
 
-def short(value):
+def short(value: object) -> str:
     """A value from a hostile file in words: one line of at most 100 characters."""
     return one_line(value, 100).rstrip(".")

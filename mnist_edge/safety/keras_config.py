@@ -1,10 +1,14 @@
 """What a model's configuration may name: Keras's own classes, and no function.
 
 Keras's safe mode is a list of what it refuses, and holes in it were mended in eight releases
-in two years; this is a list of what is taken. A configuration that names anything else never
+in two years; this is a list of what is accepted. A configuration that names anything else never
 reaches Keras. A test holds the list against the installed Keras: each of its layers is
 either here or refused with a reason.
 """
+
+from typing import Any
+
+from mnist_edge.safety import files
 
 _LAYERS = """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D
@@ -56,7 +60,7 @@ REFUSED_LAYERS = {
 _ANY = None  # any class: Keras itself takes only layers and operations from there
 
 # By module, as Keras writes it, the classes that may be named.
-CLASSES = {
+CLASSES: dict[str, set[str] | None] = {
     "keras": {"DTypePolicy", "Model", "Sequential"},
     "keras.src.models.functional": {"Functional"},
     "keras.layers": set(_LAYERS.split()),
@@ -79,8 +83,6 @@ CLASSES = {
 }
 # What Keras writes without a module: values, not objects.
 _VALUES = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
-# The older format names no modules.
-_OLD_NAMES = _VALUES.union({"__tuple__"}, *(names for names in CLASSES.values() if names))
 _DTYPES = {
     *("bool", "float16", "float32", "float64", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
@@ -96,12 +98,11 @@ _MOST_LEVELS = 100
 _MOST_CHARACTERS = 1000
 
 
-def check(config: dict, old_format: bool = False) -> None:
+def check(config: Any) -> None:
     """Makes sure that a configuration names nothing but Keras's own classes.
 
     Args:
         config: What `config.json` holds, parsed.
-        old_format: Whether it comes out of an `.h5` file, which gives no modules.
 
     Raises:
         ValueError: It names something else, or is no configuration; the reason, which
@@ -110,15 +111,15 @@ def check(config: dict, old_format: bool = False) -> None:
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError("its configuration is not a Keras model's")
     # How the model was compiled is not read, and may well name a loss of its author's.
-    config = {key: value for key, value in config.items() if key != "compile_config"}
-    nodes, calls = [(config, 1)], 0
+    nodes: list[tuple[Any, int]] = [({**config, "compile_config": None}, 1)]
+    calls = 0
     while nodes:
         node, level = nodes.pop()
         if level > _MOST_LEVELS:
             raise ValueError(f"its configuration is nested more than {_MOST_LEVELS} deep")
         if isinstance(node, dict):
             if "class_name" in node:
-                _check_class(node, old_format)
+                _check_class(node)
                 calls += _calls(node)
                 if calls > _MOST_CALLS:
                     raise ValueError(
@@ -131,20 +132,19 @@ def check(config: dict, old_format: bool = False) -> None:
             raise ValueError(f"its configuration holds the text {shown(node)}")
 
 
-def _calls(node: dict) -> int:
+def _calls(node: dict[str, Any]) -> int:
     """How many layers and calls of layers an object stands for, without what is in it."""
-    module, name, given = node.get("module"), node["class_name"], node.get("config")
-    inside = given.get("layers") if isinstance(given, dict) else None
+    name, config = node["class_name"], node.get("config")
+    inside = config.get("layers") if isinstance(config, dict) else None
     if name == "Sequential" and isinstance(inside, list) and len(inside) > _MOST_IN_SEQUENCE:
-        raise ValueError(
-            f"it has a Sequential of {len(inside):,} layers, at most {_MOST_IN_SEQUENCE} are taken"
-        )
+        most = f"at most {_MOST_IN_SEQUENCE} are allowed"
+        raise ValueError(f"it has a Sequential of {len(inside):,} layers, {most}")
     calls = node.get("inbound_nodes")
-    is_layer = name in _CALLED or (module or "").startswith("keras.src")
+    is_layer = name in _CALLED or (node.get("module") or "").startswith("keras.src")
     return is_layer + (len(calls) if isinstance(calls, list) else 0)
 
 
-def _check_class(node, old_format):
+def _check_class(node: dict[str, Any]) -> None:
     module, name = node.get("module"), node["class_name"]
     if not isinstance(name, str) or not isinstance(module, str | None):
         raise ValueError(f"its configuration names a class by {shown(name)} of {shown(module)}")
@@ -157,7 +157,9 @@ def _check_class(node, old_format):
         )
     if node.get("registered_name") not in (None, name):
         raise ValueError(f"it needs a class of its author's, {shown(node['registered_name'])}")
-    if not _is_known(module, name, old_format):
+    names = _VALUES if module is None else CLASSES.get(module, set())
+    # Of any class: functions are written in lower case.
+    if not (name[:1].isupper() and name.isalnum() if names is _ANY else name in names):
         raise ValueError(
             f"it names {shown(name)} of {shown(module)}, not a class of Keras's layers"
         )
@@ -167,15 +169,6 @@ def _check_class(node, old_format):
             raise ValueError(f"it holds an array that is not of numbers: {shown(value)}")
 
 
-def _is_known(module, name, old_format):
-    if module is None:
-        return name in (_OLD_NAMES if old_format else _VALUES)
-    names = CLASSES.get(module, ())
-    # Functions are written in lower case.
-    return name[:1].isupper() and name.isalnum() if names is _ANY else name in names
-
-
-def shown(value):
+def shown(value: object) -> str:
     """A value out of a file, for a line on a terminal: escaped, and not long."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return files.short(ascii(value))

@@ -1,29 +1,41 @@
-"""Look into a `.keras` file before Keras does: is it what Keras writes, and nothing else?
+"""What a `.keras` file may hold: it is looked into before Keras reads it, cheapest first.
 
-Standard library only, some milliseconds: a `.keras` file is a ZIP archive of three members.
-What Keras reads of it is read here by the same `zipfile` and `json`, so that both see the
-same. The weights are looked into by `mnist_edge.safety.weights_file`.
+`check` takes some milliseconds and the standard library: a `.keras` file is a ZIP archive of
+three members. What Keras reads of it is read here by the same `zipfile` and `json`, so that
+both see the same. `load` goes on to the weights, which are HDF5, and to what the model would
+take of memory, and then has Keras load it in safe mode.
 """
 
+import concurrent.futures
+import io
 import json
+import math
 import os
+import random
 import stat
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
 
 from mnist_edge.cli import one_line
 from mnist_edge.safety import files, keras_config
 from mnist_edge.safety.keras_config import shown
 
+if TYPE_CHECKING:
+    import h5py
+    import keras
+
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 ENDING = ".keras"
-OLD_ENDINGS = (".h5", ".hdf5")
+OLD_ENDINGS = (".h5", ".hdf5")  # refused: there is no archive to look into before HDF5 reads it
 # VGG16, the largest classifier in common use, takes 553 MB, MobileNetV2 with its optimizer 43.
 MOST_BYTES = 1_000_000_000
-# NASNetLarge, the longest of Keras's own applications, has a configuration of 1.1 MB.
-MOST_CONFIG_BYTES = 8_000_000
-_MOST_BYTES = {CONFIG: MOST_CONFIG_BYTES, METADATA: 10_000, WEIGHTS: MOST_BYTES}
+# By member. NASNetLarge, the longest of Keras's own applications, has a configuration of 1.1 MB.
+_MOST_BYTES = {CONFIG: 8_000_000, METADATA: 10_000, WEIGHTS: MOST_BYTES}
 # Keras stores without compression; a file that was packed again shrinks to a third or so, its
 # configuration to a twentieth. DEFLATE itself reaches 1,032.
 _MOST_EXPANSION = 100
@@ -35,23 +47,79 @@ _ZIP64 = b"PK\x06\x07"
 _ZIP64_BYTES = 20
 # Three entries of 46 bytes, their names and what tools add to them.
 _MOST_DIRECTORY_BYTES = 2000
+# DEFLATE, shuffle, Fletcher's checksum: built into HDF5. Others are loaded as plugins.
+_FILTERS = {1, 2, 3}
+# 600 MB in float32. VGG16 has 138 million.
+_MOST_WEIGHTS = 150_000_000
+# 134 MB in float32, of one layer for one example. EfficientNetB7 at 600 x 600 pixels gives
+# 17 million.
+_MOST_VALUES = 2**25
+# 67 MB in float32, of one layer for a whole batch. ConvNeXtTiny keeps a dozen such at once.
+_MOST_BATCH_VALUES = 2**24
+_MOST_BATCH = 500
 
 
-def check(path):
+def load(path: Path) -> "keras.Model":
+    """Loads a file that may be anybody's; the model is not compiled.
+
+    Raises:
+        ValueError: As `check`'s; or it takes too much memory, or holds NaN. What Keras
+            raises for a damaged file is anything.
+    """
+    import keras
+
+    config = check(path)
+    check_weights(path)
+    _build_without_values(config)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    _check_size(model)
+    broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
+    if broken:
+        raise ValueError(f"it must hold finite weights. Got: NaN or infinity in {broken[0]}")
+    return model
+
+
+def batch_size(model: "keras.Model") -> int:
+    """How many examples a model may be given at once: 500 where it is small."""
+    return max(1, min(_MOST_BATCH, _MOST_BATCH_VALUES // max(1, largest_output(model))))
+
+
+def refusal(path: Path | str, error: Exception | str, remedy: str) -> str:
+    """The line that says why a file is refused: what it caused, and what to do."""
+    return f"{path} can't be loaded: {reason(error)}. {remedy}".rstrip()
+
+
+def reason(error: Exception | str) -> str:
+    """The first line of an exception, of ours or of a library's, that says something."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    first, *others = lines or [type(error).__name__]
+    if first.endswith(":"):
+        first = " ".join([first, *others[:1]])
+    return one_line(first).rstrip(".")
+
+
+# The archive and the configuration.
+
+
+def check(path: Path | str) -> dict[str, Any]:
     """Makes sure that a file is what Keras writes, and names Keras's own classes alone.
 
-    Args:
-        path: The file.
-
     Returns:
-        dict: The model's configuration.
+        The model's configuration.
 
     Raises:
         ValueError: It is something else; the reason, which goes on from "the file can't be
             loaded: ". Damaged archives raise what `zipfile` and `zlib` raise.
         OSError: It can't be read.
     """
-    check_regular(path, (ENDING,))
+    if Path(path).suffix != ENDING:
+        raise ValueError(f"it must be a file whose name ends in {ENDING}")
+    got = files.kind(path, follow_links=True)  # before it is opened: a FIFO would wait for ever
+    if got != "a file":
+        raise ValueError(f"it must be a regular file. Got: {got}")
+    size = os.path.getsize(path)
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, at most {MOST_BYTES:,} are read")
     with open(path, "rb") as file:
         _check_directory(file)
         with zipfile.ZipFile(file) as archive:
@@ -67,40 +135,7 @@ def check(path):
     return config
 
 
-def check_regular(path, endings):
-    """Raises `ValueError` where `path` is no regular file, ends otherwise or is too large."""
-    path = Path(path)
-    if path.suffix not in endings:
-        raise ValueError(f"it must be a file whose name ends in {' or '.join(endings)}")
-    got = files.instead(path)  # before it is opened: a FIFO would wait for ever
-    if got:
-        raise ValueError(f"it must be a regular file. Got: {got}")
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes, at most {MOST_BYTES:,} are read")
-
-
-def refusal(path, error, remedy):
-    """The line that says why a file is refused.
-
-    Args:
-        path: The file.
-        error: The exception that it caused.
-        remedy: What to do; ends the line.
-    """
-    return f"{path} can't be loaded: {reason(error)}. {remedy}".rstrip()
-
-
-def reason(error):
-    """The first line of an exception, of ours or of a library's, that says something."""
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    first, *others = lines or [type(error).__name__]
-    if first.endswith(":"):
-        first = " ".join([first, *others[:1]])
-    return one_line(first).rstrip(".")
-
-
-def _check_directory(file):
+def _check_directory(file: IO[bytes]) -> None:
     """The archive's directory: small and at the end, before `zipfile` reads it whole."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END.size - _ZIP64_BYTES))
@@ -114,38 +149,136 @@ def _check_directory(file):
         raise ValueError(f"its archive has {entries:,} members, {len(_MOST_BYTES)} are Keras's")
 
 
-def _check_members(archive):
+def _check_members(archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
     names = sorted(member.filename for member in members)
     if names != sorted(_MOST_BYTES):
         raise ValueError(f"it must hold {', '.join(sorted(_MOST_BYTES))}. Got: {shown(names)}")
     for member in members:
         name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
+        packed, unpacked = member.compress_size, member.file_size
         if kind not in (0, stat.S_IFREG):
             raise ValueError(f"its {name} is not a regular file")
         if member.flag_bits & 1:
             raise ValueError(f"its {name} is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"its {name} is packed by method {member.compress_type}, not Keras's")
-        if member.file_size > _MOST_BYTES[name]:
-            raise ValueError(
-                f"its {name} unpacks to {member.file_size:,} bytes, "
-                f"at most {_MOST_BYTES[name]:,} are read"
-            )
-        if member.file_size > _MOST_EXPANSION * member.compress_size:
-            raise ValueError(
-                f"its {name} unpacks {member.compress_size:,} bytes to {member.file_size:,}"
-            )
+        if unpacked > _MOST_BYTES[name]:
+            most = f"at most {_MOST_BYTES[name]:,} are read"
+            raise ValueError(f"its {name} unpacks to {unpacked:,} bytes, {most}")
+        if unpacked > _MOST_EXPANSION * packed:
+            raise ValueError(f"its {name} unpacks {packed:,} bytes to {unpacked:,}")
 
 
-def _read_json(archive, name):
+def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
     """A member, parsed; `zipfile` reads no more of it than its directory says."""
-    return parse_json(archive.read(name), name)
-
-
-def parse_json(text, name):
-    """JSON, parsed; `ValueError` where it is none, `name` in it."""
     try:
-        return json.loads(text)
+        return json.loads(archive.read(name))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its {name} is not JSON: {error}") from error
+
+
+# The weights.
+
+
+def check_weights(path: Path) -> None:
+    """Makes sure that a file's weights are numbers, in the file itself, and not too many.
+
+    Raises:
+        ValueError: They are not; the reason.
+    """
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(archive.read(WEIGHTS))
+    with h5py.File(content, "r") as file:
+        total_bytes, seen, groups = 0, set(), [file]
+        while groups:
+            group = groups.pop()
+            for name in group:
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    raise ValueError(f"its weights hold a link to elsewhere, {shown(name)}")
+                item = group[name]
+                place = h5py.h5o.get_info(item.id).addr
+                if place in seen:
+                    raise ValueError(f"its weights hold {shown(name)} twice")
+                seen.add(place)
+                if isinstance(item, h5py.Group):
+                    groups.append(item)
+                else:
+                    total_bytes += _checked_bytes(item, shown(name))
+                if total_bytes > MOST_BYTES:
+                    raise ValueError(
+                        f"its weights unpack to {total_bytes:,} bytes or more, "
+                        f"at most {MOST_BYTES:,} are read"
+                    )
+
+
+def _checked_bytes(dataset: "h5py.Dataset", name: str) -> int:
+    """How many bytes a dataset takes in memory, or a part of it that is unpacked at once."""
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise ValueError(f"its weights hold {name}, which is not an array")
+    properties = dataset.id.get_create_plist()
+    layout = properties.get_layout()
+    if properties.get_external_count() or layout == h5py.h5d.VIRTUAL:
+        raise ValueError(f"its weights take {name} from another file")
+    if dataset.dtype.kind not in "biuf":
+        raise ValueError(f"its weights hold {name}, which are not numbers: {dataset.dtype}")
+    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise ValueError(f"its weights are packed by HDF5 filters {sorted(filters - _FILTERS)}")
+    chunk = properties.get_chunk() if layout == h5py.h5d.CHUNKED else ()  # may be the larger
+    return max(math.prod(dataset.shape), math.prod(chunk)) * dataset.dtype.itemsize
+
+
+# How much memory the model asks for: its weights, and what its layers give.
+
+
+def _build_without_values(config: dict[str, Any]) -> None:
+    """Builds a model without its weights' values, to know its size before memory is taken."""
+    import keras
+
+    def build() -> None:
+        with keras.StatelessScope(initialize_variables=False):
+            model = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
+            _check_size(model)
+
+    # Keras would give these variables values later; what it notes of a thread ends with it.
+    drawn = random.getstate()
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(build).result()
+    random.setstate(drawn)
+
+
+def _uncompiled(node: Any) -> Any:
+    """A configuration without its optimizers, those of models within it too: they need values."""
+    if isinstance(node, dict):
+        return {k: _uncompiled(v) for k, v in node.items() if k != "compile_config"}
+    return [_uncompiled(each) for each in node] if isinstance(node, list) else node
+
+
+def _check_size(model: "keras.Model") -> None:
+    """Raises `ValueError` where a model, built or not, is too large; the reason."""
+    asked = sum(math.prod(map(int, variable.shape)) for variable in model.variables)
+    if asked > _MOST_WEIGHTS:
+        raise ValueError(f"it asks for {asked:,} weights, at most {_MOST_WEIGHTS:,} are allowed")
+    asked = largest_output(model)
+    if asked > _MOST_VALUES:
+        most = f"at most {_MOST_VALUES:,} are allowed"
+        raise ValueError(f"a layer of it gives {asked:,} values per example, {most}")
+
+
+def largest_output(model: "keras.Model") -> int:
+    """How many numbers the most generous layer of a model gives per example."""
+    shapes = (tensor.shape[1:] for tensor in _tensors(model))  # the first is the batch
+    return max((math.prod(int(size or 1) for size in shape) for shape in shapes), default=0)
+
+
+def _tensors(model: "keras.Model") -> Iterator[Any]:
+    for layer in model._flatten_layers():  # models within the model, too
+        for operation in getattr(layer, "operations", [layer]):
+            for node in operation._inbound_nodes:
+                yield from node.output_tensors

@@ -43,24 +43,24 @@ def _end_after(parent_pid: int) -> None:
     os._exit(1)
 
 
-def peak_resident_bytes(pid="self"):
-    """Largest resident memory that a process has had.
+def signal_name(number: int) -> str:
+    """A signal's name, "SIGSEGV" say; "signal 37" where it has none."""
+    names = {known.value: known.name for known in signal.Signals}
+    return names.get(number, f"signal {number}")
+
+
+def peak_resident_bytes(pid: int | str = "self") -> int | None:
+    """Largest resident memory that a process has had; None where there is no such record.
 
     From /proc, not from `getrusage`: there a child's figure starts from its parent's,
     since `exec` carries it over.
-
-    Args:
-        pid: The process; this one unless told otherwise.
-
-    Returns:
-        int; None where the system or the process has no such record.
     """
-    return _status_bytes("VmHWM:", pid)
+    return _bytes_of(f"/proc/{pid}/status", "VmHWM:")
 
 
-def resident_bytes():
-    """Resident memory of this process now, int; None where the system has no such record."""
-    return _status_bytes("VmRSS:")
+def resident_bytes() -> int | None:
+    """Resident memory of this process now; None where the system has no such record."""
+    return _bytes_of("/proc/self/status", "VmRSS:")
 
 
 def held_bytes(pid: int | str = "self") -> int | None:
@@ -68,7 +68,7 @@ def held_bytes(pid: int | str = "self") -> int | None:
 
     None where the system or the process has no such record.
     """
-    return _status_bytes(("RssAnon:", "RssShmem:", "VmSwap:"), pid)
+    return _bytes_of(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:", "VmSwap:"))
 
 
 def available_bytes() -> int | None:
@@ -76,21 +76,18 @@ def available_bytes() -> int | None:
     return _bytes_of("/proc/meminfo", "MemAvailable:")
 
 
-def limit_memory(limit_mb):
-    """Lets this process reserve so much more than it has, so that a bomb fails at once.
+def limit_memory(limit_mb: float) -> None:
+    """Lets this process reserve 1e6 bytes times `limit_mb` more, so that a bomb fails at once.
 
     Call it when all libraries are imported: the system's limit counts addresses, and
     TensorFlow reserves many times what it uses. Does nothing where there is no /proc.
-
-    Args:
-        limit_mb: In 1e6 bytes.
     """
-    reserved = _status_bytes("VmSize:")
+    reserved = _bytes_of("/proc/self/status", "VmSize:")
     if reserved is not None:
         lower("RLIMIT_AS", reserved + int(limit_mb * 1e6))
 
 
-def write_nothing():
+def write_nothing() -> None:
     """Lets this process write no file any more; what it says is heard by nobody.
 
     Call it when all libraries are imported: Keras writes its settings when it starts.
@@ -101,20 +98,7 @@ def write_nothing():
     lower("RLIMIT_FSIZE", 0)
 
 
-def _status_bytes(fields: str | tuple[str, ...], pid: int | str = "self") -> int | None:
-    return _bytes_of(f"/proc/{pid}/status", fields)
-
-
-def _bytes_of(path: str, fields: str | tuple[str, ...]) -> int | None:
-    """The sum of some fields of a record in /proc; None where it has none of them."""
-    with contextlib.suppress(OSError):
-        lines = Path(path).read_text().splitlines()
-        found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(fields)]
-        return sum(found) if found else None
-    return None
-
-
-def lower(name, value):
+def lower(name: str, value: int) -> None:
     """Lowers one of the process's limits for good; one that is lower stays."""
     try:
         import resource
@@ -124,3 +108,12 @@ def lower(name, value):
     _, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or value < hard:
         resource.setrlimit(kind, (value, value))
+
+
+def _bytes_of(path: str, fields: str | tuple[str, ...]) -> int | None:
+    """The sum of some fields of a record in /proc; None where it has none of them."""
+    with contextlib.suppress(OSError):
+        lines = Path(path).read_text().splitlines()
+        values = [int(line.split()[1]) * 1024 for line in lines if line.startswith(fields)]
+        return sum(values) if values else None
+    return None

@@ -18,7 +18,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "mnist-edge-"
 # The locked file. A folder without it is not ours, whatever its name: a checkout, say.
@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
         yield path
     finally:
         os.close(lock)
-        _remove(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -59,7 +59,12 @@ def _of_process() -> str | None:
         path = stack.enter_context(folder())
     except OSError:  # a full disk, say, and a command that may need no temporary file
         return None
-    atexit.register(lambda: os.getpid() == owner and stack.close())  # a fork's end is no end
+
+    def close() -> None:
+        if os.getpid() == owner:  # a fork's end is no end
+            stack.close()
+
+    atexit.register(close)
     return str(path)
 
 
@@ -96,17 +101,6 @@ def _remove_dead(path: Path) -> None:
     try:
         if stat.S_ISREG(os.fstat(lock).st_mode):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
+            shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(lock)
-
-
-def _remove(path: Path) -> None:
-    """Removes a folder, the file that marks it as ours last; follows no link."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            elif entry.name != _LOCK:
-                os.unlink(entry.path)
-    shutil.rmtree(path, ignore_errors=True)

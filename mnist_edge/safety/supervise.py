@@ -4,9 +4,9 @@
         sys.exit(supervise.run(main))
 
 The child does the command's work, all of it; this process only waits. Where the child crashes,
-takes too much memory or is too long in opening a model, it is ended, and one line and exit
-status 2 come of it. What a model costs may depend on the data that it gets, so that no trial
-beforehand shows it. Where there is no /proc (macOS, Windows) the command runs as it is.
+takes too much memory or is too long in opening a model, it is ended: one line, exit status 2.
+What a model costs may depend on the data that it gets, so that no trial beforehand shows it.
+Where there is no /proc (macOS, Windows) the command runs as it is.
 """
 
 import contextlib
@@ -161,8 +161,7 @@ def _status(code: int, path: str) -> int:
     """The exit status for a child's: a crash is said in a line."""
     if code >= 0:
         return code
-    names = {number.value: number.name for number in signal.Signals}
-    name = names.get(-code, f"signal {-code}")
+    name = limits.signal_name(-code)
     if name in _ENDING:  # before the command could answer it
         return 128 - code
     if name == "SIGKILL":

@@ -12,9 +12,28 @@ import numpy as np
 
 from mnist_edge import bundle
 from mnist_edge.models.zoo import PRETRAINED
+from mnist_edge.safety import isolated
 from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
 
-# In place of `quarantine`'s own requests; each is called with the process's state and a path.
+
+class _Here(isolated.Process):
+    def __init__(self, requests, allowance, passed_on):
+        self._requests, self._state = requests, {"allowance": allowance}
+
+    def ask(self, request, *arguments):
+        if request == "load":
+            self._requests[request](self._state, *arguments)
+
+    def close(self):
+        pass
+
+
+def tried_here(monkeypatch):
+    """Has models tried in this process, where Keras is up; the subprocess takes seconds."""
+    monkeypatch.setattr(isolated, "Process", _Here)
+
+
+# In place of `sandbox`'s own requests; each is called with the subprocess's state and a path.
 
 
 def crash(state, path):
@@ -30,21 +49,17 @@ def hang(state, path):
 
 
 def hog(state, path):
-    return {"weights": int(np.ones(10**9).sum()), "largest_output": 0}
+    return int(np.ones(10**9).sum())
 
 
 def hold(state, path):
-    return {"weights": int(np.ones(10**7).sum()), "largest_output": 0}
+    return int(np.ones(10**7).sum())
 
 
 def write(state, path):
     print("a word", file=sys.stderr, flush=True)  # is no file written
     with open(path + ".written", "w") as file:
         file.write("x")
-
-
-def lie(state, path):
-    return {"weights": "\x1b[2J", "largest_output": 0}
 
 
 def members(path):

@@ -32,7 +32,7 @@ from tests.mutants import mutants
 
 REFUSED, FAILED, CAUGHT, HARMLESS = "refused", "failed row", "caught by parity", "harmless"
 DEATH = "parent death"
-# A mutant's answers to so many images are judged.
+# A mutant's answers to so many images are checked.
 _IMAGES = 250
 _ALLOWANCE = Allowance(timeout_seconds=10, memory_limit_mb=1000)
 
@@ -74,10 +74,10 @@ class _Bench:
 
     def plain(self, entry):
         """What the artifact itself answers."""
-        if entry["variant"] not in self._plain:
-            with Worker(self._read.folder / entry["file"], 1) as one:
-                self._plain[entry["variant"]] = one.predict(self._images)
-        return self._plain[entry["variant"]]
+        if entry.variant not in self._plain:
+            with Worker(entry.path, 1) as one:
+                self._plain[entry.variant] = one.predict(self._images)
+        return self._plain[entry.variant]
 
     def take(self, path, entry):
         """`(outcome, cause)` of a mutant."""
@@ -100,8 +100,7 @@ class _Bench:
             self._lives_on()
             return FAILED, str(error)
         reference, labels = self._read.reference[:_IMAGES], self._read.labels[:_IMAGES]
-        is_float32 = entry["precision"] == "float32"
-        verdict = gate.judge(probabilities, reference, labels, is_float32, gate.Thresholds())
+        verdict = gate.check(probabilities, reference, labels, entry.is_float32, gate.Thresholds())
         if verdict.breaches:
             return CAUGHT, verdict.breaches[0]
         parity.measure(probabilities, reference, labels)
@@ -134,8 +133,8 @@ def run(folder, format, count, seed=0, audited=True):
         A `Counts`.
     """
     (read,) = bundles.load_all([Path(folder)])
-    entries = {e["variant"]: e for e in read.manifest["artifacts"] if e["format"] == format}
-    contents = {name: (read.folder / e["file"]).read_bytes() for name, e in entries.items()}
+    entries = {one.variant: one for one in read.artifacts if one.format == format}
+    contents = {name: one.path.read_bytes() for name, one in entries.items()}
     counts = Counts(collections.Counter(), collections.Counter(), collections.Counter())
     bench, auditor = _Bench(format, read), _Auditor()
     for entry in entries.values():
@@ -147,7 +146,7 @@ def run(folder, format, count, seed=0, audited=True):
     with tempfile.TemporaryDirectory() as work:
         for name, content in mutants(format, contents, count, seed):
             entry = entries[name.split()[1]]
-            path = Path(work) / entry["file"]
+            path = Path(work) / entry.path.name
             path.write_bytes(content)
             try:
                 _count(counts, bench, path, entry)
@@ -192,7 +191,7 @@ class _Auditor:
         if self._process is None:
             self._process = audit.reader()
         try:
-            _, passed = audit.ask(self._process, path)
+            passed = audit.ask(self._process, path).passed
         except InputError:
             if self._process.is_alive():
                 return "refused"

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import selftest
 from export.__main__ import main as export
-from mnist_edge import bundle, lock, predict
+from mnist_edge import bundle, lock, predict, staging
 from mnist_edge.errors import InputError
 from mnist_edge.evaluate import main as evaluate
 from mnist_edge.models import trained
@@ -38,7 +38,7 @@ def benchmark(folder, *flags):
 
 
 def write(folder, **contents):
-    with bundle.staged(folder) as stage:
+    with staging.staged(folder) as stage:
         for name, text in contents.items():
             path = stage / name.replace("__", "/")
             path.parent.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def test_a_plain_file_by_such_a_name_is_in_nobodys_way(tiny_bundle, name, withou
 
 def test_a_staging_folder_of_another_user_stays(tmp_path, monkeypatch):
     (tmp_path / ".staged-1").mkdir()
-    monkeypatch.setattr(bundle, "_user", lambda: os.getuid() + 1)
+    monkeypatch.setattr(staging, "_user", lambda: os.getuid() + 1)
     with lock.held(tmp_path):
         pass
     assert (tmp_path / ".staged-1").is_dir()

@@ -45,7 +45,7 @@ def test_what_a_mutant_raises_here_is_a_death(small, monkeypatch):
     def raising(*_):
         raise RuntimeError("not handled")
 
-    monkeypatch.setattr(fuzz.gate, "judge", raising)
+    monkeypatch.setattr(fuzz.gate, "check", raising)
     counts = fuzz.run(small.folder, "onnx", 20, audited=False)
     assert counts.outcomes[fuzz.DEATH] == len(counts.deaths) > 0
     assert "RuntimeError: not handled" in counts.deaths[0]
@@ -54,13 +54,12 @@ def test_what_a_mutant_raises_here_is_a_death(small, monkeypatch):
 def test_a_crash_is_blamed_on_the_mutant_that_crashes_alone(small):
     """The second mutant's death was the first one's doing: it is harmless."""
     (read,) = fuzz.bundles.load_all([small.folder])
-    entry = next(e for e in read.manifest["artifacts"] if e["variant"] == "onnx-float32")
-    path = small.folder / entry["file"]
+    artifact = next(one for one in read.artifacts if one.variant == "onnx-float32")
     bench = fuzz._Bench("onnx", read)
     try:
-        assert bench.take(path, entry) == (fuzz.HARMLESS, "the same bits")
+        assert bench.take(artifact.path, artifact) == (fuzz.HARMLESS, "the same bits")
         bench._worker._process.kill()
-        assert bench.take(path, entry) == (fuzz.HARMLESS, "the same bits")
+        assert bench.take(artifact.path, artifact) == (fuzz.HARMLESS, "the same bits")
     finally:
         bench.close()
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import overhead, predict, selftest
+from benchmarks import overhead, predict, report, selftest
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from export import audit
-from mnist_edge import bundle
+from mnist_edge import bundle, manifest
 from mnist_edge.errors import InputError
-from mnist_edge.safety import limits, messages
+from mnist_edge.safety import isolated, limits
 from tests import tiny
 from tests.safety import hostile
 from tests.safety.test_isolated import taken_at_most
@@ -131,7 +131,7 @@ def folder(tiny_bundle):
     return tiny_bundle
 
 
-def test_a_benchmark_names_hostile_files_and_judges_the_others(folder, without_keras, capsys):
+def test_a_benchmark_names_hostile_files_and_measures_the_others(folder, without_keras, capsys):
     hostiles = {
         "tflite-crash": TFLITE["an operator's tensor index -1"],
         "onnx-bomb": ONNX["ConstantOfShape"],
@@ -149,7 +149,7 @@ def test_a_benchmark_names_hostile_files_and_judges_the_others(folder, without_k
     ):
         (line,) = [line for line in breaches if line.startswith(f"BREACH {variant}: ")]
         assert words in line or "for 40 images" in line
-    rows = json.loads((folder / bundle.BENCHMARK_JSON).read_text())["rows"]
+    rows = json.loads((folder / report.BENCHMARK_JSON).read_text())["measurements"]
     assert {row["variant"]: row["status"] for row in rows} == {
         "keras": "not installed",
         "tflite-float32": "passed",
@@ -182,15 +182,13 @@ def test_asking_about_a_picture_survives_hostile_files(folder, without_keras, ca
     tiny.add(folder, "tflite-crash", TFLITE["an operator's tensor index -1"])
     pixels = np.zeros((1, 28, 28, 1), np.float32)
     pixels[0, 0, 3] = 1  # what comes out are probabilities
-    answers, _, failed = predict.ask_all(
-        folder, bundle.read_json(folder / bundle.MANIFEST, (), ""), pixels
-    )
+    answers, _, failed = predict.ask_all(folder, manifest.read(folder, ""), pixels)
     assert set(answers) == {"tflite-float32", "onnx-float32"}
     assert failed["tflite-crash"].startswith("runtime crashed by SIGSEGV")
 
 
 def answers(monkeypatch, process, answer):
-    body = messages.pack([True, answer])[messages.FRAME_BYTES :]
+    body = isolated.pack([True, answer])[isolated.FRAME_BYTES :]
     monkeypatch.setattr(process, "_exchange", lambda *_: body)
 
 
@@ -240,7 +238,7 @@ def test_the_audit_describes_or_refuses_hostile_files(format, reader, tmp_path):
         (tmp_path / str(i)).mkdir()
         path = put(tmp_path / str(i), name, content, format)
         try:
-            lines, _ = audit.ask(reader, path)
+            lines = audit.ask(reader, path).lines
         except InputError as error:
             lines = [str(error)]
         assert str(path) in lines[0]
@@ -265,14 +263,14 @@ def test_the_audit_says_what_is_wrong(name, words, tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def with_contract(member, packed=b"", method=8):
+def with_metadata(member, packed=b"", method=8):
     """A TFLite file with an archive behind it."""
     import io
     import zipfile
 
     buffer = io.BytesIO(TFLITE["two inputs"])
     with zipfile.ZipFile(buffer, "a", method) as archive:
-        archive.writestr("contract.json", member)
+        archive.writestr("metadata.json", member)
     return buffer.getvalue()
 
 
@@ -286,9 +284,9 @@ def with_contract(member, packed=b"", method=8):
         (b"\xff", 8, "UnicodeDecodeError"),
     ],
 )
-def test_a_contract_that_is_none_is_one_line(member, method, words, reader, tmp_path):
+def test_metadata_that_is_none_is_one_line(member, method, words, reader, tmp_path):
     path = tmp_path / "x.tflite"
-    path.write_bytes(with_contract(member, method=method))
+    path.write_bytes(with_metadata(member, method=method))
     with pytest.raises(InputError, match=words):
         audit.ask(reader, path)
 
@@ -300,12 +298,13 @@ def test_an_audit_that_a_file_took_over_is_one_line(answer, reader, monkeypatch)
         audit.ask(reader, "x.onnx")
 
 
-def test_a_contracts_words_do_not_reach_the_terminal_raw(reader, tmp_path):
+def test_the_words_of_metadata_do_not_reach_the_terminal_raw(reader, tmp_path):
     path = tmp_path / "x.tflite"
-    path.write_bytes(with_contract(json.dumps({"variant": ["\x1b[2J"]})))
-    lines, passed = audit.ask(reader, path)
-    assert lines[-1] == "  ['\\x1b[2J'] is no variant of this project: described, not judged"
-    assert passed
+    path.write_bytes(with_metadata(json.dumps({"variant": ["\x1b[2J"]})))
+    found = audit.ask(reader, path)
+    said = "  ['\\x1b[2J'] is no variant of this project: described, not checked"
+    assert found.lines[-1] == said
+    assert found.passed
 
 
 def test_a_pipe_is_no_artifact(folder, capsys):

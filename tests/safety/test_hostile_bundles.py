@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import compare, predict, selftest
-from mnist_edge import bundle, expect
+from benchmarks import compare, measurement, predict, selftest
+from mnist_edge import bundle
 from tests import tiny
 from tests.safety.test_isolated import taken_at_most
 
@@ -76,7 +76,7 @@ MANIFESTS = [
     ("artifacts.0", "text", "artifacts[0] must be an object"),
     ("artifacts", {}, "artifacts must be a list"),
     ("artifacts", None, "artifacts must be a list"),
-    ("artifacts", KeyError, "must hold artifacts"),
+    ("artifacts", KeyError, "artifacts is missing"),
 ]
 # What the benchmark alone reads.
 BENCHMARK_MANIFESTS = [
@@ -230,70 +230,60 @@ def test_an_endless_file_is_not_hashed(folder, without_keras, capsys):
     assert "replaced or damaged" in capsys.readouterr().out
 
 
-# Results.
+# Reports.
 
 
 @pytest.fixture(scope="module")
-def result(kept_tiny, tmp_path_factory):
-    folder = shutil.copytree(kept_tiny, tmp_path_factory.mktemp("result") / "bundle")
+def report(kept_tiny, tmp_path_factory):
+    folder = shutil.copytree(kept_tiny, tmp_path_factory.mktemp("report") / "bundle")
     (folder / bundle.MODEL).unlink()
     benchmarks.main([str(folder), *tiny.QUICK])  # its Keras row fails; it is a row, too
-    return json.loads((folder / bundle.BENCHMARK_JSON).read_text())
+    return json.loads((folder / measurement.BENCHMARK_JSON).read_text())
+
+
+ROW, WORKLOAD = "measurements.1", "reference_workload_p50_us"
 
 
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("schema", "\x1b[2J", "must be of schema 2"),
-        ("rows", 5, "rows must be a list"),
-        ("rows.0", [], "rows[0] must be an object"),
-        ("rows.1.status", KeyError, "rows[1].status is missing"),
-        ("rows.1.size_bytes", 0, "rows[1].size_bytes must be"),
-        ("rows.1.size_bytes", "1", "rows[1].size_bytes must be"),
-        ("rows.1.accuracy", float("nan"), "rows[1].accuracy must be a number, 0 to 1"),
-        ("rows.1.accuracy", None, "rows[1].accuracy must be"),
-        ("rows.1.wrong_indices", [[]], "rows[1].wrong_indices[0] must be"),
-        ("rows.1.disagreements", [], "rows[1].disagreements must be an object"),
-        ("rows.1.latency.0.p50_us", 0, "rows[1].latency[0].p50_us must be a number, 0.001 to"),
-        ("rows.1.latency.0.p50_us", 1e-320, "rows[1].latency[0].p50_us must be a number, 0.001"),
-        ("rows.1.latency.0.p50_interval_us", [1], "must be null, or a list of 2"),
-        ("rows.1.latency.0.threads", 9, "timing.blocks must hold threads 9 and does not"),
-        ("rows.1.breaches", ["\x1b[2J"], "rows[1].breaches[0] must be printable"),
+        ("schema", "\x1b[2J", "schema must be 3"),
+        ("project", 5, "project must be mnist-edge"),
+        ("measurements", 5, "measurements must be a list"),
+        ("measurements.0", [], "measurements[0] must be an object"),
+        (f"{ROW}.status", KeyError, "measurements[1].status is missing"),
+        (f"{ROW}.status", "fine", "measurements[1].status must be passed or"),
+        (f"{ROW}.size_bytes", -1, "measurements[1].size_bytes must be"),
+        (f"{ROW}.size_bytes", "1", "measurements[1].size_bytes must be"),
+        (f"{ROW}.parity.accuracy", float("nan"), "parity.accuracy must be a number, 0 to 1"),
+        (f"{ROW}.parity.accuracy", None, "parity.accuracy must be a number, 0 to 1"),
+        (f"{ROW}.parity.wrong_indices", [[]], "parity.wrong_indices[0] must be"),
+        (f"{ROW}.parity.disagreements", [], "parity.disagreements must be an object"),
+        (f"{ROW}.parity.max_probability_difference", 10**400, "must be a finite number"),
+        (f"{ROW}.latency.0.p50_us", 0, "latency[0].p50_us must be a number, 0.001 to"),
+        (f"{ROW}.latency.0.p50_us", 1e-320, "latency[0].p50_us must be a number, 0.001"),
+        (f"{ROW}.latency.0.p50_interval_us", [1], "p50_interval_us must be a list of 2"),
+        (f"{ROW}.latency.0.threads", 9, "timing.blocks must hold threads 9 and does not"),
+        (f"{ROW}.breaches", ["\x1b[2J"], "measurements[1].breaches[0] must be printable"),
         ("timing.blocks", [], "timing.blocks must hold one block"),
-        ("timing.blocks.0.yardstick_p50_us", 0, "yardstick_p50_us must be a number, 0.001 to"),
+        (f"timing.blocks.0.{WORKLOAD}", 0, f"{WORKLOAD} must be a number, 0.001 to"),
         ("machine", [], "machine must be an object"),
-        ("bundles.0.test_sha256", 10**400, "bundles[0].test_sha256 must be printable text"),
-        ("bundles", KeyError, "must hold bundles"),
+        ("bundles.0.test_sha256", 10**400, "bundles[0].test_sha256 must be 64 hexadecimal digits"),
+        ("bundles", KeyError, "bundles is missing"),
     ],
 )
-def test_a_hostile_result_is_one_line(result, tmp_path, capsys, path, value, words):
-    bundle.write_json(tmp_path / "new.json", changed(result, path, value))
-    bundle.write_json(tmp_path / "old.json", result)
+def test_a_hostile_report_is_one_line(report, tmp_path, capsys, path, value, words):
+    bundle.write_json(tmp_path / "new.json", changed(report, path, value))
+    bundle.write_json(tmp_path / "old.json", report)
     for files in (("old.json", "new.json"), ("new.json", "old.json")):
         said = refused(compare.main, [tmp_path / name for name in files], capsys)
         assert "new.json" in said
         assert words in said
 
 
-def test_a_result_compares_with_itself(result, tmp_path):
-    bundle.write_json(tmp_path / "one.json", result)
-    assert compare.main([str(tmp_path / "one.json")] * 2) == 0
-
-
-def test_a_row_without_answers_is_compared_in_the_rest(result, tmp_path):
-    bundle.write_json(tmp_path / "old.json", result)
-    for name in ("accuracy", "disagreements"):
-        bundle.write_json(tmp_path / "new.json", changed(result, f"rows.1.{name}", KeyError))
-        assert compare.main([str(tmp_path / "old.json"), str(tmp_path / "new.json")]) == 0
-
-
-def test_mismatches_name_their_place():
-    wanted = {"a": [{"b": expect.COUNT, "c?": expect.TEXT}], "d": (expect.SHARE, expect.SHARE)}
-    good = {"a": [{"b": 1}, {"b": 0, "c": ""}], "d": [0, 1.0], "more": object}
-    assert expect.mismatch(good, wanted) is None
-    assert expect.mismatch(good | {"d": [0]}, wanted) == "d must be a list of 2. Got: list of 1"
-    assert expect.mismatch({"a": [{"b": 1, "c": 2}]}, wanted) == (
-        "a[0].c must be printable text. Got: 2"
-    )
-    assert expect.mismatch([], wanted) == "it must be an object. Got: list of 0"
-    assert "an integer of 20001 bits" in expect.mismatch(2**20_000, expect.COUNT)
+@pytest.mark.parametrize(("path", "value"), [(f"{ROW}.parity", None), (f"{ROW}.size_bytes", 0)])
+def test_a_report_without_a_figure_is_compared_in_the_rest(report, tmp_path, path, value):
+    bundle.write_json(tmp_path / "old.json", changed(report, path, value))
+    bundle.write_json(tmp_path / "new.json", report)
+    assert compare.main([str(tmp_path / "old.json")] * 2) == 0
+    assert compare.main([str(tmp_path / "new.json"), str(tmp_path / "old.json")]) == 0

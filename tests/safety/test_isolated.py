@@ -1,4 +1,4 @@
-"""A process apart: whatever it does or answers, its parent goes on and says why."""
+"""An isolated subprocess: whatever it does or answers, its parent goes on and says why."""
 
 import contextlib
 import gc
@@ -12,8 +12,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mnist_edge.safety import limits, messages
-from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
+from mnist_edge.safety import limits
+from mnist_edge.safety.isolated import (
+    FRAME_BYTES,
+    Allowance,
+    Process,
+    WorkerFailed,
+    pack,
+    unpack,
+)
 
 # What the child may be asked for. A hostile one answers by its socket, not by its loop.
 
@@ -45,17 +52,17 @@ class Marker:
 
 def send_a_pickle(state, path):
     body = pickle.dumps(Marker(path))
-    own_socket().sendall(len(body).to_bytes(messages.FRAME_BYTES) + body)
+    own_socket().sendall(len(body).to_bytes(FRAME_BYTES) + body)
     time.sleep(60)
 
 
 def send_half_an_answer(state):
-    own_socket().sendall((100).to_bytes(messages.FRAME_BYTES) + b"half")
+    own_socket().sendall((100).to_bytes(FRAME_BYTES) + b"half")
     time.sleep(60)
 
 
 def promise_much(state):
-    own_socket().sendall((2**62).to_bytes(messages.FRAME_BYTES))
+    own_socket().sendall((2**62).to_bytes(FRAME_BYTES))
     time.sleep(60)
 
 
@@ -154,7 +161,7 @@ def test_chosen_exceptions_are_passed_on(kept):
 
 def test_a_pickle_is_never_opened(process, tmp_path):
     marker = tmp_path / "marker"
-    with pytest.raises(WorkerFailed, match=r"^answered 'send_a_pickle' with what is none: "):
+    with pytest.raises(WorkerFailed, match=r"^answered 'send_a_pickle' with no message: "):
         process.ask("send_a_pickle", str(marker))
     assert not marker.exists()
     assert not process.is_alive()
@@ -225,15 +232,15 @@ def test_a_process_that_ended_is_told_at_each_request(process):
 def test_any_bytes_are_a_message_or_a_value_error():
     rng = np.random.default_rng(0)
     items = ["request", {"a": [1, None]}, np.ones((3, 4), np.float32), np.zeros(5, np.int64)]
-    plain = messages.pack(items)[messages.FRAME_BYTES :]
-    assert len(messages.unpack(plain)) == 4
+    plain = pack(items)[FRAME_BYTES:]
+    assert len(unpack(plain)) == 4
     refused = 0
     for _ in range(3000):
         body = bytearray(plain)
         for place in rng.integers(len(body), size=rng.integers(1, 5)):
             body[place] = rng.integers(256)
         try:
-            messages.unpack(body[: rng.integers(len(body)) if rng.random() < 0.2 else None])
+            unpack(body[: rng.integers(len(body)) if rng.random() < 0.2 else None])
         except ValueError:
             refused += 1
     assert 1000 < refused < 3000  # both happen
@@ -256,6 +263,6 @@ def test_any_bytes_are_a_message_or_a_value_error():
     ],
 )
 def test_a_head_that_is_none_is_a_value_error(head):
-    body = len(head).to_bytes(4) + head.encode() + bytes(4)
+    body = head.encode() + b"\n" + bytes(4)
     with pytest.raises(ValueError):  # noqa: PT011, whichever: all are what is caught
-        messages.unpack(body)
+        unpack(body)

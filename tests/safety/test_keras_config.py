@@ -270,7 +270,7 @@ def long_sequence(config):
     [
         (many_layers, "it has more than 5,000 layers and calls of layers"),
         (many_calls, "it has more than 5,000 layers and calls of layers"),
-        (long_sequence, "it has a Sequential of 301 layers, at most 300 are taken"),
+        (long_sequence, "it has a Sequential of 301 layers, at most 300 are allowed"),
     ],
 )
 def test_what_keras_would_build_for_minutes_is_refused_at_once(honest, tmp_path, change, reason):

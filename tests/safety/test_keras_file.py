@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import card
 from export import __main__ as command
-from mnist_edge import bundle, evaluate, predict, runtimes, train
+from mnist_edge import bundle, evaluate, predict, runtimes
 from mnist_edge.errors import InputError
 from mnist_edge.safety import keras_file
 from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
@@ -151,13 +151,10 @@ def test_places_on_the_net_are_refused(tmp_path, capsys, place):
     assert "must be a bundle's folder or a .keras file on this computer" in line
 
 
-def test_the_older_format_needs_a_flag_that_says_its_risk(tmp_path, capsys):
+def test_the_older_format_is_refused_with_the_line_that_converts_it(tmp_path, capsys):
     (tmp_path / "model.h5").write_bytes(b"")
-    assert "or give --allow-h5" in refused_by_export(tmp_path / "model.h5", tmp_path, capsys)
-    with pytest.raises(SystemExit):
-        command.main(["--help"])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "reads all of it before a line can be checked" in shown
+    convert = "keras.models.load_model('model.h5').save('model.keras')"
+    assert convert in refused_by_export(tmp_path / "model.h5", tmp_path, capsys)
 
 
 # The other doors.
@@ -185,9 +182,6 @@ def swollen_bundle(honest, tmp_path):
 DOORS = {
     "evaluate": lambda folder, data: evaluate.main([str(folder)]),
     "predict": lambda folder, data: predict.main(["--model", str(folder), str(folder / "x.png")]),
-    "teacher": lambda folder, data: train.main(
-        ["--teacher", str(folder), "--output", str(folder / "new"), "--data", data]
-    ),
     "export": lambda folder, data: command.main([str(folder)]),
     "card": lambda folder, data: card.main([str(folder)]),
 }

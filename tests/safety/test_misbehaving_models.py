@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from mnist_edge import backend, bundle, evaluate, models, predict
 from mnist_edge import train as training
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
-from mnist_edge.safety import sandbox
 from mnist_edge.training import loop
-from tests.safety import misbehaving
+from mnist_edge.training.checkpoint import Run
+from tests.safety import culprits, misbehaving
 
 FAILS = {
     "embedding": "must run on the examples that it is given. Got: indices[",
@@ -40,7 +41,7 @@ def few(tmp_path_factory):
 @pytest.fixture
 def bundle_of(few, tmp_path, monkeypatch):
     """Makes a bundle of a model; the files that are looked into in a child are so here."""
-    monkeypatch.setattr(sandbox, "examine_apart", sandbox.examine)
+    culprits.tried_here(monkeypatch)
     return lambda model: misbehaving.bundle_of(tmp_path / "bundle", model, few)
 
 
@@ -66,39 +67,32 @@ def test_a_model_that_misbehaves_is_one_line_of_every_other_command(
     picture = tmp_path / "one.png"
     Image.fromarray(np.pad(np.zeros((40, 5), np.uint8), 20, constant_values=255)).save(picture)
     output, file = ["--output", tmp_path / "output"], folder / bundle.MODEL
-    taught = ["--model", "nano", "--data", few, "--teacher", folder, *output, "--quiet"]
     commands = (
         (export.main, [folder, *output]),
         (export.main, [file, "--data", few, *output]),
         (predict.main, [picture, "--model", folder]),
         (card.main, [folder]),
-        (training.main, taught),
     )
     for main, arguments in commands:
         assert "Got: indices[" in refusal(main, arguments, capsys)
     assert not (tmp_path / "output").exists()
 
 
-def test_a_teacher_that_fails_while_it_teaches_is_one_line(
-    few, bundle_of, tmp_path, monkeypatch, capsys
-):
-    def fit(*_, **__):
+def test_of_an_error_in_tensorflows_graph_the_cause_is_told(monkeypatch):
+    def predict(*_, **__):
         raise ArithmeticError("page\n\nmore\n\t[[{{node x}}]]")
 
-    monkeypatch.setattr(loop, "fit", fit)
-    folder, output = bundle_of(misbehaving.sequential()), ["--output", tmp_path / "output"]
-    arguments = ["--model", "nano", "--data", few, *output, "--quiet"]
-    line = refusal(training.main, [*arguments, "--teacher", folder], capsys)
-    assert f"{folder} must run on the examples that it is given. Got: more. Give" in line
-    with pytest.raises(ArithmeticError):  # where there is no teacher it is a bug of ours
-        training.main([str(argument) for argument in arguments])
+    model = misbehaving.sequential()
+    monkeypatch.setattr(model, "predict", predict)
+    line = r"^it must run on the examples that it is given\. Got: more\. Give"
+    with pytest.raises(InputError, match=line):
+        trained.answers(model, np.zeros((2, 28, 28, 1), np.float32), "it")
 
 
-def test_a_sequential_model_is_evaluated_and_teaches(few, bundle_of, tmp_path, monkeypatch):
+def test_a_sequential_model_is_evaluated(few, bundle_of, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "_draw", lambda *_: None)
     folder = bundle_of(misbehaving.sequential())
     assert evaluate.main([str(folder), "--output", str(tmp_path / "output")]) == 0
-    trained.check_teacher(trained.open_named(str(folder)), models.build("nano"))
 
 
 def test_logits_of_a_layer_called_probabilities_are_exported_under_that_name(
@@ -140,7 +134,7 @@ def test_images_too_small_for_a_network_are_one_line_that_says_which_are_not(tmp
 def test_so_few_examples_that_none_is_left_for_validation_are_one_line(
     few, tmp_path, monkeypatch, capsys, count
 ):
-    monkeypatch.setattr(sandbox, "examine_apart", sandbox.examine)
+    culprits.tried_here(monkeypatch)
     source = misbehaving.few(tmp_path / "fewer.npz", count)
     folder = misbehaving.bundle_of(tmp_path / "bundle", misbehaving.sequential(), source)
     wanted = f"hold 6 examples or more, one of which is for validation. Got: {count}."
@@ -163,11 +157,10 @@ def test_labels_of_one_class_are_one_line(tmp_path, capsys):
 def test_training_that_ends_in_nan_writes_nothing(few, tmp_path, monkeypatch, capsys):
     def fit(model, *_, **__):
         model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
-        return None, None
+        learner = types.SimpleNamespace(evaluate=lambda *_, **__: {"accuracy": 0.1, "loss": 2.3})
+        return learner, Run({"loss": [2.3], "val_loss": [2.3], "val_accuracy": [0.1]})
 
-    metrics = {"validation_accuracy": None, "test_accuracy": 0.1, "test_loss": 2.3}
     monkeypatch.setattr(loop, "fit", fit)
-    monkeypatch.setattr(training.outcome, "figures", lambda *_: {"metrics": metrics})
     arguments = ["--model", "classic", "--data", few, "--output", tmp_path / "output"]
     assert "must end in finite weights" in refusal(training.main, arguments, capsys)
     assert not (tmp_path / "output").exists()

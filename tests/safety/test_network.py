@@ -108,15 +108,14 @@ def test_onnx_runtime_alone_asks_for_the_network(home):
 def test_no_stage_asks_for_the_network_however_long_it_takes(home, tmp_path):
     folder = tmp_path / "bundle"
     train = ["--model", "nano", "--epochs", "1", "--output", folder, "--data", "mnist"]
-    rounds = ["--rounds", "20", "--calls", "1000", "--no-progress"]
+    rounds = ["--rounds", "20", "--calls", "1000"]
     for words in (
         ("mnist_edge.train", *train),
         ("mnist_edge.evaluate", folder),
         ("export", folder),
-        ("export.gain", folder),
         ("benchmarks", folder, *rounds),
         ("benchmarks.selftest", folder),
-        ("benchmarks.soak", folder, "--predictions", 5000, "--no-progress"),
+        ("benchmarks.soak", folder, "--predictions", 5000),
         ("mnist_edge.safety.sandbox", models.PRETRAINED / "nano" / "model.keras"),
     ):
         ran = run("-m", *words)

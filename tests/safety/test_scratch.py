@@ -96,7 +96,7 @@ def test_a_living_processs_folder_stays(temporary):
             assert (theirs / "file").exists()
 
 
-def test_a_killed_process_apart_leaves_nothing(temporary):
+def test_a_killed_subprocess_leaves_nothing(temporary):
     from mnist_edge.safety.isolated import Process, WorkerFailed
 
     with Process({"write_and_die": _write_and_die}) as process:

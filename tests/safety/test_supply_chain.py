@@ -85,29 +85,13 @@ def osv(no_network, monkeypatch):
         server.shutdown()
 
 
-def test_no_pin_is_on_the_list_that_needs_no_network(monkeypatch):
-    found, date = audit.look_up(audit.read_pins(ROOT / "constraints.txt"))
-    assert found == []
-    assert str(date) == "2021-07-01"
-
-
-def test_an_old_pillow_fails_the_audit_without_a_network(pins, monkeypatch, capsys):
-    monkeypatch.setattr(audit, "SERVICES", {})
-    assert audit.main(pins("numpy==2.4.6", "Pillow==8.0.0 ; python_version < '3'")) == 1
-    said = capsys.readouterr().out
-    assert said.startswith("NOT AUDITED against today's advisories, no service answers.")
-    assert "VULNERABLE pillow 8.0.0: CVE-2021-25288, in <8.2.0\n" in said
-    assert "VULNERABLE numpy" not in said
-
-
 def test_without_a_network_the_build_goes_on_and_says_that_nothing_was_audited(
     pins, no_network, capsys
 ):
     assert audit.main(pins("color==1.0")) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    (first,) = capsys.readouterr().out.splitlines()
     assert first.startswith("NOT AUDITED against today's advisories, no service answers. PyPI: ")
     assert "; OSV: " in first
-    assert second == "1 pins looked up in safety-db's list, which ends on 2021-07-01"
 
 
 def test_a_vulnerability_that_a_service_knows_fails_the_audit(pins, osv, capsys):
@@ -190,12 +174,11 @@ def test_a_model_put_among_the_packaged_ones_is_refused(package):
 # What turns bytes into objects, and with them into calls.
 FORBIDDEN = {
     *("pickle", "_pickle", "cPickle", "cloudpickle", "dill", "jsonpickle", "marshal", "shelve"),
-    *("yaml", "torch"),
+    *("yaml", "torch", "joblib"),
 }
 FORBIDDEN_CALLS = {"read_pickle", "enable_unsafe_deserialization"}
 # What unpickles what another process sends; `mnist_edge.safety.isolated` takes numbers and text.
 RECEIVERS = {"recv", "ProcessPoolExecutor", "Pool", "Queue", "SimpleQueue", "Manager"}
-OWN_CLUSTER = {"benchmarks/frontier/__main__.py"}
 
 
 def pickles(where, tree):
@@ -211,7 +194,7 @@ def _imports(where, node):
     module = getattr(node, "module", None)
     names = [module or ""] if module else [alias.name for alias in node.names]
     for package in {name.split(".")[0] for name in names}:
-        if package in FORBIDDEN or (package == "joblib" and where not in OWN_CLUSTER):
+        if package in FORBIDDEN:
             yield f"{where}:{node.lineno} imports {package}"
 
 

@@ -14,7 +14,8 @@ def _hog(folder):
     held = []
     while True:
         held.append(bytearray(b"x") * 10_000_000)
-        (folder / "held").write_text(str(limits.held_bytes()))
+        (folder / "part").write_text(str(limits.held_bytes()))
+        (folder / "part").rename(folder / "held")  # it is ended at any moment
         time.sleep(0.01)
 
 

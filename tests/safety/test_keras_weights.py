@@ -1,15 +1,11 @@
 """Weights that are more than arrays in their own file are refused before Keras reads them."""
 
-import json
-
 import h5py
-import keras
 import numpy as np
 import pytest
 
-from mnist_edge.safety import weights_file
-from mnist_edge.safety.keras_file import WEIGHTS
-from tests.safety.culprits import linked_outside
+from mnist_edge.safety import keras_file
+from tests.safety.culprits import linked_outside, with_weights, write_archive
 
 
 def external_storage(file):
@@ -54,34 +50,11 @@ WEIGHTS_ATTACKS = {
 }
 
 
-@pytest.fixture
-def weights(honest, tmp_path):
-    """A file of weights, as Keras wrote it."""
-    path = tmp_path / "weights"
-    path.write_bytes(honest[WEIGHTS])
-    return path
-
-
 @pytest.mark.parametrize("attack", WEIGHTS_ATTACKS)
-def test_weights_that_are_not_arrays_in_the_file_are_refused(weights, attack):
+def test_weights_that_are_not_arrays_in_the_file_are_refused(honest, tmp_path, attack):
     change, reason = WEIGHTS_ATTACKS[attack]
-    with h5py.File(weights, "r+") as file:
-        weights_file.check(file)
-        change(file)
-        with pytest.raises(ValueError, match=reason):
-            weights_file.check(file)
-
-
-def test_a_configuration_of_the_older_format_is_looked_into(tmp_path):
-    path = tmp_path / "model.h5"
-    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(path)
-    with h5py.File(path, "r+") as file:
-        weights_file.check_old_config(file)
-        config = json.loads(file.attrs["model_config"])
-        config["config"]["layers"][-1]["class_name"] = "deserialize"
-        file.attrs["model_config"] = json.dumps(config)
-        with pytest.raises(ValueError, match="'deserialize' of None, not a class of Keras's"):
-            weights_file.check_old_config(file)
-        del file.attrs["model_config"]
-        with pytest.raises(ValueError, match="no configuration"):
-            weights_file.check_old_config(file)
+    path = write_archive(tmp_path / "model.keras", honest)
+    keras_file.check_weights(path)
+    write_archive(path, with_weights(honest, tmp_path / "weights", change))
+    with pytest.raises(ValueError, match=reason):
+        keras_file.check_weights(path)

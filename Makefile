@@ -1,7 +1,7 @@
 # make run   train the default model, export it, judge and time the exports
 # make test  run the tests
 # make faults  run the tests of faults that take minutes: kills, mutants, hostile files
-# make lint  check style
+# make lint  check style and types
 # make audit is a vulnerability known of the pinned packages?
 
 PYTHON ?= python3
@@ -24,6 +24,7 @@ faults: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 audit: .venv/installed-dev
 	$(BIN)/python .ci/audit.py constraints.txt

@@ -5,12 +5,8 @@
 asks pip-audit's services, PyPI's advisories and else OSV's, about every pin, whichever
 Python it is for. Exit status: 1 where one is known; 2 where the file is no list of pins;
 0 where neither service answers, and one line says so: a build without a network goes on.
-The list of the `safety-db` package is read in any case. It ends in 2021: a net for
-packages that are held back or slip back, and no more.
 """
 
-import datetime
-import importlib.util
 import json
 import re
 import subprocess
@@ -18,7 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 SERVICES = {"pypi": "PyPI", "osv": "OSV"}
@@ -89,31 +84,6 @@ def _without_doubles(pins):
         yield [(name, held[i]) for name, held in versions.items() if len(held) > i]
 
 
-def look_up(pins):
-    """Looks pins up in `safety-db`: `(lines that name a vulnerability, the list's date)`."""
-    # Importing it fails: it opens its files by a path of its own repository.
-    folder = Path(importlib.util.find_spec("safety_db").origin).parent
-    listed = json.loads((folder / "insecure_full.json").read_text())
-    date = datetime.datetime.fromtimestamp(listed.pop("$meta")["timestamp"], datetime.UTC).date()
-    holes = {}
-    for name, entries in listed.items():
-        holes.setdefault(canonicalize_name(name), []).extend(entries)
-    found = [
-        f"{name} {version}: {entry['cve'] or entry['id']}, in {', '.join(entry['specs'])}"
-        for name, version in pins
-        for entry in holes.get(name, ())
-        if any(_holds(specifier, version) for specifier in entry["specs"])
-    ]
-    return found, date
-
-
-def _holds(specifier, version):
-    try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
-    except InvalidSpecifier:  # six of the list are none: counted, not passed over
-        return True
-
-
 def main(path, *flags):
     """Prints what is known; returns the exit status."""
     found, silent = [], []
@@ -134,11 +104,9 @@ def main(path, *flags):
         break
     else:
         print(f"NOT AUDITED against today's advisories, no service answers. {'; '.join(silent)}")
-    old, date = look_up(pins)
-    print(f"{len(pins)} pins looked up in safety-db's list, which ends on {date}")
-    for line in dict.fromkeys(found + old):
+    for line in found:
         print(f"VULNERABLE {line}")
-    return 1 if found or old else 0
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -17,20 +17,22 @@ WITHOUT = "keras tensorflow h5py onnx onnxsim PIL tqdm scipy matplotlib sklearn"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def built(tmp_path_factory):
+    """A folder with the sdist and the wheel that is made from it."""
     source = tmp_path_factory.mktemp("source")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "."],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
-    (built,) = source.glob("*.whl")
-    return built
+    words = ["build", "--no-isolation", "--outdir", source / "dist"]  # the wheel from the sdist
+    subprocess.run([sys.executable, "-m", *words], cwd=source, check=True, capture_output=True)
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (path,) = built.glob("*.whl")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,16 @@ def run(installed, folder, *words, without=""):
         capture_output=True,
         text=True,
     )
+
+
+def test_the_package_index_would_take_the_sdist_and_the_wheel(built):
+    files = sorted(built.iterdir())
+    assert [path.name.partition("-")[2][-4:] for path in files] == [".whl", "r.gz"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count("PASSED") == 2
 
 
 def test_the_wheel_holds_the_product_and_no_more(wheel):

@@ -1,3 +1,3 @@
-"""Export a bundle's Keras model to TFLite and ONNX: `python -m export [BUNDLE]`."""
+"""Export Keras classifiers to TFLite and ONNX: `python -m export [BUNDLE]`."""
 
 import mnist_edge  # noqa: F401, switches ONNX Runtime's telemetry off

@@ -4,26 +4,63 @@
     python -m export model.keras --data data.npz --output artifacts/mine
 
 writes the `.tflite` and `.onnx` files, `reference.npz` (the Keras model's
-probabilities on the test images), `golden.npz` (one image a class with what each artifact
+probabilities on the test images), `golden.npz` (one image per class with what each artifact
 makes of it) and `manifest.json`. Each artifact is audited, reopened in its runtime and
 compared with the model first; all are written, or none.
 """
 
 import sys
 
-from mnist_edge import cli
+from mnist_edge import backend, cli
+from mnist_edge.errors import GateError
 from mnist_edge.safety import supervise
 
 from .settings import ExportSettings
+from .variants import VARIANTS
 
 
 @cli.command
-def main(argv=None):
-    """Parses `argv`, exports, prints a line an artifact; returns the exit status."""
-    settings = cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"])
+def main(argv: list[str] | None = None) -> int:
+    """Parses `argv`, exports, prints one line per artifact; returns the exit status."""
+    return run(cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"]))
+
+
+def main_for(format: str, description: str | None, argv: list[str] | None) -> int:
+    """The command of one format's script; returns the exit status."""
+    precisions = [v.precision for v in VARIANTS.values() if v.format == format]
+    parser = cli.settings_parser(
+        ExportSettings, description, positional=["source"], without=["variants"]
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=precisions,
+        default=precisions,
+        help=f"which to make (default: {' '.join(precisions)})",
+    )
+    values = vars(parser.parse_args(argv))
+    chosen = tuple(f"{format}-{precision}" for precision in values.pop("precision"))
+    return run(ExportSettings(variants=chosen, **values))
+
+
+def run(settings: ExportSettings) -> int:
+    """Exports as a command: prints lines and a table, returns the exit status."""
     with cli.needing("export"):
-        from .pipeline import run
-    return run(settings)
+        import tqdm
+
+        from . import pipeline
+    backend.start_keras()
+    backend.require(("tensorflow",), "export")
+    try:
+        artifacts = pipeline.export(settings, report=tqdm.tqdm.write)
+    except GateError as error:
+        for line in str(error).split("\n"):
+            print(f"error: {line}.", file=sys.stderr)
+        remedy = "" if settings.fallback else " Try --fallback, or leave them out by --variants."
+        print(f"error: nothing was written.{remedy}", file=sys.stderr)
+        return cli.GATE_FAILED
+    print(f"\n{pipeline.summary(artifacts)}\n\nwritten: {cli.printable(settings.folder)}")
+    return cli.OK
 
 
 if __name__ == "__main__":

@@ -1,203 +1,217 @@
-"""Make one artifact and judge it: convert, contract, audit, forward pass, compare."""
+"""Make one artifact and check it: convert, embed metadata, audit, forward pass, compare."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import mnist_edge
-from mnist_edge import bundle, cli, gate, runtimes
+from mnist_edge import bundle, cli, gate, runtimes, schema
+from mnist_edge.manifest import ArtifactEntry
 
-from . import audit, calibration, fallback, inspection, metadata, unsupported
-from .onnx import convert as onnx_convert
-from .tflite import convert as tflite_convert
-from .tflite import optimize
+from . import audit, calibration, fallback, metadata, unsupported
+from .fallback import Conversion
+from .formats import FORMATS
+from .settings import ExportOptions
+from .source import Source
+from .variants import VARIANTS, Variant
 
-_FORMATS = {"tflite": tflite_convert, "onnx": onnx_convert}
-_LEAN = {"tflite": optimize.rewrite, "onnx": bytes}
+if TYPE_CHECKING:
+    import keras
+
+# Images on which the layers are ranked.
+_RANKING_COUNT = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """An artifact that was made, and what is known of it.
+class Artifact:
+    """An exported file.
 
     Attributes:
-        variant: Its `Variant`.
-        content: Its bytes, contract included.
-        entry: What the manifest holds of it, a dict.
-        golden: float32 `[classes, classes]`, its probabilities on the golden images.
+        path: Where it lies, in its bundle.
+        entry: What the manifest says of it.
+        golden: float32 `[n, classes]`, its probabilities on the golden images.
+    """
+
+    path: Path
+    entry: ArtifactEntry
+    golden: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return self.entry.variant
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedArtifact(Artifact):
+    """An artifact that was made and checked.
+
+    Attributes:
+        content: Its bytes.
         agreement: Share of the check images on which it agrees with the model.
-        breaches: list of str, why it must not be written; empty where it may.
-        remarks: list of str, what to know of that verdict.
+        breaches: Why it must not be written; empty where it may.
+        remarks: What to know of that verdict.
         seconds: What it took.
     """
 
-    variant: object
     content: bytes
-    entry: dict
-    golden: np.ndarray
     agreement: float
-    breaches: list
-    remarks: list
+    breaches: tuple[str, ...]
+    remarks: tuple[str, ...]
     seconds: float
 
 
 class Maker:
-    """Makes and judges the artifacts of one model; what they share is made once.
+    """Makes and checks the artifacts of one model; what they share is made once.
 
     Args:
-        source: A `source.Source`.
-        settings: An `ExportSettings`.
-        golden_images: float32 `[n, ...]`, one a class.
-        folder: Where the intermediate files go.
+        source: The model and its data.
+        options: How to convert.
+        golden_images: float32 `[n, ...]`, one per class.
+        folder: Where the artifacts are to lie.
+        work: Where the intermediate files go.
     """
 
-    def __init__(self, source, settings, golden_images, folder):
-        self._source, self._settings = source, settings
-        self._golden_images, self._folder = golden_images, folder
+    def __init__(
+        self,
+        source: Source,
+        options: ExportOptions,
+        golden_images: np.ndarray,
+        folder: Path,
+        work: Path,
+    ) -> None:
+        self._source, self._options = source, options
+        self._golden_images, self._folder, self._work = golden_images, folder, work
         self._images, self._labels = source.check_set()
         self._expected = source.predict(self._images)
-        self._calibration = self._choose(settings.calibration_count)
-        self._prepared = {}
+        self._calibration = self._choose(options.calibration_count)
+        self._prepared: dict[str, Path] = {}
 
-    def make(self, variant):
+    def make(self, variant: Variant) -> CheckedArtifact:
         """Makes a variant.
-
-        Args:
-            variant: A `Variant`.
-
-        Returns:
-            A `Made`.
 
         Raises:
             InputError: The model can't be converted; the line names the layer.
         """
-        prepared = self._prepare(variant.format)
-        convert = _FORMATS[variant.format].convert
-        used = self._calibration
-        return self._judge(variant, lambda: convert(prepared, variant, used), used)
-
-    def rescue(self, variant):
-        """Tries to rescue a quantized variant that breached the gate.
-
-        Args:
-            variant: A `Variant`.
-
-        Yields:
-            `(attempt, made)`: a `rescue.Attempt` and the `Made` that it gave, None where
-            the step did not apply. Ends at the first that passes.
-        """
-        attempts = fallback.attempts(
-            variant, self._prepare(variant.format), self._calibration, self._choose, self._error
+        prepared, images = self._prepare(variant.format), self._calibration.images
+        convert = FORMATS[variant.format].convert
+        return self.check(
+            Conversion(variant, lambda: convert(prepared, variant, images), self._calibration)
         )
-        while True:
-            with cli.native_logs_held():  # the layers are ranked between two attempts
-                attempt = next(attempts, None)
-            if not attempt:
-                return
-            made = None
-            if attempt.variant:
-                made = self._judge(attempt.variant, attempt.make, attempt.calibration)
-            yield attempt, made
-            if made and not made.breaches:
-                return
 
-    def _choose(self, count):
+    def fallback_steps(self, variant: Variant) -> Iterator[fallback.Step]:
+        """What may pass where a quantized variant breached the gate, in order."""
+        prepared = self._prepare(variant.format)
+        return fallback.steps(variant, prepared, self._calibration, self._choose, self._error)
+
+    def _choose(self, count: int) -> calibration.Calibration:
         source = self._source
         return calibration.choose(
-            source.dataset, source.shape, source.split_seed, count, self._settings.calibration_seed
+            source.dataset, source.shape, source.split_seed, count, self._options.calibration_seed
         )
 
-    def _prepare(self, format):
+    def _prepare(self, format: str) -> Path:
         if format not in self._prepared:
-            settings, model = self._settings, self._source.model
-            prepare = _FORMATS[format].prepare
-            with cli.native_logs_held(), unsupported.refusing(model, format, prepare):
+            options, prepare = self._options, FORMATS[format].prepare
+            with self._converting(format):
                 self._prepared[format] = prepare(
-                    model, settings.batch, settings.opset, self._folder
+                    self._source.model, options.batch, self._work, options.opset
                 )
         return self._prepared[format]
 
-    def _judge(self, variant, convert, used):
-        started = time.perf_counter()
-        model, prepare = self._source.model, _FORMATS[variant.format].prepare
-        with cli.native_logs_held(), unsupported.refusing(model, variant.format, prepare):
-            converted = convert()
-            slim = _LEAN[variant.format](converted)
-            content = self._with_contract(variant, slim)
-            path = Path(self._folder) / f"judged-{variant.file}"
+    @contextlib.contextmanager
+    def _converting(self, format: str) -> Iterator[None]:
+        """Holds the converters' logs back, and makes one line of what they raise."""
+
+        def export_alone(model: "keras.Model", folder: Path) -> None:
+            prepared = FORMATS[format].prepare(model, 1, folder, self._options.opset)
+            variant = VARIANTS[f"{format}-float32"]
+            FORMATS[format].convert(prepared, variant, self._calibration.images)
+
+        model = self._source.model
+        with cli.native_logs_held(), unsupported.refusing(model, format, export_alone):
+            yield
+
+    def check(self, conversion: Conversion) -> CheckedArtifact:
+        """Converts, and checks what comes out; errors as `make`'s."""
+        started, variant = time.perf_counter(), conversion.variant
+        path = self._work / f"checked-{variant.file}"
+        with self._converting(variant.format):
+            converted = conversion.convert()
+            slim = FORMATS[variant.format].finish(converted)
+            fields = schema.encode(self._metadata(variant))
+            content = FORMATS[variant.format].embed(slim, fields)
             path.write_bytes(content)
-            read = inspection.read(path)
+            graph = audit.read(path)
             opened = runtimes.open_artifact(path)
             computed, golden = map(opened.predict, (self._images, self._golden_images))
             before = computed if slim is converted else self._run(variant, converted)
-        entry = {
-            "variant": variant.name,
-            "format": variant.format,
-            "precision": variant.precision,
-            "file": variant.file,
-            "size_bytes": len(content),
-            "size_shares": inspection.size_breakdown(content, variant.format),
-            "sha256": bundle.sha256_file(path),
-            "inputs": [dataclasses.asdict(opened.input)],
-            "outputs": [dataclasses.asdict(opened.output)],
-            "source_model_sha256": self._source.sha256,
-            "calibration": used.record() if variant.calibrated else None,
-            "audit": audit.record(read),
-        }
-        agreement = float(np.mean(computed.argmax(1) == self._expected.argmax(1)))
-        verdict = gate.judge(
+        verdict = gate.check(
             computed,
             self._expected,
             self._labels,
             is_float32=variant.precision == "float32",
             thresholds=gate.Thresholds(),
         )
-        return Made(
-            variant=variant,
-            content=content,
+        # A file's runtime tells both.
+        assert opened.input
+        assert opened.output
+        entry = ArtifactEntry(
+            variant=variant.name,
+            format=variant.format,
+            precision=variant.precision,
+            file=variant.file,
+            size_bytes=len(content),
+            size_breakdown=audit.size_breakdown(content, variant.format),
+            sha256=bundle.sha256_file(path),
+            inputs=(opened.input,),
+            outputs=(opened.output,),
+            source_model_sha256=self._source.sha256,
+            calibration=conversion.calibration.record if variant.calibrated else None,
+            audit=audit.record(graph),
+        )
+        found = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
+        return CheckedArtifact(
+            path=self._folder / variant.file,
             entry=entry,
             golden=golden,
-            agreement=agreement,
-            breaches=audit.findings(read, variant) + changes(before, computed) + verdict.breaches,
-            remarks=verdict.remarks,
+            content=content,
+            agreement=float(np.mean(computed.argmax(1) == self._expected.argmax(1))),
+            breaches=tuple(found),
+            remarks=tuple(verdict.remarks),
             seconds=time.perf_counter() - started,
         )
 
-    def _with_contract(self, variant, content):
+    def _metadata(self, variant: Variant) -> metadata.Metadata:
         source = self._source
-        return metadata.embed(
-            content,
-            variant.format,
-            {
-                "project": f"mnist-edge {mnist_edge.__version__}",
-                "model": source.name,
-                "source_model_sha256": source.sha256,
-                "variant": variant.name,
-                "input": {
-                    "name": "image",
-                    "shape": list(source.shape),
-                    "layout": "NHWC" if len(source.shape) == 3 else "batch first",
-                    "range": source.input_range,
-                },
-                "output": {"name": "probabilities", "labels": list(source.labels)},
-            },
+        layout = "NHWC" if len(source.shape) == 3 else "batch first"
+        return metadata.Metadata(
+            project=f"mnist-edge {mnist_edge.__version__}",
+            model=source.name,
+            source_model_sha256=source.sha256,
+            variant=variant.name,
+            input=metadata.Input("image", source.shape, layout, source.input_range),
+            output=metadata.Output("probabilities", source.labels),
         )
 
-    def _error(self, variant, content):
-        """Mean absolute difference from the model's probabilities."""
-        computed = self._run(variant, content, 200)
-        return fallback.mean_difference(computed, self._expected[:200])
+    def _error(self, variant: Variant, content: bytes) -> float:
+        """Mean absolute difference from the model's probabilities, on some images."""
+        computed = self._run(variant, content, _RANKING_COUNT)
+        return float(np.abs(computed - self._expected[:_RANKING_COUNT]).mean())
 
-    def _run(self, variant, content, count=None):
-        """What bytes without a contract compute on the first `count` check images."""
-        path = Path(self._folder) / f"raw-{variant.file}"
+    def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
+        """What a file without metadata computes on the first `count` check images."""
+        path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
         return runtimes.open_artifact(path).predict(self._images[:count])
 
 
-def changes(before, after):
+def changes(before: np.ndarray, after: np.ndarray) -> list[str]:
     """What writing a file again must not do: change a bit of what it computes.
 
     Args:
@@ -205,7 +219,7 @@ def changes(before, after):
         after: The same, by the file as it is to be written.
 
     Returns:
-        list of str, empty where all bits are the same.
+        The breach in words; empty where all bits are the same.
     """
     differing = np.any(before.view(np.uint32) != after.view(np.uint32), axis=1)
     if not differing.any():

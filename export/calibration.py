@@ -7,6 +7,7 @@ import numpy as np
 
 from mnist_edge import bundle, data
 from mnist_edge.errors import InputError
+from mnist_edge.manifest import CalibrationRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,42 +16,29 @@ class Calibration:
 
     Attributes:
         images: float32 `[n, ...]`, as the model takes them.
-        seed: The choice's seed.
         indices: int64 `[n]`, into the data set's training images.
+        record: What the manifest holds of them.
         available: How many there were to choose from.
-        refused: How many training images could not be chosen because the test set has
-            the very same.
     """
 
     images: np.ndarray
-    seed: int
     indices: np.ndarray
+    record: CalibrationRecord
     available: int
-    refused: int
-
-    def record(self):
-        """What the manifest holds of it, a dict."""
-        return {
-            "count": len(self.indices),
-            "seed": self.seed,
-            "indices_sha256": bundle.sha256_array(self.indices),
-            "refused_as_test_images": self.refused,
-        }
 
 
-def choose(dataset, shape, split_seed, count, seed):
+def choose(
+    dataset: data.Dataset, shape: tuple[int, ...], split_seed: int, count: int, seed: int
+) -> Calibration:
     """Chooses calibration images.
 
     Args:
-        dataset: A `mnist_edge.data.Dataset`.
-        shape: What the model takes an example.
+        dataset: Where they come from.
+        shape: What the model takes per example.
         split_seed: The seed that split off the validation images in training.
         count: How many, shared among the classes as evenly as it divides; a class with
             fewer gives all that it has.
         seed: The same seed chooses the same images.
-
-    Returns:
-        A `Calibration`.
 
     Raises:
         InputError: There are fewer candidates than `count`.
@@ -70,19 +58,20 @@ def choose(dataset, shape, split_seed, count, seed):
     for label in np.unique(labels):
         turn[labels == label] = np.arange(np.sum(labels == label))
     indices = shuffled[np.lexsort((labels, turn))][:count]
-    return Calibration(
-        images=data.as_inputs(dataset.x_train[indices], shape),
+    record = CalibrationRecord(
+        count=count,
         seed=seed,
-        indices=indices,
-        available=len(candidates),
-        refused=int(in_test.sum()),
+        indices_sha256=bundle.sha256_array(indices),
+        refused_as_test_images=int(in_test.sum()),
     )
+    images = data.as_inputs(dataset.x_train[indices], shape)
+    return Calibration(images, indices, record, available=len(candidates))
 
 
-def _in_test(dataset, indices):
+def _in_test(dataset: data.Dataset, indices: np.ndarray) -> np.ndarray:
     """Whether the test set has the very same image, bool `[n]`."""
 
-    def digests(images):
+    def digests(images: np.ndarray) -> list[bytes]:
         return [hashlib.sha256(image.tobytes()).digest() for image in images]
 
     test = set(digests(dataset.x_test))

@@ -1,4 +1,4 @@
-"""Rescue a quantized variant that breaches the gate, step by step.
+"""What to try where a quantized variant breaches the gate, step by step.
 
 More calibration; per-channel weights; the worst layers in float32; 16-bit activations.
 Each attempt is measured on validation images and recorded, whether it helped or not.
@@ -6,106 +6,115 @@ Each attempt is measured on validation images and recorded, whether it helped or
 
 import dataclasses
 import functools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
-import numpy as np
+from mnist_edge import cli
 
+from .calibration import Calibration
+from .graph import Operator
 from .onnx import convert as onnx_convert
 from .onnx import inspect as onnx_inspect
 from .tflite import convert as tflite_convert
 from .tflite import inspect as tflite_inspect
-from .variants import KNOWN
+from .variants import KNOWN, Variant
 
 _MORE_CALIBRATION = 4
 # Shares of the layers, worst first; past half, hardly anything is quantized.
 _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
+# Makes an artifact's bytes, with the layers of these names in float32.
+_MakeMixed = Callable[[Iterable[str]], bytes]
 
 
 @dataclasses.dataclass(frozen=True)
-class Attempt:
-    """One step of a rescue.
+class Conversion:
+    """How an artifact is made: what it is, what returns its bytes, on what it is calibrated."""
+
+    variant: Variant
+    convert: Callable[[], bytes]
+    calibration: Calibration
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of a fallback.
 
     Attributes:
-        step: What is tried.
-        variant: The `Variant` that it gives; None where the step does not apply.
-        make: Returns the artifact's bytes.
-        calibration: The `Calibration` that it uses.
+        name: What is tried.
+        conversion: How; None where the step does not apply.
         remark: Why the step does not apply, or which layers it leaves in float32.
     """
 
-    step: str
-    variant: object = None
-    make: object = None
-    calibration: object = None
+    name: str
+    conversion: Conversion | None = None
     remark: str = ""
 
 
-def attempts(variant, prepared, calibration, choose, error):
-    """Yields the attempts at a variant, in order; each is made only when asked.
+def steps(
+    variant: Variant,
+    prepared: Path,
+    calibration: Calibration,
+    choose: Callable[[int], Calibration],
+    error: Callable[[Variant, bytes], float],
+) -> Iterator[Step]:
+    """Yields what to try for a variant, in order; each is made only when it is asked for.
 
     Args:
-        variant: The `Variant` that breached the gate.
+        variant: The one that breached the gate.
         prepared: What the format's `prepare` returned.
-        calibration: The `Calibration` that was used.
-        choose: A function from a count to a `Calibration` of that many images.
-        error: A function from a variant and an artifact's bytes to how far it is from
-            the model, 0 or more.
-
-    Yields:
-        `Attempt`s.
+        calibration: What was used.
+        choose: Chooses so many images.
+        error: How far an artifact is from the model, 0 or more.
     """
     convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
-    larger = choose(min(_MORE_CALIBRATION * len(calibration.indices), calibration.available))
-    if variant.calibrated:
-        yield Attempt(
-            f"calibration on {len(larger.indices)} images",
-            variant,
-            lambda: convert(prepared, variant, larger),
-            larger,
+    larger = choose(min(_MORE_CALIBRATION * len(calibration.images), calibration.available))
+
+    def whole(name: str, target: Variant) -> Step:
+        return Step(
+            name, Conversion(target, lambda: convert(prepared, target, larger.images), larger)
         )
+
+    if variant.calibrated:
+        yield whole(f"calibration on {len(larger.images)} images", variant)
     else:
-        yield Attempt("more calibration", remark="does not apply: the variant takes none")
+        yield Step("more calibration", remark="does not apply: the variant takes none")
     int8, mixed = KNOWN[f"{variant.format}-int8"], KNOWN[f"{variant.format}-int8-mixed"]
     if variant.format == "onnx" and not variant.calibrated:
-        # ConvInteger takes one scale a tensor; static QDQ takes one a channel.
-        yield Attempt("per-channel weights", int8, lambda: convert(prepared, int8, larger), larger)
+        # ConvInteger takes one scale per tensor; static QDQ takes one per channel.
+        yield whole("per-channel weights", int8)
     else:
-        yield Attempt("per-channel weights", remark="does not apply: they are per channel already")
-    splitter = _split_tflite if variant.format == "tflite" else _split_onnx
-    layers, make_mixed = splitter(prepared, int8, larger)
-    ranked = _worst_first(layers, make_mixed, functools.partial(error, mixed))
+        yield Step("per-channel weights", remark="does not apply: they are per channel already")
+    split = _split_tflite if variant.format == "tflite" else _split_onnx
+    with cli.native_logs_held():
+        layers, make_mixed = split(prepared, int8, larger)
+        # By the error of a model in which each alone is quantized.
+        errors = {
+            name: error(mixed, make_mixed(other for other in layers if other != name))
+            for name in layers
+        }
+    ranked = sorted(errors, key=errors.__getitem__, reverse=True)
     for count in sorted({max(1, round(share * len(layers))) for share in _SHARES_IN_FLOAT}):
         worst = ranked[:count]
-        yield Attempt(
+        yield Step(
             f"the {count} worst of {len(layers)} layers in float32",
-            mixed,
-            functools.partial(make_mixed, worst),
-            larger,
+            Conversion(mixed, functools.partial(make_mixed, worst), larger),
             "in float32: " + ", ".join(worst),
         )
     wide = KNOWN[f"{variant.format}-int16x8"]
-    if variant == wide:
-        return
-    yield Attempt("int16x8", wide, lambda: convert(prepared, wide, larger), larger)
+    if variant != wide:
+        yield whole("int16x8", wide)
 
 
-def _worst_first(layers, make_mixed, error):
-    """Names of the layers by the error of a model in which each alone is quantized."""
-    errors = {
-        name: error(make_mixed([other for other in layers if other != name])) for name in layers
-    }
-    return sorted(errors, key=errors.get, reverse=True)
-
-
-def _layers(operators):
+def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
     """Groups operators: one with weights, and those without weights that follow it.
 
     A pooling behind a layer in float32 must be in float32 too, or its output's scale
     brings the layer's error back.
 
     Returns:
-        dict, the first operator's name to the list of the group's names.
+        The names of each group, by the name of its first operator.
     """
-    groups = {}
+    groups: dict[str, list[str]] = {}
     for operator in operators:
         if not groups or any(c.rank > 1 for c in operator.weights):
             group = groups.setdefault(operator.name, [])
@@ -113,23 +122,20 @@ def _layers(operators):
     return groups
 
 
-def _split_tflite(prepared, variant, calibration):
-    """The layers, and the function that leaves some of them in float32.
-
-    Returns:
-        `(layers, make)`: dict as of `_layers`, and a function from some of its keys to
-        an artifact's bytes.
-    """
+def _split_tflite(
+    prepared: Path, variant: Variant, calibration: Calibration
+) -> tuple[dict[str, list[str]], _MakeMixed]:
+    """The layers, and the function that leaves some of them in float32."""
     import tensorflow as tf
 
     options = tf.lite.experimental.QuantizationDebugOptions
-    converter = tflite_convert.converter(prepared, variant, calibration)
+    converter = tflite_convert.converter(prepared, variant, calibration.images)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset
     )
     layers = _layers(tflite_inspect.read_graph(debugger.calibrated_model).operators)
 
-    def make(names):
+    def make(names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
         debugger.options = options(denylisted_nodes=nodes)
         return debugger.get_nondebug_quantized_model()
@@ -137,17 +143,14 @@ def _split_tflite(prepared, variant, calibration):
     return layers, make
 
 
-def _split_onnx(prepared, variant, calibration):
+def _split_onnx(
+    prepared: Path, variant: Variant, calibration: Calibration
+) -> tuple[dict[str, list[str]], _MakeMixed]:
     """As `_split_tflite`."""
     layers = _layers(onnx_inspect.read_graph(prepared.read_bytes()).operators)
 
-    def make(names):
+    def make(names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
-        return onnx_convert.convert(prepared, variant, calibration, float_nodes=nodes)
+        return onnx_convert.convert(prepared, variant, calibration.images, float_nodes=nodes)
 
     return layers, make
-
-
-def mean_difference(probabilities, expected):
-    """How far an artifact is from the model: mean absolute probability difference."""
-    return float(np.abs(probabilities - expected).mean())

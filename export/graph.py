@@ -1,6 +1,11 @@
 """What an artifact holds, TFLite and ONNX in one form."""
 
+import collections
 import dataclasses
+
+FLOATS = {"float16", "float32", "float64"}
+# Element types that hold shapes and indices as well; they say nothing of precision.
+INDEX_TYPES = {"int32", "int64", "bool"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +39,16 @@ class Operator:
     weights: tuple[Constant, ...]
     dequantized: bool = False
 
+    @property
+    def precision(self) -> str:
+        """What it computes in: "float32", "int8", "float32 x int8", "QDQ int8"."""
+        stored = sorted({c.dtype for c in self.weights if c.rank > 1} - INDEX_TYPES)
+        if self.dequantized:
+            return f"QDQ {'/'.join(stored) or 'int8'}"
+        flowing = sorted(set(self.activations) - INDEX_TYPES)
+        parts = ["/".join(flowing), "/".join(t for t in stored if t not in flowing)]
+        return " x ".join(part for part in parts if part) or "index"
+
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
@@ -42,10 +57,10 @@ class Graph:
     Attributes:
         format: "tflite" or "onnx".
         opset: ONNX's operator set; the schema's version in TFLite.
-        batch: int, or the name of the free dimension.
+        batch: The batch size, or the name of the free dimension.
         io: Element types of input and output.
-        operators: `Operator`s in order.
-        constants: `Constant`s.
+        operators: In the graph's order.
+        constants: The stored tensors.
         tensors: How many tensors have each element type, constants and activations.
     """
 
@@ -53,6 +68,10 @@ class Graph:
     opset: int
     batch: int | str
     io: tuple[str, str]
-    operators: list[Operator]
-    constants: list[Constant]
+    operators: tuple[Operator, ...]
+    constants: tuple[Constant, ...]
     tensors: dict[str, int]
+
+    def precisions(self) -> dict[str, int]:
+        """How many operators compute in each precision."""
+        return dict(collections.Counter(operator.precision for operator in self.operators))

@@ -4,107 +4,173 @@ import dataclasses
 import importlib
 import math
 import platform
-import sys
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tqdm
 
 import mnist_edge
-from mnist_edge import backend, bundle, cli, data, expect, lock
-from mnist_edge import manifest as manifests
+from mnist_edge import backend, bundle, cli, data, lock, manifest, schema, staging
 from mnist_edge.data import npz
 from mnist_edge.errors import GateError, InputError
+from mnist_edge.manifest import FallbackAttempt, FallbackRecord, Manifest
 from mnist_edge.safety import scratch
 
 from . import source as sources
-from .artifact import Maker
-from .settings import ExportSettings
+from .artifact import Artifact, CheckedArtifact, Maker
+from .formats import FORMATS
+from .settings import ExportOptions, ExportSettings
+from .source import Source
 from .variants import KNOWN, VARIANTS
 
-# What an earlier manifest must hold to say of which model a folder's artifacts are.
-_LISTED = {"model": {"sha256": expect.TEXT}, "artifacts": [{"variant": expect.TEXT}]}
-# What `summary` tells of an artifact that is kept.
-_OPERATORS = expect.Kind(
-    "operators, counted by kind",
-    lambda value: (
-        isinstance(value, dict)
-        and len(value) > 0
-        and all(map(expect.TEXT.test, value))
-        and all(map(expect.POSITIVE.test, value.values()))
-    ),
-)
-_SUMMARISED = {"inputs": ({"dtype": expect.NAME},), "audit": {"operators": _OPERATORS}}
-_PACKAGES = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
-# By format, what converts and checks its files.
-_MODULES = {
-    "tflite": ("tensorflow", "ai_edge_litert.interpreter"),
-    "onnx": ("tensorflow", "tf2onnx", "onnx", "onnxsim", "onnxruntime.quantization"),
-}
+if TYPE_CHECKING:
+    import keras
+
+    from mnist_edge.models.trained import TrainedModel
+
+# What converts and checks files of a format: the module to import, by package.
+Printer = Callable[[str], object]
 
 
-def export(settings, report=print):
-    """Exports a model's variants into a bundle.
+def export(settings: ExportSettings, report: Printer = print) -> tuple[Artifact, ...]:
+    """Exports a bundle's model, or a `.keras` file, into a bundle.
 
     Args:
-        settings: An `ExportSettings`.
+        settings: What to export, to what, and how.
         report: Called with a line as each artifact is made.
 
     Returns:
-        The manifest, a dict.
+        The bundle's artifacts, in the order of the variants.
 
     Raises:
         InputError: The model or the data can't be used.
         GateError: An artifact is not what it should be; nothing is written.
     """
-    bundle.refuse_foreign(settings.folder, settings.source)
-    with lock.held(settings.folder, *([] if settings.foreign else [settings.source])):
-        return _export(settings, report)
+    folder = settings.folder
+    bundle.refuse_foreign(folder, settings.source)
+    with lock.held(folder, *([] if settings.is_foreign else [settings.source])):
+        if settings.is_foreign:
+            source = sources.open_model(settings.source, str(settings.data))
+            report(cli.printable(sources.range_remark(source)))
+        else:
+            source = sources.open_bundle(settings.source, settings.data)
+        return _export(source, folder, settings, report)
 
 
-def _export(settings, report):
-    if settings.foreign:
-        source = sources.open_model(settings.source, settings.data, settings.allow_h5)
-        report(cli.printable(sources.range_remark(source)))
-    else:
-        source = sources.open_bundle(settings.source, settings.data)
-    stale = _stale(settings.folder, source)
-    settings = _with_stale(settings, stale)
-    _import_packages({VARIANTS[name].format for name in settings.variants})
-    golden_images, golden_labels = _golden_images(source)
-    made, rescues, breaches = {}, [], []
-    with bundle.staged(settings.folder) as stage, scratch.folder() as work:
-        maker = Maker(source, settings, golden_images, work)
-        shown = cli.visible_stderr()
-        for name in tqdm.tqdm(settings.variants, "variants", leave=False, disable=None, file=shown):
-            one = maker.make(VARIANTS[name])
-            if one.breaches and settings.rescue and one.variant.quantized:
-                report(f"{name} breaches the gate: {'; '.join(one.breaches)}")
-                one, attempts = _rescue(maker, one, report)
-                rescues.append({"variant": name, "given": one.variant.name, "attempts": attempts})
-            breaches += [f"{one.variant.name} {breach}" for breach in one.breaches]
-            if one.variant.name not in made:
-                report(_line(one))
-            made[one.variant.name] = one
-        if breaches:
-            raise GateError("\n".join(breaches))
-        for one in made.values():
-            (stage / one.variant.file).write_bytes(one.content)
-        if settings.folder / bundle.MODEL != source.path:
-            sources.copy_model(source, stage)
-        _write_reference(stage, source)
-        kept = _kept(settings.folder, source, made)
-        _write_golden(stage / bundle.GOLDEN, source, golden_images, golden_labels, made, kept)
-        manifest = _manifest(source, stage, made, kept, rescues)
-        bundle.write_json(stage / bundle.MANIFEST, manifest)
-    for name in {*settings.variants, *stale} - set(made):  # rescued under another name, or stale
-        (settings.folder / KNOWN[name].file).unlink(missing_ok=True)
-    return manifest
+def export_model(
+    model: "keras.Model | TrainedModel",
+    dataset: data.Dataset,
+    folder: Path | str,
+    report: Printer = lambda line: None,
+    **options: Any,
+) -> tuple[Artifact, ...]:
+    """Exports a classifier that is in memory into a bundle.
+
+        artifacts = export_model(model, dataset, "artifacts/mine", variants=("tflite-int8",))
+        {artifact.name: artifact.entry.size_bytes for artifact in artifacts}
+
+    Args:
+        model: A classifier, one input and one output, in Keras on TensorFlow.
+        dataset: What it was trained on, values as it takes them. Training images calibrate
+            integer variants and check every artifact; test images are for the benchmarks.
+            Arrays from memory are kept in the bundle, as `data.npz`.
+        folder: The bundle to write; new, empty or a bundle.
+        report: Called with a line as each artifact is made.
+        **options: Fields of `ExportOptions`: `variants`, `batch`, `opset`, `calibration_count`,
+            `calibration_seed`, `fallback`, `force`.
+
+    Returns:
+        The bundle's artifacts, in the order of the variants.
+
+    Raises:
+        InputError: The model or the data can't be used.
+        GateError: An artifact is not what it should be; nothing is written.
+    """
+    chosen, folder = ExportOptions(**options), Path(folder)
+    backend.require(("tensorflow",), "export")
+    bundle.refuse_foreign(folder)
+    with lock.held(folder), scratch.folder() as work:
+        return _export(sources.save_model(model, dataset, work), folder, chosen, report)
 
 
-def _import_packages(formats: set[str]) -> None:
+def _export(
+    source: Source, folder: Path, options: ExportOptions, report: Printer
+) -> tuple[Artifact, ...]:
+    earlier = _earlier(folder)
+    stale = _stale(earlier, source)
+    options = _with_stale(folder, options, stale)
+    formats = {KNOWN[name].format for name in options.variants}
+    _import_packages(formats)
+    images, labels = _golden_images(source)
+    with staging.staged(folder) as stage, scratch.folder() as work:
+        made, fallbacks = _make(Maker(source, options, images, folder, work), options, report)
+        names = {one.name for one in made}
+        kept = _kept(earlier, folder, source, set(KNOWN) - names)
+        artifacts = sorted([*made, *kept], key=lambda one: list(KNOWN).index(one.name))
+        for one in made:
+            (stage / one.path.name).write_bytes(one.content)
+        if folder / bundle.MODEL != source.path:
+            shutil.copyfile(source.path, stage / bundle.MODEL)
+        if source.dataset.source == data.IN_MEMORY:
+            source.dataset.save(stage / bundle.DATA)
+        probabilities = source.predict(data.as_inputs(source.dataset.x_test, source.shape))
+        np.savez_compressed(stage / bundle.REFERENCE, probabilities=probabilities)
+        _write_golden(stage / bundle.GOLDEN, source, images, labels, artifacts)
+        record = Manifest(
+            model=source.model_entry(),
+            data=source.data_record(),
+            reference=manifest.file_record(stage / bundle.REFERENCE),
+            golden=manifest.file_record(stage / bundle.GOLDEN),
+            artifacts=tuple(one.entry for one in artifacts),
+            fallbacks=tuple(fallbacks),
+            versions=(earlier.versions if earlier and kept else {}) | _versions(formats),
+        )
+        schema.write(stage / bundle.MANIFEST, record)
+    for name in {*options.variants, *stale} - names:  # made under another name, or stale
+        (folder / KNOWN[name].file).unlink(missing_ok=True)
+    return tuple(artifacts)
+
+
+def _earlier(folder: Path) -> Manifest | None:
+    """The manifest of an earlier export; None where there is none that can be read."""
+    try:
+        return manifest.read(folder, "")
+    except (InputError, OSError):
+        return None
+
+
+def _stale(earlier: Manifest | None, source: Source) -> list[str]:
+    """Names of the artifacts of an earlier export of another model than `source`'s."""
+    if not earlier or earlier.model.sha256 == source.sha256:
+        return []
+    return [entry.variant for entry in earlier.artifacts if entry.variant in KNOWN]
+
+
+def _with_stale(folder: Path, options: ExportOptions, stale: Iterable[str]) -> ExportOptions:
+    """Options that remake what the folder holds of another model too, where that is asked for.
+
+    Raises:
+        InputError: The folder holds artifacts of another model, and they would stay.
+    """
+    more = [name for name in stale if name in VARIANTS and name not in options.variants]
+    if more and not options.force:
+        raise InputError(
+            f"{folder} holds artifacts of another model, or of this one before it was "
+            f"trained again: {', '.join(more)}. Remake them too by --force, or give another "
+            "folder by --output."
+        )
+    return dataclasses.replace(options, variants=(*options.variants, *more))
+
+
+def _import_packages(formats: Iterable[str]) -> None:
     """Raises `InputError` where a package that a format needs can't be imported."""
-    for module in sorted({module for format in formats for module in _MODULES[format]}):
+    for module in sorted(
+        {module for format in formats for module in FORMATS[format].packages.values()}
+    ):
         with cli.native_logs_held():
             try:
                 importlib.import_module(module)
@@ -115,195 +181,129 @@ def _import_packages(formats: set[str]) -> None:
                 ) from error
 
 
-def _with_stale(settings, stale):
-    """Settings that remake what the folder holds of another model too, where that is asked for.
-
-    Raises:
-        InputError: The folder holds artifacts of another model, and they would stay.
-    """
-    stale = [name for name in stale if name in VARIANTS and name not in settings.variants]
-    if stale and not settings.force:
-        raise InputError(
-            f"{settings.folder} holds artifacts of another model, or of this one before it was "
-            f"trained again: {', '.join(stale)}. Remake them too by --force, or give another "
-            "folder by --output."
-        )
-    return dataclasses.replace(settings, variants=(*settings.variants, *stale))
+def _versions(formats: Iterable[str]) -> dict[str, str]:
+    """Version by package, of those that the formats need."""
+    packages = dict.fromkeys(package for f in sorted(formats) for package in FORMATS[f].packages)
+    return {
+        "mnist-edge": mnist_edge.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("keras", "numpy", *packages)},
+    }
 
 
-def _stale(folder, source):
-    """Names of the artifacts that a manifest lists of another model than `source`'s."""
-    try:
-        old = bundle.read_json(folder / bundle.MANIFEST, (), "")
-    except (InputError, OSError):
-        return []  # no earlier export
-    if expect.mismatch(old, _LISTED) or old["model"]["sha256"] == source.sha256:
-        return []
-    return [e["variant"] for e in old["artifacts"] if e["variant"] in KNOWN]
-
-
-def _golden_images(source: sources.Source) -> tuple[np.ndarray, np.ndarray]:
+def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """The first test image of each class, as the model takes it, and their labels.
 
     Of as many classes as leave a file that the self-test reads, with all artifacts' answers.
     """
     labels, first = np.unique(source.dataset.y_test, return_index=True)
     answers = len(source.labels) * (len(KNOWN) + 1)
-    room = manifests.MOST_GOLDEN_BYTES - (len(KNOWN) + 3) * npz.HEADER_BYTES
+    room = manifest.MOST_GOLDEN_BYTES - (len(KNOWN) + 3) * npz.HEADER_BYTES
     most = max(1, room // (4 * (math.prod(source.shape) + answers)))
     labels, first = labels[:most], first[:most]
     return data.as_inputs(source.dataset.x_test[first], source.shape), labels
 
 
-def _rescue(maker, breached, report):
-    """The artifact that passes, or the one that breached; and the attempts' records."""
-    records = []
-    for attempt, made in maker.rescue(breached.variant):
-        passed = bool(made and not made.breaches)
-        records.append(
-            {
-                "step": attempt.step,
-                "variant": made.variant.name if made else None,
-                "agreement": made.agreement if made else None,
-                "passed": passed,
-                "remark": attempt.remark,
-            }
-        )
-        outcome = attempt.remark
-        if made:
-            outcome = f"agreement {made.agreement:.1%}, " + ("passed" if passed else "not enough")
-        report(f"  rescue of {breached.variant.name}: {attempt.step}: {outcome}")
+def _make(
+    maker: Maker, options: ExportOptions, report: Printer
+) -> tuple[list[CheckedArtifact], list[FallbackRecord]]:
+    """The artifacts that were asked for, or what was made in their place.
+
+    Raises:
+        GateError: Artifacts are not what they should be, a line each.
+    """
+    made: dict[str, CheckedArtifact] = {}
+    fallbacks, breaches = [], []
+    shown = cli.visible_stderr()
+    for name in tqdm.tqdm(options.variants, "variants", leave=False, disable=None, file=shown):
+        one = maker.make(KNOWN[name])
+        if one.breaches and options.fallback and KNOWN[name].quantized:
+            report(f"{name} breaches the gate: {'; '.join(one.breaches)}")
+            one, attempts = _fall_back(maker, one, report)
+            fallbacks.append(FallbackRecord(name, one.name, attempts))
+        breaches += [f"{one.name} {breach}" for breach in one.breaches]
+        if one.name not in made:
+            report(_line(one))
+        made[one.name] = one
+    if breaches:
+        raise GateError("\n".join(breaches))
+    return list(made.values()), fallbacks
+
+
+def _fall_back(
+    maker: Maker, breached: CheckedArtifact, report: Printer
+) -> tuple[CheckedArtifact, tuple[FallbackAttempt, ...]]:
+    """The artifact that passes, or the one that breached; and what was tried."""
+    attempts: list[FallbackAttempt] = []
+    for step in maker.fallback_steps(KNOWN[breached.name]):
+        if not step.conversion:
+            report(f"  fallback of {breached.name}: {step.name}: {step.remark}")
+            attempts.append(FallbackAttempt(step.name, None, None, False, step.remark))
+            continue
+        made = maker.check(step.conversion)
+        passed, agreement = not made.breaches, made.agreement
+        outcome = f"agreement {agreement:.1%}, " + ("passed" if passed else "not enough")
+        report(f"  fallback of {breached.name}: {step.name}: {outcome}")
+        attempts.append(FallbackAttempt(step.name, made.name, agreement, passed, step.remark))
         if passed:
-            return made, records
-    return breached, records
+            return made, tuple(attempts)
+    return breached, tuple(attempts)
 
 
-def _line(made):
-    size_kb = made.entry["size_bytes"] / 1000
+def _line(made: CheckedArtifact) -> str:
     state = ", ".join(["BREACH" if made.breaches else "ok", *made.remarks])
     return (
-        f"{made.variant.file:<26} {size_kb:8.1f} kB  agreement {made.agreement:7.2%}  "
-        f"{made.seconds:5.1f} s  {state}"
+        f"{made.path.name:<26} {made.entry.size_bytes / 1000:8.1f} kB  "
+        f"agreement {made.agreement:7.2%}  {made.seconds:5.1f} s  {state}"
     )
 
 
-def _write_reference(stage, source):
-    inputs = data.as_inputs(source.dataset.x_test, source.shape)
-    np.savez_compressed(stage / bundle.REFERENCE, probabilities=source.predict(inputs))
-
-
-def _write_golden(path, source, images, labels, made, kept):
-    """What a device must compute: `python -m benchmarks.selftest` compares with it."""
-    expected = {one.variant.name: one.golden for one in made.values()}
-    for entry, golden in kept:
-        expected[entry["variant"]] = golden
-    np.savez_compressed(
-        path, images=images, labels=labels, keras=source.predict(images), **expected
-    )
-
-
-def _kept(folder, source, made):
-    """Artifacts of an earlier export that still stand beside those that were made.
-
-    Returns:
-        list of `(entry, golden)`: of the same model and data, whole, and not made anew.
-    """
+def _kept(
+    earlier: Manifest | None, folder: Path, source: Source, names: set[str]
+) -> list[Artifact]:
+    """Artifacts of an earlier export, of the same model and data, that are still whole."""
+    if not earlier or (earlier.model.sha256, earlier.data) != (source.sha256, source.data_record()):
+        return []
+    whole = [
+        entry
+        for entry in earlier.artifacts
+        if entry.variant in names
+        and entry.file == KNOWN[entry.variant].file
+        and not manifest.damage(folder / entry.file, entry)
+    ]
+    if not whole or manifest.damage(folder / bundle.GOLDEN, earlier.golden):
+        return []
     try:
-        old = manifests.read(folder, ("model", "data", "golden", "artifacts"), "")
-        if (old["model"]["sha256"], old["data"]) != (source.sha256, source.data_record()):
-            return []
-        whole = [
-            entry
-            for entry in old["artifacts"]
-            if entry["variant"] in set(KNOWN) - set(made)
-            and entry["file"] == KNOWN[entry["variant"]].file
-            and not expect.mismatch(entry, _SUMMARISED)
-            and not manifests.damage(folder / entry["file"], entry)
-        ]
-        if not whole or manifests.damage(folder / bundle.GOLDEN, old["golden"]):
-            return []
-        names = [entry["variant"] for entry in whole]
-        golden = npz.read(folder / bundle.GOLDEN, names, manifests.MOST_GOLDEN_BYTES)
+        golden = npz.read(
+            folder / bundle.GOLDEN, [entry.variant for entry in whole], manifest.MOST_GOLDEN_BYTES
+        )
     except (InputError, OSError):
-        return []  # no earlier export, or none that can be told whole
-    return [(entry, golden[entry["variant"]]) for entry in whole]
+        return []  # none that can be told whole
+    return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in whole]
 
 
-def _manifest(source, stage, made, kept, rescues):
-    entries = [one.entry for one in made.values()] + [entry for entry, _ in kept]
-    order = list(KNOWN)
-    return {
-        "schema": 2,
-        "project": bundle.PROJECT,
-        "model": {
-            "name": source.name,
-            "file": bundle.MODEL,
-            "sha256": source.sha256,
-            "size_bytes": source.path.stat().st_size,
-            "input_shape": list(source.shape),
-            "classes": len(source.labels),
-            "softmax_added": source.softmax_added,
-        },
-        "data": source.data_record(),
-        "reference": _file_record(stage / bundle.REFERENCE),
-        "golden": _file_record(stage / bundle.GOLDEN),
-        "artifacts": sorted(entries, key=lambda entry: order.index(entry["variant"])),
-        "rescues": rescues,
-        "versions": {
-            "mnist-edge": mnist_edge.__version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
-    }
+def _write_golden(
+    path: Path,
+    source: Source,
+    images: np.ndarray,
+    labels: np.ndarray,
+    artifacts: Iterable[Artifact],
+) -> None:
+    """What a device must compute: `python -m benchmarks.selftest` compares with it."""
+    answers: dict[str, Any] = {one.name: one.golden for one in artifacts}
+    keras = source.predict(images)
+    np.savez_compressed(path, images=images, labels=labels, keras=keras, **answers)
 
 
-def _file_record(path):
-    return {"file": path.name, "sha256": bundle.sha256_file(path)}
-
-
-def summary(manifest):
-    """What was exported, a line an artifact and one of heads."""
-    lines = [f"{'artifact':<20} {'kB':>8}  {'in':<8} {'operators'}"]
-    for entry in manifest["artifacts"]:
-        operators = entry["audit"]["operators"]
+def summary(artifacts: Sequence[Artifact]) -> str:
+    """A table of artifacts, one row each."""
+    lines = [f"{'artifact':<20} {'kB':>8}  {'in':<8} operators"]
+    for entry in (artifact.entry for artifact in artifacts):
+        operators = entry.audit.operators
         total = sum(operators.values())
         shares = ", ".join(f"{100 * n / total:.0f} % {kind}" for kind, n in operators.items())
         lines.append(
-            f"{entry['variant']:<20} {entry['size_bytes'] / 1000:8.1f}  "
-            f"{entry['inputs'][0]['dtype']:<8} {shares}"
+            f"{entry.variant:<20} {entry.size_bytes / 1000:8.1f}  "
+            f"{entry.inputs[0].dtype:<8} {cli.printable(shares)}"
         )
     return "\n".join(lines)
-
-
-def run(settings):
-    """Exports as a command: prints lines and a table, returns the exit status."""
-    backend.start_keras()
-    backend.require(("tensorflow",), "export")
-    try:
-        manifest = export(settings, report=tqdm.tqdm.write)
-    except GateError as error:
-        for line in str(error).split("\n"):
-            print(f"error: {line}.", file=sys.stderr)
-        remedy = "" if settings.rescue else " Try --rescue, or leave them out by --variants."
-        print(f"error: nothing was written.{remedy}", file=sys.stderr)
-        return cli.GATE_FAILED
-    print(f"\n{summary(manifest)}\n\nwritten: {cli.printable(settings.folder)}")
-    return cli.OK
-
-
-def main_for(format, description, argv):
-    """The command of one format's script; returns the exit status."""
-    precisions = [v.precision for v in VARIANTS.values() if v.format == format]
-    parser = cli.settings_parser(
-        ExportSettings, description, positional=["source"], without=["variants"]
-    )
-    parser.add_argument(
-        "--precision",
-        nargs="+",
-        choices=precisions,
-        default=precisions,
-        help=f"which to make (default: {' '.join(precisions)})",
-    )
-    values = vars(parser.parse_args(argv))
-    chosen = tuple(f"{format}-{precision}" for precision in values.pop("precision"))
-    return run(ExportSettings(variants=chosen, **values))

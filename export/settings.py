@@ -9,11 +9,45 @@ from mnist_edge.errors import InputError
 from mnist_edge.safety import keras_file
 
 from .onnx.convert import OLDEST_OPSET
-from .variants import VARIANTS
+from .variants import CHOICES, OPTIONAL, VARIANTS
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportSettings:
+class ExportOptions:
+    """To what a model is exported, and how."""
+
+    variants: tuple[str, ...] = setting(
+        tuple(VARIANTS),
+        f"which to make, {', '.join(OPTIONAL)} too",
+        nargs="+",
+        choices=tuple(CHOICES),
+        metavar="VARIANT",
+    )
+    batch: int | None = setting(None, "fix the batch size (default: 1 in TFLite, free in ONNX)")
+    opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
+    calibration_count: int = setting(500, "training images that calibrate integer variants")
+    calibration_seed: int = setting(0, "seed of their choice")
+    fallback: bool = setting(
+        False, "where a quantized variant breaches the gate, try what may make it pass"
+    )
+    force: bool = setting(
+        False, "remake what the bundle holds of another model, or of an earlier training, too"
+    )
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.variants if name not in CHOICES]
+        if unknown:
+            raise InputError(f"a variant must be one of {', '.join(CHOICES)}. Got: {unknown[0]}.")
+        least = {"batch": 1, "opset": OLDEST_OPSET, "calibration_count": 1, "calibration_seed": 0}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                flag = "--" + name.replace("_", "-")
+                raise InputError(f"{flag} must be {bound} or more. Got: {value}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings(ExportOptions):
     """What to export, to what, and how."""
 
     source: Path = setting(
@@ -21,62 +55,38 @@ class ExportSettings:
         "bundle that python -m mnist_edge.train wrote, or any .keras classifier",
         metavar="BUNDLE",
     )
-    variants: tuple[str, ...] = setting(
-        tuple(VARIANTS), "which to make", nargs="+", choices=tuple(VARIANTS), metavar="VARIANT"
-    )
     output: Path | None = setting(
         None, "bundle to write (default: the one that is read); required with a .keras file"
     )
     data: str | None = setting(
         None, "'mnist' or an .npz (default: the bundle's own); required with a .keras file"
     )
-    batch: int | None = setting(None, "fix the batch size (default: 1 in TFLite, free in ONNX)")
-    opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
-    calibration_count: int = setting(500, "training images that calibrate integer variants")
-    calibration_seed: int = setting(0, "seed of their choice")
-    allow_h5: bool = setting(
-        False,
-        "take a model in the older format, .h5, too: the HDF5 library, written in C, reads all of "
-        "it before a line can be checked",
-    )
-    rescue: bool = setting(False, "try to rescue a quantized variant that breaches the gate")
 
-    force: bool = setting(
-        False, "remake what the bundle holds of another model, or of an earlier training, too"
-    )
-
-    def __post_init__(self):
-        least = {"batch": 1, "opset": OLDEST_OPSET, "calibration_count": 1, "calibration_seed": 0}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                flag = "--" + name.replace("_", "-")
-                raise InputError(f"{flag} must be {bound} or more. Got: {value}.")
-        self._check_source()
-        if self.foreign and not (self.data and self.output):
-            raise InputError(
-                f"{self.source} needs --data, the set that it was trained on, and --output, "
-                "the bundle to write."
-            )
-
-    def _check_source(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if ":/" in str(self.source) and not self.source.exists():
             raise InputError(
                 f"{self.source} must be a bundle's folder or a .keras file on this computer. "
                 "Fetch it first."
             )
-        if self.source.suffix in keras_file.OLD_ENDINGS and not self.allow_h5:
+        if self.source.suffix in keras_file.OLD_ENDINGS:
             raise InputError(
-                f"{self.source} must be a bundle or a .keras file. Got: the older format. Load it "
-                "where you trust it and save it by model.save('name.keras'), or give --allow-h5."
+                f"{self.source} must be a bundle or a .keras file. Got: the older format. Where "
+                f"you trust it: keras.models.load_model({self.source.name!r})"
+                f".save({self.source.stem + keras_file.ENDING!r})."
+            )
+        if self.is_foreign and not (self.data and self.output):
+            raise InputError(
+                f"{self.source} needs --data, the set that it was trained on, and --output, "
+                "the bundle to write."
             )
 
     @property
-    def foreign(self):
+    def is_foreign(self) -> bool:
         """Whether the model is a file of somebody else's rather than a bundle."""
-        return self.source.suffix in (keras_file.ENDING, *keras_file.OLD_ENDINGS)
+        return self.source.suffix == keras_file.ENDING
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """The bundle to write."""
         return self.output or self.source

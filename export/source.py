@@ -1,17 +1,24 @@
 """What is to be exported: a bundle's model, or any Keras classifier with its data."""
 
 import dataclasses
-import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnist_edge import bundle, data, metrics
+from mnist_edge.data.record import DataRecord, describe
 from mnist_edge.errors import InputError
-from mnist_edge.models import trained
+from mnist_edge.manifest import ModelEntry
+from mnist_edge.models import saving, trained
+from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import sandbox
+from mnist_edge.training.train_record import TrainRecord
 
-# Enough to tell a wrong graph from a right one; the benchmarks judge on the whole test
+if TYPE_CHECKING:
+    import keras
+
+# Enough to tell a wrong graph from a right one; the benchmarks check on the whole test
 # set. Validation images, so that the test set chooses nothing.
 _CHECK_COUNT = 1000
 _SCALES_DOWN = 0.1  # by 255 or 127.5, in most networks
@@ -27,61 +34,65 @@ class Source:
 
     Attributes:
         path: The `.keras` file.
+        where: What the model is called in an error's line.
         name: The model's name.
         sha256: Of the file.
-        model: `keras.Model` with one input and one output, probabilities.
+        model: With one input and one output, probabilities.
         softmax_added: Whether the file's model gives logits, and softmax was put behind.
-        dataset: `mnist_edge.data.Dataset`.
+        dataset: What it was trained on.
         split_seed: Of the split into training and validation images.
         labels: Names of the classes, in order.
     """
 
     path: Path
+    where: str
     name: str
     sha256: str
-    model: object
+    model: "keras.Model"
     softmax_added: bool
     dataset: data.Dataset
     split_seed: int
     labels: tuple[str, ...]
 
     @property
-    def shape(self):
-        """What the model takes an example."""
+    def shape(self) -> tuple[int, ...]:
+        """What the model takes per example."""
         return tuple(self.model.inputs[0].shape[1:])
 
     @property
-    def input_range(self):
+    def input_range(self) -> tuple[float, float]:
         """Smallest and largest value of the training examples."""
         x = self.dataset.x_train
-        return [float(x.min()), float(x.max())]
+        return float(x.min()), float(x.max())
 
-    def check_set(self):
+    def check_set(self) -> tuple[np.ndarray, np.ndarray]:
         """Validation images that every artifact is compared on, and their labels."""
         _, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
         chosen = validation[:_CHECK_COUNT]
-        return data.as_inputs(self.dataset.x_train[chosen], self.shape), self.dataset.y_train[
-            chosen
-        ]
+        images = data.as_inputs(self.dataset.x_train[chosen], self.shape)
+        return images, self.dataset.y_train[chosen]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The model's probabilities, float32 `[n, classes]`."""
-        return trained.probabilities(self.model, images, self.path)
+        return trained.probabilities(self.model, images, self.where)
 
-    def data_record(self):
-        """What the manifest holds of the data, a dict."""
-        train, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
-        return {
-            "source": self.dataset.source,
-            "classes": len(self.labels),
-            "labels": list(self.labels),
-            "input_range": self.input_range,
-            "split_seed": self.split_seed,
-            "train_count": len(train),
-            "validation_count": len(validation),
-            "test_count": len(self.dataset.x_test),
-            "sha256": self.dataset.sha256(),
-        }
+    def model_entry(self) -> ModelEntry:
+        """What the manifest holds of the model."""
+        return ModelEntry(
+            file=bundle.MODEL,
+            size_bytes=self.path.stat().st_size,
+            sha256=self.sha256,
+            name=self.name,
+            input_shape=self.shape,
+            input_range=self.input_range,
+            classes=len(self.labels),
+            softmax_added=self.softmax_added,
+        )
+
+    def data_record(self) -> DataRecord:
+        """What the manifest holds of the data."""
+        splits = data.split_indices(len(self.dataset.x_train), self.split_seed)
+        return describe(self.dataset, self.labels, self.split_seed, splits)
 
 
 def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
@@ -95,40 +106,45 @@ def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
         InputError: The bundle is missing, incomplete or damaged.
     """
     opened = trained.open_bundle(folder)
-    given = opened.record["data"]
-    source = _source(
-        Path(folder) / bundle.MODEL,
-        opened.model,
-        dataset_source or given["source"],
-        given["split_seed"],
-        opened.record["model"],
-        given.get("labels", ()),
-    )
-    data.require_gray_levels(source.dataset)
+    dataset = data.load_recorded(dataset_source or opened.record.data.source, folder)
+    path = folder / bundle.MODEL
+    source = _source(path, str(path), opened.model, dataset, opened.record)
+    data.require_gray_levels(dataset)
     return source
 
 
-def open_model(path, dataset_source, allow_h5=False):
+def open_model(path: Path, dataset_source: str) -> Source:
     """Opens a Keras classifier that this project did not train; in a child process first.
 
     Args:
         path: A `.keras` file.
         dataset_source: The data that it was trained on, as `mnist_edge.data.load` takes.
-        allow_h5: Whether it may be an `.h5` file.
-
-    Returns:
-        A `Source`.
 
     Raises:
         InputError: The file, the model or the data can't be used.
     """
-    sandbox.trial(path, _ADVICE, allow_h5)
-    model = trained.load_model(path, _ADVICE, allow_h5)
+    sandbox.trial(path, _ADVICE)
+    model = trained.load_model(path, _ADVICE)
     trained.check_classifier(path, model)
-    return _source(path, model, dataset_source, split_seed=0, name=model.name)
+    return _source(path, str(path), model, data.load(dataset_source))
 
 
-def range_remark(source):
+def save_model(model: "keras.Model | TrainedModel", dataset: data.Dataset, folder: Path) -> Source:
+    """Saves a model that is in memory into a folder, to export it from there.
+
+    Raises:
+        InputError: The model or the data can't be used.
+    """
+    record = model.record if isinstance(model, TrainedModel) else None
+    model = model.model if isinstance(model, TrainedModel) else model
+    where = "the model"
+    trained.check_classifier(where, model)
+    path = folder / bundle.MODEL
+    path.write_bytes(saving.to_bytes(model))
+    return _source(path, where, model, dataset, record)
+
+
+def range_remark(source: Source) -> str:
     """What to know of the values that a foreign model gets, a line.
 
     Only its author knows what it was trained on; a layer of its own that scales pixels down
@@ -145,48 +161,42 @@ def range_remark(source):
     return f"{remark}; give data scaled as in its training"
 
 
-def copy_model(source, stage):
-    """Copies the model's file into a bundle's staging folder."""
-    shutil.copyfile(source.path, stage / bundle.MODEL)
-
-
 def _source(
     path: Path,
-    model: object,
-    dataset_source: str,
-    split_seed: int,
-    name: str,
-    labels: tuple[str, ...] = (),
+    where: str,
+    model: "keras.Model",
+    dataset: data.Dataset,
+    record: TrainRecord | None = None,
 ) -> Source:
     """What is exported, of a model that is a classifier."""
-    dataset = data.load(dataset_source)
     classes = model.outputs[0].shape[-1]
     if dataset.classes > classes:
         raise InputError(
-            f"{path} knows {classes} classes. Got: labels up to {dataset.classes - 1} in "
+            f"{where} knows {classes} classes. Got: labels up to {dataset.classes - 1} in "
             f"{dataset.source}. Give the data set that it was trained on by --data."
         )
     images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
-    is_logits = bool(metrics.no_probabilities(trained.answers(model, images, path)))
+    is_logits = bool(metrics.no_probabilities(trained.answers(model, images, where)))
     return Source(
         path=path,
-        name=name,
+        where=where,
+        name=record.model if record else model.name,
         sha256=bundle.sha256_file(path),
         model=_with_softmax(model) if is_logits else model,
         softmax_added=is_logits,
         dataset=dataset,
-        split_seed=split_seed,
-        labels=data.numbered(labels or dataset.labels, classes),
+        split_seed=record.data.split_seed if record else 0,
+        labels=data.numbered(record.data.labels if record else dataset.labels, classes),
     )
 
 
-def _with_softmax(model: object) -> object:
-    """A `keras.Model` of logits with softmax behind it, by a name that no layer has."""
+def _with_softmax(model: "keras.Model") -> "keras.Model":
+    """A model of logits with softmax behind it, by a name that no layer has."""
     import keras
 
-    taken = {one.name for one in getattr(model, "operations", model.layers)}
+    names = {one.name for one in getattr(model, "operations", model.layers)}
     name = "probabilities"
-    while name in taken:
+    while name in names:
         name += "_"
     softmax = keras.layers.Softmax(name=name)(model.outputs[0])
     return keras.Model(model.inputs, softmax, name=model.name)

@@ -11,12 +11,12 @@ import sys
 from mnist_edge import cli
 from mnist_edge.safety import supervise
 
+from .__main__ import main_for
+
 
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Exports the bundle's TFLite variants; returns the exit status."""
-    with cli.needing("export"):
-        from .pipeline import main_for
     return main_for("tflite", __doc__, argv)
 
 

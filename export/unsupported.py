@@ -3,25 +3,29 @@
 import contextlib
 import errno
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
 
-from .onnx.convert import OLDEST_OPSET
-from .tflite import convert as tflite_convert
-from .variants import VARIANTS
+if TYPE_CHECKING:
+    import keras
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def refusing(model, format, prepare):
+def refusing(
+    model: "keras.Model", format: str, export: Callable[["keras.Model", Path], object]
+) -> Iterator[None]:
     """Turns whatever a converter raises into one line that names the layer.
 
     Args:
-        model: The `keras.Model` that is converted in the block.
+        model: What is converted in the block.
         format: "tflite" or "onnx".
-        prepare: The format's `prepare`.
+        export: Converts a model to that format, with a folder for what it writes.
 
     Raises:
         InputError: The block raised anything.
@@ -34,7 +38,7 @@ def refusing(model, format, prepare):
         full = [os.strerror(n) for n in _DISK_ERRORS if os.strerror(n) in str(error)]
         if full:
             raise InputError(f"no room for intermediate files: {full[0]}. Free some.") from error
-        layer = _culprit(model, format, prepare)
+        layer = _unsupported_layer(model, export)
         what = f"layer {layer.name!r} ({type(layer).__name__})" if layer else "the model"
         first = str(error).strip().split("\n")[0][:200].rstrip(".")
         raise InputError(
@@ -43,7 +47,9 @@ def refusing(model, format, prepare):
         ) from error
 
 
-def _culprit(model, format, prepare):
+def _unsupported_layer(
+    model: "keras.Model", export: Callable[["keras.Model", Path], object]
+) -> "keras.Layer | None":
     """The first layer that can't be exported by itself; None where each can."""
     import keras
 
@@ -54,14 +60,7 @@ def _culprit(model, format, prepare):
         image = keras.Input(given.shape[1:], name="image")
         with scratch.folder() as folder:
             try:
-                alone = keras.Model(image, layer(image))
-                _export_alone(alone, format, prepare, folder)
+                export(keras.Model(image, layer(image)), folder)
             except Exception:  # that it raises is the answer
                 return layer
     return None
-
-
-def _export_alone(model, format, prepare, folder):
-    prepared = prepare(model, 1, OLDEST_OPSET, folder)
-    if format == "tflite":
-        tflite_convert.convert(prepared, VARIANTS["tflite-float32"], None)

@@ -1,19 +1,20 @@
-"""Remake the frontier: train, export and measure the zoo, once a seed.
+"""Remake the frontier: train, export and measure the zoo, once per seed.
 
     python -m benchmarks.frontier --seeds 5
 
-trains every network by its full recipe, exports it, measures every export on the
-validation images and on the test images, and records each run in
-`benchmarks/frontier/records.json` as it ends; then times all networks together, published ones
-beside them, and draws accuracy against bytes and against microseconds. What is on record
-is not done again, and a job that was cut goes on where it stopped. `--table` prints the
-README's table from the record alone.
+trains every network by its full recipe, exports it, measures its exports on the test
+images, and records each run in `benchmarks/frontier/records.json` as it ends; then times all
+networks together, published ones beside them, and draws accuracy against bytes and against
+microseconds. What is on record is not done again, and a job that was cut goes on where it
+stopped. `--table` prints the tables of docs/frontier.md from the record alone.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
-import importlib.util
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from mnist_edge import backend, bundle, cli, data, drawing, lock, models
@@ -25,53 +26,22 @@ from . import latency as frontier_latency
 from . import pictures as frontier_pictures
 from . import records
 from . import report as frontier_report
-from .jobs import Job
+from .jobs import Job, Result, StageFailed
 
-
-@contextlib.contextmanager
-def _loky(settings):
-    import joblib
-
-    with joblib.parallel_config(backend="loky", n_jobs=settings.jobs):
-        yield
-
-
-@contextlib.contextmanager
-def _dask(settings):
-    import distributed
-    import joblib
-
-    # A worker is one process and does one job at a time.
-    local = {"n_workers": settings.jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with (
-        distributed.Client(settings.scheduler, **({} if settings.scheduler else local)),
-        joblib.parallel_config(backend="dask"),
-    ):
-        yield
-
-
-# Name: (the packages that it takes, the context in which joblib hands jobs to it).
-BACKENDS = {
-    "loky": (("joblib",), _loky),
-    "dask": (("joblib", "dask", "distributed"), _dask),
-}
+_POLL_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class FrontierSettings:
     """The settings of one run, and every default of the command line."""
 
-    seeds: int = setting(5, "runs a network, by the seeds from 0")
+    seeds: int = setting(5, "runs per network, by the seeds from 0")
     models: tuple[str, ...] = setting(
         tuple(models.ZOO), "networks", nargs="+", choices=tuple(models.ZOO), metavar="MODEL"
     )
-    variants: tuple[str, ...] = setting(
-        (), "exports to make and measure (default: all)", nargs="+", metavar="VARIANT"
-    )
     jobs: int = setting(1, "jobs at a time, on this machine")
-    backend: str = setting("loky", "joblib's: who does the jobs", choices=tuple(BACKENDS))
     scheduler: str | None = setting(
-        None, "address of a running Dask cluster (default: a local one of --jobs workers)"
+        None, "address of a Dask cluster that does the jobs instead (default: this machine)"
     )
     work: Path = setting(bundle.ARTIFACTS / "frontier", "folder of the runs' bundles")
     data: str = setting(data.MNIST, f"{data.HELP}; another than 'mnist' takes another --record")
@@ -80,127 +50,128 @@ class FrontierSettings:
     latency: bool | None = setting(
         None, "time all networks together (default: where the record lacks one, or has a new one)"
     )
-    rounds: int = setting(20, "timing: turns of each export")
-    calls: int = setting(200, "timing: calls a turn")
-    table: bool = setting(False, "print the table from the record, do nothing else")
+    table: bool = setting(False, "print the tables from the record, do nothing else")
 
-    def __post_init__(self):
-        for name in ("seeds", "jobs", "rounds", "calls"):
+    def __post_init__(self) -> None:
+        for name in ("seeds", "jobs"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name} must be 1 or more. Got: {getattr(self, name)}.")
+        if frontier_jobs.PARENT and not (self.record or self.table):
+            raise InputError("--record is required: an installed package is not written to.")
         if self.data != data.MNIST and not self.record:
             raise InputError(
                 f"--data {self.data} needs --record: the project's own record is of MNIST."
             )
-        if self.scheduler and self.backend == "loky":
-            raise InputError("--scheduler needs --backend dask. Got: loky.")
 
 
-def wanted(settings):
-    """The jobs that the record lacks, list of `Job`, seed by seed."""
-    record = records.load(settings.record)
-    done = {
-        (name, run["seed"])
-        for name, runs in frontier_report.measured(record).items()
-        for run in runs
-    }
+def wanted(settings: FrontierSettings) -> list[Job]:
+    """The jobs that the record lacks, seed by seed."""
+    measured = records.load(settings.record).measured()
+    done = {(name, run.seed) for name, network in measured.items() for run in network.runs}
     return [
-        Job(name, seed, settings.work / f"{name}-{seed}", settings.data, settings.variants)
+        Job(name, seed, settings.work / f"{name}-{seed}", settings.data)
         for seed in range(settings.seeds)
         for name in settings.models
         if (name, seed) not in done
     ]
 
 
-def outcomes(settings, jobs):
-    """Does jobs through joblib; yields each `Outcome` as it comes.
+def results(settings: FrontierSettings, jobs: list[Job]) -> Iterator[tuple[Job, Result | str]]:
+    """Does jobs, here or on a cluster; yields what each reached, or why it failed, as it ends.
 
     Raises:
-        InputError: The backend is not installed.
+        InputError: Dask is not installed.
+        OSError: There is no such cluster.
     """
-    packages, hands_to = BACKENDS[settings.backend]
-    missing = [name for name in packages if not importlib.util.find_spec(name)]
-    if missing:
-        raise InputError(
-            f"--backend {settings.backend} needs {', '.join(missing)}, not installed. "
-            f"Run: pip install {' '.join(missing)}"
-        )
-    import joblib
-
-    with hands_to(settings):
-        yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(
-            joblib.delayed(frontier_jobs.run)(job) for job in jobs
-        )
+    with _executor(settings) as executor:
+        futures = {executor.submit(frontier_jobs.run, job): job for job in jobs}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            while not all(future.done() for future in futures):  # interrupted
+                frontier_jobs.end_stages()
+                concurrent.futures.wait(futures, _POLL_SECONDS)
 
 
-def run(settings, report=print):
-    """Does what the record lacks, records it, and draws the pictures.
+@contextlib.contextmanager
+def _executor(settings: FrontierSettings) -> Iterator[Executor]:
+    if settings.scheduler:
+        with cli.needing("cluster"):
+            import distributed
+        with distributed.Client(settings.scheduler) as client:
+            yield client.get_executor()
+    else:  # threads: each stage of a job is a process of its own
+        with ThreadPoolExecutor(settings.jobs) as executor:
+            yield executor
+
+
+def run(settings: FrontierSettings, report: Callable[[str], None] = print) -> list[str]:
+    """Does what the record lacks, records it, draws the pictures; returns what failed, in lines.
 
     Args:
-        settings: A `FrontierSettings`.
+        settings: What to do.
         report: Called with a line as each step ends.
 
-    Returns:
-        list of str: what failed, a line each.
-
     Raises:
-        InputError: The backend is not installed, or an export can't be timed.
+        InputError: Dask is not installed, or an export can't be timed.
     """
     jobs, failures, is_new = wanted(settings), [], False
+
+    def fail(kind: str, line: str) -> None:
+        failures.append(line)
+        report(f"{kind} {line}")
+
     report(f"{len(jobs)} of {settings.seeds * len(settings.models)} runs to do")
-    for outcome in outcomes(settings, jobs) if jobs else ():
-        job = outcome.job
-        if outcome.error:
-            failures.append(f"{job.model} seed {job.seed}: {outcome.error}")
-            report(f"FAILED {failures[-1]}")
+    for job, result in results(settings, jobs) if jobs else ():
+        if isinstance(result, str):
+            fail("FAILED", f"{job}: {result}")
             continue
-        records.add_run(job.model, outcome.trained, outcome.variants, settings.record)
+        records.add_run(result.trained, result.exports, settings.record)
         is_new |= job.seed == 0
-        report(_line(outcome))
-        for breach in outcome.breaches:
-            failures.append(f"{job.model} seed {job.seed}: {breach}")
-            report(f"BREACH {failures[-1]}")
+        report(f"{job}: {_words(result)}")
+        for breach in result.breaches:
+            fail("BREACH", f"{job}: {breach}")
     try:
         _time(settings, is_new, report)
-    except frontier_jobs.StageFailed as error:
-        failures.append(f"latency: {error}")
-        report(f"FAILED {failures[-1]}")
+    except StageFailed as error:
+        fail("FAILED", f"latency: {error}")
     record = records.load(settings.record)
     if not drawing.available():
         report("no pictures: Matplotlib is not installed")
-    elif frontier_report.measured(record):
+    elif record.measured():
         frontier_pictures.write(record, settings.pictures)
     return failures
 
 
-def _line(outcome):
-    accuracy = {name: one["test_accuracy"] for name, one in outcome.variants.items()}
-    int8 = accuracy.get(frontier_report.INT8)
-    return (
-        f"{outcome.job.model} seed {outcome.job.seed}: "
-        f"{outcome.trained['metrics']['test_accuracy']:.2%}"
-        + (f", int8 {int8:.2%}" if int8 is not None else "")
-        + f", {outcome.trained['training_seconds']:.0f} s of training"
-    )
+def _words(result: Result) -> str:
+    float32, int8 = result.trained.metrics.test_accuracy, result.exports[records.INT8].test_accuracy
+    return f"{float32:.2%}, int8 {int8:.2%}, {result.trained.training_seconds:.0f} s of training"
 
 
-def _time(settings, is_new, report):
+def _time(settings: FrontierSettings, is_new: bool, report: Callable[[str], None]) -> None:
     """Times all networks that have runs where it is wanted, and records it."""
     record = records.load(settings.record)
-    names = list(frontier_report.measured(record))
-    lacks = any(not frontier_report.timed(record, frontier_latency.ZOO, name) for name in names)
-    if not names or not (is_new or lacks if settings.latency is None else settings.latency):
+    names = list(record.measured())
+    is_due = is_new or not all(map(record.call_times, names))
+    if not names or not (is_due if settings.latency is None else settings.latency):
         return
     backend.start_keras()
-    folders = frontier_latency.bundle_folders(names, range(settings.seeds), settings.work)
-    timing = frontier_latency.Timing(settings.rounds, settings.calls)
-    measured = frontier_latency.measure(names, folders, settings.work, timing, report)
-    records.set_latency(measured, settings.record)
+    folders = {
+        name: folder
+        for name in names
+        for folder in (settings.work / f"{name}-{seed}" for seed in reversed(range(settings.seeds)))
+        if frontier_jobs.is_exported(folder)
+    }
+    latency = frontier_latency.measure(names, folders, settings.work, report)
+    records.set_latency(latency, settings.record)
 
 
 @cli.command
-def main(argv=None):
-    """Parses `argv`, remakes the frontier, prints the table; returns the exit status."""
+def main(argv: list[str] | None = None) -> int:
+    """Parses `argv`, remakes the frontier, prints the tables; returns the exit status."""
     settings = cli.parse_settings(FrontierSettings, __doc__, argv)
     failures = []
     if not settings.table:
@@ -210,10 +181,7 @@ def main(argv=None):
         except KeyboardInterrupt:
             print("what has ended is on record: go on with the same command", file=sys.stderr)
             raise
-    record = records.load(settings.record)
-    print(frontier_report.table(record) or "no run on record")
-    if frontier_report.caption(record):
-        print(f"\n{frontier_report.caption(record)}")
+    print(frontier_report.tables_of(records.load(settings.record)))
     return cli.GATE_FAILED if failures else cli.OK
 
 

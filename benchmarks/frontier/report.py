@@ -1,93 +1,84 @@
-"""The frontier as the README's table, from the record alone."""
+"""The record as the tables of docs/frontier.md."""
 
 import statistics
 
-from mnist_edge import models
-
 from .. import tables
-from . import latency as frontier_latency
 from . import records
+from .published import PUBLISHED
+from .records import FLOAT, INT8, ONNX_FLOAT, ExportResult, NetworkRuns, Record
 
-FLOAT, INT8 = "tflite-float32", "tflite-int8"
 _LATENCIES = {
     "LiteRT float32": FLOAT,
     "LiteRT int8": INT8,
-    "ONNX Runtime float32": "onnx-float32",
+    "ONNX Runtime float32": ONNX_FLOAT,
 }
 
 
-def measured(record):
-    """The runs that the frontier is of: by today's recipe, exports measured.
-
-    Args:
-        record: What `records.load` returns.
-
-    Returns:
-        dict, runs by model, in the zoo's order; without the models that have none.
-    """
-    runs = {
-        name: [run for run in records.runs_of(record, name) if "variants" in run]
-        for name in models.ZOO
-    }
-    return {name: done for name, done in runs.items() if done}
+def tables_of(record: Record) -> str:
+    """What the command prints: the frontier, what its latencies are, the references."""
+    blocks = (frontier_table(record), caption(record), reference_table(record))
+    return "\n\n".join(block for block in blocks if block)
 
 
-def of_variant(runs, variant):
-    """What one variant reached in each run, list of dict."""
-    return [run["variants"][variant] for run in runs if variant in run["variants"]]
-
-
-def size_bytes(runs):
-    """The median size of the int8 files; None where there is none."""
-    sizes = [one["size_bytes"] for one in of_variant(runs, INT8)]
-    return statistics.median(sizes) if sizes else None
-
-
-def timed(record, kind, name):
-    """What the record's timing holds of a network, a dict by variant; empty where nothing."""
-    return ((record["latency"] or {}).get(kind) or {}).get(name, {})
-
-
-def table(record):
-    """The README's table, Markdown, smallest network first; "" without runs."""
-    found = measured(record)
+def frontier_table(record: Record) -> str:
+    """The frontier, Markdown, smallest network first; "" without runs."""
+    found = sorted(record.measured().items(), key=lambda pair: pair[1].parameters)
     if not found:
         return ""
     headings = [("model", False), ("parameters", True), ("int8, bytes", True), ("MAC", True)]
     headings += [("accuracy, float32", True), ("accuracy, int8", True)]
     headings += [(heading, True) for heading in _LATENCIES]
-    names = sorted(found, key=lambda name: found[name][-1]["parameters"])
-    return tables.layout(headings, [_cells(record, name, found[name]) for name in names])
+    return tables.layout(headings, [_cells(record, name, network) for name, network in found])
 
 
-def _cells(record, name, runs):
-    blocks = timed(record, frontier_latency.ZOO, name)
-    size = size_bytes(runs)
+def _cells(record: Record, name: str, network: NetworkRuns) -> list[str]:
+    times, int8 = record.call_times(name), network.exports(INT8)
     return [
         f"`{name}`",
-        f"{runs[-1]['parameters']:,}",
-        f"{size:,.0f}" if size else tables.MISSING,
-        f"{runs[-1]['multiply_accumulates']:,}",
-        records.accuracy_words(runs),
-        records.accuracy_words(of_variant(runs, INT8)),
+        f"{network.parameters:,}",
+        f"{median_bytes(int8):,.0f}" if int8 else tables.MISSING,
+        f"{network.multiply_accumulates:,}",
+        records.accuracy_words(network.runs),
+        records.accuracy_words(int8),
         *(
-            f"{blocks[variant]['over_unit']:.3g}" if variant in blocks else tables.MISSING
+            f"{times[variant].over_unit:.3g}" if variant in times else tables.MISSING
             for variant in _LATENCIES.values()
         ),
     ]
 
 
-def caption(record):
+def median_bytes(exports: list[ExportResult]) -> float:
+    """The median size of files, one or more."""
+    return statistics.median(export.size_bytes for export in exports)
+
+
+def caption(record: Record) -> str:
     """What the table's latencies are, in a sentence; "" where nothing was timed."""
-    latency = record["latency"]
+    latency = record.latency
     if not latency:
         return ""
-    unit = latency[frontier_latency.ZOO][latency["unit"]]
-    timing = latency["timing"]
+    unit, timing = latency.networks[latency.unit], latency.timing
     return (
-        f"Latency at batch 1 on one thread, in calls of `{latency['unit']}`'s float32 file in the "
-        f"same runtime ({unit[FLOAT]['p50_us']:.1f} µs in LiteRT, "
-        f"{unit['onnx-float32']['p50_us']:.1f} µs in ONNX Runtime): medians of "
-        f"{timing['rounds']} rounds of {timing['calls']} calls, all networks in turn "
-        f"({latency['machine']['processor']}, {latency['date']})."
+        f"Latency at batch 1 on one thread, in calls of `{latency.unit}`'s float32 file in the "
+        f"same runtime ({unit[FLOAT].p50_us:.1f} µs in LiteRT, "
+        f"{unit[ONNX_FLOAT].p50_us:.1f} µs in ONNX Runtime): medians of "
+        f"{timing.rounds} rounds of {timing.calls} calls, all networks in turn "
+        f"({latency.machine.processor}, {latency.date})."
     )
+
+
+def reference_table(record: Record) -> str:
+    """The projects that this one takes in, and what their networks reach here, Markdown."""
+    headings = [("reference", False), ("its network", False), ("published", True)]
+    headings += [("here, by its own recipe", True), ("command", False)]
+    lines = [
+        [
+            reference.letter,
+            reference.network,
+            f"{100 * reference.accuracy:g} %" if reference.accuracy else "none given",
+            records.accuracy_words(record.runs(reference.model)),
+            f"`python -m mnist_edge.train --model {reference.model}`",
+        ]
+        for reference in PUBLISHED.references
+    ]
+    return tables.layout(headings, lines)

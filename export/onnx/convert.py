@@ -1,24 +1,37 @@
 """Convert a Keras model to ONNX: prepare it once, convert it per variant."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mnist_edge.errors import InputError
 
+from .. import keras_export
+from ..variants import Variant
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader
+
 # Also the newest that tf2onnx writes; a later one is converted to.
 OLDEST_OPSET = 18
+# Keras's own export, beside the clean one that is made from it.
+_RAW = "keras.onnx"
 
 
-def prepare(model, batch, opset, folder):
+def prepare(
+    model: "keras.Model", batch: int | None, folder: Path, opset: int = OLDEST_OPSET
+) -> Path:
     """Saves a model as the float32 ONNX file that every precision is made from.
 
     Args:
-        model: A `keras.Model` with one input and one output.
+        model: With one input and one output.
         batch: The batch size, or None to leave it free, named `batch`.
-        opset: The ONNX operator set's version.
         folder: Where to save it.
-
-    Returns:
-        `pathlib.Path` of the file.
+        opset: The ONNX operator set's version.
 
     Raises:
         InputError: There is no such operator set.
@@ -30,9 +43,9 @@ def prepare(model, batch, opset, folder):
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:
         raise InputError(f"--opset must be {OLDEST_OPSET} to {newest}. Got: {opset}.")
-    path = export_raw(model, batch, folder)
+    raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
     # Without simplification, a free batch leaves a chain of Shape, Gather and Cast.
-    graph, _ = onnxsim.simplify(onnx.load(path))
+    graph, _ = onnxsim.simplify(onnx.load(raw))
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
@@ -46,37 +59,21 @@ def prepare(model, batch, opset, folder):
             dimension.dim_param = "batch"
     # tf2onnx writes an operator that it can't map as it is, without an exception.
     onnx.checker.check_model(graph, full_check=True)
-    onnx.save(graph, path)
-    return path
+    onnx.save(graph, folder / "float32.onnx")
+    return folder / "float32.onnx"
 
 
-def export_raw(model, batch, folder):
-    """Keras's own ONNX export, with the contract's names; arguments as `prepare`'s."""
-    import keras
-
-    path = Path(folder) / "float32.onnx"
-    shape = (batch, *model.inputs[0].shape[1:])
-    named = keras.Model(model.inputs, {"probabilities": model.outputs[0]}, name=model.name)
-    named.export(
-        path,
-        format="onnx",
-        verbose=False,
-        input_signature=[keras.InputSpec(shape=shape, dtype="float32", name="image")],
-        opset_version=OLDEST_OPSET,
-    )
-    return path
-
-
-def _fold_input_scale(graph):
+def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     """Folds `image * scale` into the first convolution's weights, in place.
 
     As the TFLite converter does. ONNX Runtime leaves the product alone, and on a small
     network it is a fifth of the call.
     """
+    import onnx
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    readers = {}
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
@@ -103,14 +100,14 @@ def _fold_input_scale(graph):
         graph.initializer.remove(scale)
 
 
-def _name_by_order(graph):
+def _name_by_order(graph: "onnx.GraphProto") -> None:
     """Names nodes and tensors by operator and order, in place.
 
     tf2onnx counts its names in an order that changes from process to process, so that the
     same model gave other bytes.
     """
     kept = {value.name for value in (*graph.input, *graph.output)}
-    names = {}
+    names: dict[str, str] = {}
     for i, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{i}"
         for k, old in enumerate(node.input):
@@ -126,22 +123,23 @@ def _name_by_order(graph):
     del graph.value_info[:]
 
 
-def convert(prepared, variant, calibration, float_nodes=()):
+def convert(
+    prepared: Path, variant: Variant, images: np.ndarray, float_nodes: Iterable[str] = ()
+) -> bytes:
     """Converts to one precision.
 
     Args:
         prepared: What `prepare` returned.
-        variant: A `Variant` of format "onnx".
-        calibration: A `Calibration`; used where the variant is calibrated.
+        variant: Of format "onnx".
+        images: float32 `[n, ...]`; they calibrate a variant that needs it.
         float_nodes: Names of the nodes to leave in float32.
-
-    Returns:
-        bytes of the ONNX file.
     """
     import onnx
     from onnxruntime import quantization
 
     target = prepared.with_name(variant.file)
+    if variant.exporter:
+        return prepared.with_name(_RAW).read_bytes()
     if not variant.quantized:
         return prepared.read_bytes()
     if not variant.calibrated:
@@ -153,7 +151,7 @@ def convert(prepared, variant, calibration, float_nodes=()):
     quantization.quantize_static(
         prepared,
         target,
-        _calibration_reader(onnx.load(prepared), calibration.images),
+        _calibration_reader(onnx.load(prepared), images),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
         activation_type=activations[variant.activations],
@@ -163,14 +161,14 @@ def convert(prepared, variant, calibration, float_nodes=()):
     return target.read_bytes()
 
 
-def _calibration_reader(model, images):
+def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "CalibrationDataReader":
     from onnxruntime.quantization import CalibrationDataReader
 
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
     starts = iter(range(0, len(images) // batch * batch, batch))
 
     class Reader(CalibrationDataReader):
-        def get_next(self):
+        def get_next(self) -> dict[str, np.ndarray] | None:
             start = next(starts, None)
             return None if start is None else {"image": images[start : start + batch]}
 

@@ -2,14 +2,19 @@
 
 import collections
 import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ..graph import Constant, Graph, Operator
+
+if TYPE_CHECKING:
+    import onnx
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
-def read_graph(content):
-    """Reads the bytes of an ONNX file, as `read` does; raises what the parser raises."""
+def read_graph(content: bytes) -> Graph:
+    """Reads the graph of an ONNX file; raises whatever the parser stumbles on."""
     import onnx
     from onnx import TensorProto
 
@@ -21,8 +26,9 @@ def read_graph(content):
     model = onnx.shape_inference.infer_shapes(model)
     graph = model.graph
 
-    def dtype(number):
-        return _NUMPY_NAMES.get(name := TensorProto.DataType.Name(number).lower(), name)
+    def dtype(number: int) -> str:
+        name = TensorProto.DataType.Name(number).lower()
+        return _NUMPY_NAMES.get(name, name)
 
     known = {
         t.name: Constant(t.name, dtype(t.data_type), math.prod(t.dims), len(t.dims))
@@ -33,7 +39,7 @@ def read_graph(content):
         for value in (*graph.input, *graph.value_info, *graph.output)
         if value.name not in known
     }
-    operators = _onnx_operators(graph.node, known, flowing)
+    operators = _operators(graph.node, known, flowing)
     counts = collections.Counter(c.dtype for c in known.values()) + collections.Counter(
         flowing.values()
     )
@@ -41,10 +47,10 @@ def read_graph(content):
     dimension = graph.input[0].type.tensor_type.shape.dim[0]
     batch = dimension.dim_value or dimension.dim_param or "free"
     io = (flowing[graph.input[0].name], flowing[graph.output[0].name])
-    return Graph("onnx", opset, batch, io, operators, list(known.values()), dict(counts))
+    return Graph("onnx", opset, batch, io, operators, tuple(known.values()), dict(counts))
 
 
-def _kept_elsewhere(message):
+def _kept_elsewhere(message: Any) -> Iterator[Any]:
     """The tensors in an ONNX message, at any depth, whose data is in another file."""
     for field, value in message.ListFields():
         if field.type != field.TYPE_MESSAGE:
@@ -56,19 +62,15 @@ def _kept_elsewhere(message):
             yield from _kept_elsewhere(one)
 
 
-def _onnx_operators(nodes, known, flowing):
-    """`Operator`s of ONNX nodes.
-
-    Args:
-        nodes: `onnx.NodeProto`s.
-        known: `Constant` by name.
-        flowing: Element type of what is not constant, by name.
-    """
+def _operators(
+    nodes: "Iterable[onnx.NodeProto]", known: dict[str, Constant], flowing: dict[str, str]
+) -> tuple[Operator, ...]:
+    """The nodes as operators, by the constants and the element types of all else."""
     source = {n.output[0]: n for n in nodes if n.op_type == "DequantizeLinear"}
     stored = known | {
         output: known[n.input[0]] for output, n in source.items() if n.input[0] in known
     }
-    return [
+    return tuple(
         Operator(
             name=node.name or node.output[0],
             kind=node.op_type,
@@ -84,7 +86,7 @@ def _onnx_operators(nodes, known, flowing):
             dequantized=len(node.input) > 1 and all(n in source for n in node.input[:2]),
         )
         for node in nodes
-    ]
+    )
 
 
 def size_breakdown(content: bytes) -> dict[str, int]:
@@ -98,8 +100,8 @@ def size_breakdown(content: bytes) -> dict[str, int]:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear")
         for name in node.input[1:]
     }
-    spent = {"weights": 0, "quantisation": 0}
+    spent = {"weights": 0, "quantization": 0}
     for tensor in model.graph.initializer:
         stored = onnx.numpy_helper.to_array(tensor).nbytes
-        spent["quantisation" if tensor.name in steps else "weights"] += stored
-    return spent | {"contract": sum(prop.ByteSize() for prop in model.metadata_props)}
+        spent["quantization" if tensor.name in steps else "weights"] += stored
+    return spent | {"metadata": sum(prop.ByteSize() for prop in model.metadata_props)}

@@ -1,55 +1,49 @@
 """Convert a Keras model to TFLite: prepare it once, convert it per variant."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mnist_edge import cli
 
+from .. import keras_export
+from ..variants import Variant
 
-def prepare(model, batch, opset, folder):
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def prepare(model: "keras.Model", batch: int | None, folder: Path, opset: int = 0) -> Path:
     """Saves a model as the SavedModel that every precision is converted from.
 
     The batch is fixed: with a free one the graph computes shapes at run time, and
     XNNPACK takes it in two parts instead of one.
 
     Args:
-        model: A `keras.Model` with one input and one output.
+        model: With one input and one output.
         batch: The batch size; None is 1.
-        opset: Not used; ONNX alone has one.
         folder: Where to save it.
-
-    Returns:
-        `pathlib.Path` of the SavedModel.
+        opset: Not used; ONNX alone has one.
     """
-    import keras
-
-    path = Path(folder) / "saved_model"
-    shape = (batch or 1, *model.inputs[0].shape[1:])
-    named = keras.Model(model.inputs, {"probabilities": model.outputs[0]}, name=model.name)
-    named.export(
-        path,
-        format="tf_saved_model",
-        verbose=False,
-        input_signature=[keras.InputSpec(shape=shape, dtype="float32", name="image")],
-    )
-    return path
+    return keras_export.save(model, folder / "saved_model", "tf_saved_model", batch or 1)
 
 
-def convert(prepared, variant, calibration):
+def convert(prepared: Path, variant: Variant, images: np.ndarray) -> bytes:
     """Converts to one precision, with builtin operators only.
 
     Args:
         prepared: What `prepare` returned.
-        variant: A `Variant` of format "tflite".
-        calibration: A `Calibration`; used where the variant is calibrated.
-
-    Returns:
-        bytes of the flatbuffer.
+        variant: Of format "tflite".
+        images: float32 `[n, ...]`; they calibrate a variant that needs it.
     """
-    return converter(prepared, variant, calibration).convert()
+    return converter(prepared, variant, images).convert()
 
 
-def converter(prepared, variant, calibration):
-    """The `tf.lite.TFLiteConverter` of a variant; arguments as `convert`'s."""
+def converter(prepared: Path, variant: Variant, images: np.ndarray) -> "tf.lite.TFLiteConverter":
+    """The converter of a variant; arguments as `convert`'s."""
     import tensorflow as tf
 
     made = tf.lite.TFLiteConverter.from_saved_model(str(prepared))
@@ -64,23 +58,25 @@ def converter(prepared, variant, calibration):
             "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
         }
         made.target_spec.supported_ops = [operators[variant.activations]]
-        made.representative_dataset = _representative_dataset(prepared, calibration)
+        made.representative_dataset = _representative_dataset(prepared, images)
         made.inference_input_type = made.inference_output_type = tf.dtypes.as_dtype(variant.io)
     return made
 
 
-def _representative_dataset(prepared, calibration):
+def _representative_dataset(
+    prepared: Path, images: np.ndarray
+) -> Callable[[], Iterator[list[np.ndarray]]]:
+    """A function that yields the images in batches of the model's size."""
     import tensorflow as tf
     import tqdm
 
     signature = tf.saved_model.load(str(prepared)).signatures["serving_default"]
     batch = signature.structured_input_signature[1]["image"].shape[0]
-    whole = len(calibration.images) // batch * batch or batch
-    images = calibration.images
+    whole = len(images) // batch * batch or batch
     if len(images) < whole:
         images = images.repeat(whole, axis=0)[:whole]
 
-    def batches():
+    def batches() -> Iterator[list[np.ndarray]]:
         starts = range(0, whole, batch)
         shown = cli.visible_stderr()
         for i in tqdm.tqdm(starts, "calibration", leave=False, disable=None, file=shown):

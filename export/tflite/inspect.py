@@ -4,12 +4,16 @@ import collections
 import io
 import math
 import zipfile
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from ..graph import Constant, Graph, Operator
 
 
-def read_graph(content):
-    """Reads the bytes of a TFLite file, as `read` does; raises what the parser raises."""
+def read_graph(content: bytes) -> Graph:
+    """Reads the graph of a TFLite file; raises whatever the parser stumbles on."""
     from ai_edge_litert import schema_py_generated as schema
 
     if content[4:8] != b"TFL3":
@@ -17,12 +21,12 @@ def read_graph(content):
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     types = {code: name.lower() for name, code in vars(schema.TensorType).items()}
     kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-    operators, constants, counts = [], [], collections.Counter()
+    operators: list[Operator] = []
+    constants: list[Constant] = []
+    counts: collections.Counter[str] = collections.Counter()
 
-    def name(tensor, i):
-        return (
-            tensor.name.decode() if tensor.name else f"tensor {i}"
-        )  # `export.tflite.optimize` drops names
+    def name(tensor: Any, i: int) -> str:
+        return tensor.name.decode() if tensor.name else f"tensor {i}"  # `optimize` drops names
 
     for graph in model.subgraphs:
         known = {}
@@ -53,11 +57,13 @@ def read_graph(content):
                 )
             )
     main = model.subgraphs[0]
-    given, taken = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
-    io = (types[given.type], types[taken.type])
-    signature = given.shapeSignature
-    batch = "free" if signature is not None and signature[0] < 0 else int(given.shape[0])
-    return Graph("tflite", model.version, batch, io, operators, constants, dict(counts))
+    image, probabilities = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
+    io = (types[image.type], types[probabilities.type])
+    signature = image.shapeSignature
+    batch = "free" if signature is not None and signature[0] < 0 else int(image.shape[0])
+    return Graph(
+        "tflite", model.version, batch, io, tuple(operators), tuple(constants), dict(counts)
+    )
 
 
 def size_breakdown(content: bytes) -> dict[str, int]:
@@ -74,12 +80,12 @@ def size_breakdown(content: bytes) -> dict[str, int]:
     steps = [tensor.quantization for tensor in tensors if tensor.quantization is not None]
     return {
         "weights": _distinct_bytes(stored),
-        "quantisation": _distinct_bytes([step.scale for step in steps])
+        "quantization": _distinct_bytes([step.scale for step in steps])
         + _distinct_bytes([step.zeroPoint for step in steps]),
-        "contract": len(content) - end,
+        "metadata": len(content) - end,
     }
 
 
-def _distinct_bytes(arrays):
+def _distinct_bytes(arrays: Iterable[np.ndarray | None]) -> int:
     """Bytes of arrays, None left out, equal ones counted once: a file may share them."""
     return sum(map(len, {array.tobytes() for array in arrays if array is not None}))

@@ -1,10 +1,12 @@
 """Write a TFLite file again with nothing in it that no runtime reads.
 
 The converter names every tensor by the layers that it came from, gives each activation an
-empty buffer and repeats equal vectors; on `edge` in int8 that is almost a quarter of the file. What
-the operators compute is left alone, and `Maker` refuses a file whose outputs are not the
-converter's bit for bit.
+empty buffer and repeats equal vectors; on `edge` in int8 that is almost a quarter of the file.
+What the operators compute is left alone, and a file whose outputs are not the converter's bit
+for bit is refused.
 """
+
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -15,19 +17,13 @@ _NOTES = {b"min_runtime_version", b"CONVERSION_METADATA"}
 _ALIGNMENT = 16
 
 
-def rewrite(content):
+def rewrite(content: bytes) -> bytes:
     """Writes a TFLite file again, smaller.
 
     Kept for the runtimes' sake: zero points that are all 0 and the scales of biases (LiteRT
     refuses a file without the first, XNNPACK an operator without the second), the old
     field of operator codes, the signature, and alignment. The tensors of input and output
-    take the signature's names.
-
-    Args:
-        content: bytes of a flatbuffer, as the converter gives it.
-
-    Returns:
-        bytes; the same for the same content.
+    take the signature's names. The same content gives the same bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -54,7 +50,7 @@ def rewrite(content):
     return bytes(builder.Output())
 
 
-def _drop_buffers(model):
+def _drop_buffers(model: Any) -> None:
     """Leaves buffer 0, which stands for none, and those that hold something, in place."""
     users = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     users += model.metadata or []
@@ -73,11 +69,11 @@ class _SharingBuilder(flatbuffers.Builder):
     Overrides what the schema's objects call to write themselves.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         super().__init__(size)
-        self._written = {}
+        self._written: dict[object, int] = {}
 
-    def CreateNumpyVector(self, x):
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
         key = (x.dtype.str, x.tobytes())
         if key not in self._written:
             if x.dtype == np.uint8:
@@ -85,7 +81,7 @@ class _SharingBuilder(flatbuffers.Builder):
             self._written[key] = super().CreateNumpyVector(x)
         return self._written[key]
 
-    def CreateString(self, s, *args):
+    def CreateString(self, s: bytes | str, *args: str) -> int:
         if s not in self._written:
             self._written[s] = super().CreateString(s, *args)
         return self._written[s]

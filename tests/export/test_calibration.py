@@ -17,8 +17,8 @@ def test_calibration_is_balanced_seeded_and_from_the_training_split():
     assert np.bincount(mnist.y_train[chosen.indices]).tolist() == [11, 11, 11] + [10] * 7
     assert np.isin(chosen.indices, train).all()
     assert len(set(chosen.indices)) == 103
-    assert chosen.record() == calibration.choose(mnist, SHAPE, 3, 103, seed=5).record()
-    assert chosen.record() != calibration.choose(mnist, SHAPE, 3, 103, seed=6).record()
+    assert chosen.record == calibration.choose(mnist, SHAPE, 3, 103, seed=5).record
+    assert chosen.record != calibration.choose(mnist, SHAPE, 3, 103, seed=6).record
     assert chosen.images.max() == 255
 
 
@@ -37,6 +37,6 @@ def test_images_that_are_in_the_test_set_are_refused(small):
     everything = len(train) - len(leaked)
     chosen = calibration.choose(dataset, SHAPE, 0, everything, seed=0)
     assert not np.isin(chosen.indices, leaked).any()
-    assert chosen.record()["refused_as_test_images"] == 700
+    assert chosen.record.refused_as_test_images == 700
     with pytest.raises(InputError, match=f"Got: {everything}"):
         calibration.choose(dataset, SHAPE, 0, everything + 1, seed=0)

@@ -1,4 +1,4 @@
-"""A model made to quantize badly is rescued, and the manifest tells how."""
+"""A model made to quantize badly falls back, and the manifest tells how."""
 
 import json
 
@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from export import __main__ as command
-from export import audit, fallback, inspection
+from export import audit, fallback
 from export.calibration import Calibration
 from export.variants import KNOWN
 from mnist_edge import bundle
@@ -32,30 +32,30 @@ def spoiled(small, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rescued(spoiled, small, tmp_path_factory):
-    """The rescued bundle and what was printed."""
-    folder = tmp_path_factory.mktemp("rescued") / "bundle"
+def mixed(spoiled, small, tmp_path_factory):
+    """The bundle of what was made in place of what breached the gate."""
+    folder = tmp_path_factory.mktemp("mixed") / "bundle"
     argv = [str(spoiled), "--data", small.data, "--output", str(folder)]
     chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-float32"]
-    assert command.main([*argv, "--calibration-count", "50", "--rescue", *chosen]) == 0
+    assert command.main([*argv, "--calibration-count", "50", "--fallback", *chosen]) == 0
     return folder
 
 
-def test_without_rescue_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
+def test_without_fallback_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
     argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
     assert command.main([*argv, "--variants", "tflite-int8", "onnx-int8"]) == 1
     error = capsys.readouterr().err
     assert "error: tflite-int8 agrees with the reference on" in error
     assert "error: onnx-int8 agrees with the reference on" in error
-    assert "Try --rescue" in error
+    assert "Try --fallback" in error
     assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
-def test_the_attempts_stand_in_the_manifest_in_order(rescued, format):
-    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
-    (told,) = [r for r in manifest["rescues"] if r["variant"] == f"{format}-int8"]
-    assert told["given"] == f"{format}-int8-mixed"
+def test_the_attempts_stand_in_the_manifest_in_order(mixed, format):
+    manifest = json.loads((mixed / bundle.MANIFEST).read_text())
+    (told,) = [r for r in manifest["fallbacks"] if r["variant"] == f"{format}-int8"]
+    assert told["made"] == f"{format}-int8-mixed"
     steps = [attempt["step"] for attempt in told["attempts"]]
     assert steps[0] == "calibration on 200 images"
     assert steps[1] == "per-channel weights"
@@ -68,21 +68,21 @@ def test_the_attempts_stand_in_the_manifest_in_order(rescued, format):
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
-def test_the_mixed_file_is_one_and_is_called_so(rescued, format):
+def test_the_mixed_file_is_one_and_is_called_so(mixed, format):
     variant = KNOWN[f"{format}-int8-mixed"]
-    read = inspection.read(rescued / variant.file)
+    read = audit.read(mixed / variant.file)
     assert audit.findings(read, variant) == []
     assert audit.findings(read, KNOWN[f"{format}-int8"]) != []
-    assert not (rescued / KNOWN[f"{format}-int8"].file).exists()
+    assert not (mixed / KNOWN[f"{format}-int8"].file).exists()
 
 
-def test_a_float_variant_needs_no_rescue(rescued):
-    manifest = json.loads((rescued / bundle.MANIFEST).read_text())
-    assert "onnx-float32" not in [told["variant"] for told in manifest["rescues"]]
+def test_a_float_variant_needs_no_fallback(mixed):
+    manifest = json.loads((mixed / bundle.MANIFEST).read_text())
+    assert "onnx-float32" not in [told["variant"] for told in manifest["fallbacks"]]
 
 
 @pytest.mark.parametrize("name", ["tflite-dynamic-int8", "tflite-int8", "tflite-int16x8"])
-def test_tflite_weights_are_per_channel_as_the_rescue_says(small, name):
+def test_tflite_weights_are_per_channel_as_the_fallback_says(small, name):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(small.folder / KNOWN[name].file))
@@ -117,10 +117,10 @@ def test_onnx_weights_are_per_channel_in_the_static_file_alone(small):
 
 
 def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
-    calibration = Calibration(np.zeros((8, 1)), 0, np.arange(8), available=100, refused=0)
-    attempts = fallback.attempts(
+    calibration = Calibration(np.zeros((8, 1)), np.arange(8), None, available=100)
+    steps = fallback.steps(
         KNOWN["onnx-dynamic-int8"], None, calibration, lambda count: calibration, None
     )
-    assert next(attempts).variant is None
-    second = next(attempts)
-    assert (second.step, second.variant) == ("per-channel weights", KNOWN["onnx-int8"])
+    assert next(steps).conversion is None
+    second = next(steps)
+    assert (second.name, second.conversion.variant) == ("per-channel weights", KNOWN["onnx-int8"])

@@ -7,13 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.run import judge
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.run import benchmark
 from export import __main__ as command
 from export.variants import VARIANTS
 from mnist_edge import bundle, data
-from mnist_edge.safety import sandbox
 from tests.conftest import QUICK
+from tests.safety import culprits
 
 layers = keras.layers
 
@@ -21,7 +20,7 @@ layers = keras.layers
 @pytest.fixture(autouse=True)
 def without_child(monkeypatch):
     """What the child does is done here: tests/safety/test_sandbox.py starts it, in seconds."""
-    monkeypatch.setattr(sandbox, "examine_apart", sandbox.examine)
+    culprits.tried_here(monkeypatch)
 
 
 def documented_convnet():
@@ -128,13 +127,12 @@ def trained(small_data, tmp_path_factory):
 def test_a_foreign_model_passes_the_gate_in_every_variant(trained, tmp_path, name):
     model, source = trained(name)
     argv = [str(model), "--data", source, "--output", str(tmp_path / "bundle")]
-    assert command.main([*argv, "--rescue"]) == 0
+    assert command.main([*argv, "--fallback"]) == 0
     manifest = json.loads((tmp_path / "bundle" / bundle.MANIFEST).read_text())
-    assert len(manifest["artifacts"]) == len(VARIANTS) or manifest["rescues"]
-    assert manifest["data"]["input_range"] == FOREIGN[name][2]
+    assert len(manifest["artifacts"]) == len(VARIANTS) or manifest["fallbacks"]
+    assert manifest["model"]["input_range"] == FOREIGN[name][2]
     assert manifest["model"]["softmax_added"] == (name == "dense")
-    settings = BenchmarkSettings(bundles=(tmp_path / "bundle",), progress=False, **QUICK)
-    assert judge(settings)["breaches"] == []
+    assert benchmark(tmp_path / "bundle", **QUICK).breaches == ()
 
 
 # What can't be exported is refused, in one line that says what it is.

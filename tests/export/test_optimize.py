@@ -1,6 +1,6 @@
 """A TFLite file written again is smaller, and computes what it did, bit for bit."""
 
-import types
+import dataclasses
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export import artifact
+from export import artifact, formats
 from export.pipeline import GateError, export
 from export.settings import ExportSettings
 from export.tflite import convert as tflite_convert
@@ -24,10 +24,9 @@ def converted(small, tmp_path_factory):
     """The small bundle's model in int8, as the converter gives it."""
     model = keras.saving.load_model(small.folder / bundle.MODEL)
     images = data.as_inputs(np.load(small.data)["x_train"][:20], (28, 28, 1))
-    calibration = types.SimpleNamespace(images=images)
     with cli.native_logs_held():
-        prepared = tflite_convert.prepare(model, None, None, tmp_path_factory.mktemp("raw"))
-        return tflite_convert.convert(prepared, VARIANTS["tflite-int8"], calibration)
+        prepared = tflite_convert.prepare(model, None, tmp_path_factory.mktemp("raw"))
+        return tflite_convert.convert(prepared, VARIANTS["tflite-int8"], images)
 
 
 def unpacked(content):
@@ -64,7 +63,7 @@ def test_the_same_content_gives_the_same_bytes_and_nothing_is_left_to_save(conve
 
 
 @pytest.mark.parametrize("variant", TFLITE, ids=lambda v: v.name)
-def test_users_know_input_output_and_signature_by_the_contracts_names(small, variant):
+def test_users_know_input_output_and_signature_by_the_projects_names(small, variant):
     interpreter = Interpreter(str(small.folder / variant.file))
     assert interpreter.get_signature_list() == {
         "serving_default": {"inputs": ["image"], "outputs": ["probabilities"]}
@@ -84,7 +83,7 @@ def test_weights_lie_where_vector_instructions_can_load_them(small, variant):
     assert all(place % 16 == 0 for place in places)
 
 
-def test_no_name_is_left_but_the_contracts(small):
+def test_no_name_is_left_but_the_projects(small):
     for variant in TFLITE:
         model = unpacked((small.folder / variant.file).read_bytes())
         named = {t.name for graph in model.subgraphs for t in graph.tensors}
@@ -120,7 +119,8 @@ def test_an_export_whose_rewriting_changes_a_weight_is_refused(small, tmp_path, 
         largest = max(stored, key=len).tobytes()
         return content.replace(largest, largest[:-4] + b"\0\0\0@")
 
-    monkeypatch.setitem(artifact._LEAN, "tflite", spoil)
+    spoiling = dataclasses.replace(formats.FORMATS["tflite"], finish=spoil)
+    monkeypatch.setitem(formats.FORMATS, "tflite", spoiling)
     folder = small.copy(tmp_path / "bundle")
     with pytest.raises(GateError) as caught:
         export(ExportSettings(source=folder, variants=("tflite-float32",), calibration_count=50))

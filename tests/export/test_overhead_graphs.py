@@ -1,26 +1,23 @@
-"""Make the empty graphs that the benchmarks hold every call against.
+"""The overhead graphs are what is made here: one operator, the artifacts' shapes.
 
-    python -m export.empty
-
-writes `benchmarks/overhead.tflite` and `benchmarks/overhead.onnx`: one operator each, which
-takes the artifacts' input, float32 `[1, 28, 28, 1]`, and gives their output, float32
-`[1, 10]`, the first ten pixels. What such a call costs is what the runtime itself costs.
+`benchmarks/overhead.tflite` and `benchmarks/overhead.onnx` take the artifacts' input, float32
+`[1, 28, 28, 1]`, and give their output, float32 `[1, 10]`, the first ten pixels. What such a
+call costs is what the runtime itself costs.
 """
-
-import sys
-from pathlib import Path
 
 import flatbuffers
 import numpy as np
+import pytest
 
-from mnist_edge import bundle, cli
+from benchmarks import overhead
+from export import audit
+from mnist_edge import runtimes
 
-FOLDER = Path(__file__).parent.parent / "benchmarks"
-TAKEN, GIVEN = (1, 28, 28, 1), (1, 10)
+INPUT, OUTPUT = (1, 28, 28, 1), (1, 10)
 
 
-def tflite():
-    """The empty TFLite graph, bytes: a strided slice that drops two dimensions."""
+def make_tflite():
+    """The TFLite graph's bytes: a strided slice that drops two dimensions."""
     from ai_edge_litert import schema_py_generated as schema
 
     def tensor(name, shape, type, buffer=0):
@@ -32,13 +29,13 @@ def tflite():
     bounds = {"begin": (0, 0, 0, 0), "end": (1, 1, 10, 1), "strides": (1, 1, 1, 1)}
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
-    graph.tensors = [tensor("image", TAKEN, schema.TensorType.FLOAT32)]
+    graph.tensors = [tensor("image", INPUT, schema.TensorType.FLOAT32)]
     for number, (name, values) in enumerate(bounds.items(), 1):
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
         model.buffers.append(buffer)
         graph.tensors.append(tensor(name, (4,), schema.TensorType.INT32, number))
-    graph.tensors.append(tensor("probabilities", GIVEN, schema.TensorType.FLOAT32))
+    graph.tensors.append(tensor("probabilities", OUTPUT, schema.TensorType.FLOAT32))
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([4], np.int32)
     code, operator = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.STRIDED_SLICE
@@ -53,16 +50,16 @@ def tflite():
     return bytes(builder.Output())
 
 
-def onnx():
-    """The empty ONNX graph, bytes: the ten pixels by their places."""
+def make_onnx():
+    """The ONNX graph's bytes: the ten pixels by their places."""
     from onnx import TensorProto, helper, numpy_helper
 
     places = np.array([[(0, 0, column, 0) for column in range(10)]])
     graph = helper.make_graph(
         [helper.make_node("GatherND", ["image", "places"], ["probabilities"])],
         "empty",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, TAKEN)],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, GIVEN)],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, INPUT)],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, OUTPUT)],
         [numpy_helper.from_array(places, "places")],
     )
     # Old versions, so that every ONNX Runtime in use reads it.
@@ -70,15 +67,19 @@ def onnx():
     return model.SerializeToString(deterministic=True)
 
 
-@cli.command
-def main(argv=None):
-    """Writes both files; returns the exit status."""
-    cli.parser(__doc__).parse_args(argv)
-    with bundle.staged(FOLDER) as stage:
-        (stage / "overhead.tflite").write_bytes(tflite())
-        (stage / "overhead.onnx").write_bytes(onnx())
-    return cli.OK
+@pytest.mark.parametrize(("format", "make"), [("tflite", make_tflite), ("onnx", make_onnx)])
+def test_making_them_again_gives_the_shipped_bytes(format, make):
+    content = overhead.GRAPHS[format].read_bytes()
+    assert content == make()
+    assert len(content) < 1000
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_an_overhead_graph_is_one_operator_and_gives_ten_pixels_of_an_image(format):
+    path = overhead.GRAPHS[format]
+    assert len(audit.read(path).operators) == 1
+    opened = runtimes.open_artifact(path, threads=1)
+    image = np.arange(28 * 28, dtype=np.float32).reshape(1, 28, 28, 1)
+    output = opened.decode(opened.call(opened.encode(image)))
+    assert (opened.batch, output.dtype) == (1, np.float32)
+    np.testing.assert_array_equal(output, [range(10)])

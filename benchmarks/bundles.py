@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,41 @@ from mnist_edge import bundle, cli, data, metrics
 from mnist_edge import manifest as manifests
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
-from mnist_edge.manifest import KERAS_ROW
+from mnist_edge.manifest import FileRecord, Manifest
 from mnist_edge.safety import files
 from mnist_edge.training import train_record
+
+from .measurement import KERAS_ROW, BundleRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A file to be measured: the Keras model, or what was exported from it.
+
+    Attributes:
+        variant: Its name.
+        format: "keras", "tflite" or "onnx".
+        precision: As in the variant's name.
+        path: Where it is.
+        record: What the manifest says of the file.
+        softmax_added: Whether export put softmax behind it, which this file lacks.
+    """
+
+    variant: str
+    format: str
+    precision: str
+    path: Path
+    record: FileRecord
+    softmax_added: bool = False
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether it computes in float32."""
+        return self.precision == "float32"
+
+    def damage(self) -> str | None:
+        """Why the file is not the one that the manifest describes; None where it is."""
+        return manifests.damage(self.path, self.record)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,48 +63,54 @@ class Bundle:
 
     label: str
     folder: Path
-    manifest: dict
+    manifest: Manifest
     images: np.ndarray
     labels: np.ndarray
     reference: np.ndarray
 
     @property
-    def entries(self):
-        """The manifest's entry a row: the Keras model, then the artifacts."""
-        keras = {"variant": KERAS_ROW, "format": "keras", "precision": "float32"}
-        return [self.manifest["model"] | keras, *self.manifest["artifacts"]]
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The Keras model, then what was exported from it."""
+        return artifacts(self.folder, self.manifest)
 
     @property
-    def float_siblings(self):
+    def float_siblings(self) -> dict[str, str]:
         """Variant of the same format in float32, by every other variant."""
         return {
-            entry["variant"]: f"{entry['format']}-float32"
-            for entry in self.manifest["artifacts"]
-            if entry["precision"] != "float32"
+            entry.variant: f"{entry.format}-float32"
+            for entry in self.manifest.artifacts
+            if entry.precision != "float32"
         }
 
-    def record(self):
-        """What the result tells of it, a dict."""
-        return {
-            "bundle": self.label,
-            "model": self.manifest["model"]["name"],
-            "model_sha256": self.manifest["model"]["sha256"],
-            "test_source": Path(self.manifest["data"]["source"]).name,
-            "test_count": len(self.images),
-            "test_sha256": self.manifest["data"]["sha256"]["x_test"],
-            "classes": self.reference.shape[1],
-            "reference_accuracy": float(np.mean(self.reference.argmax(1) == self.labels)),
-        }
+    def record(self) -> BundleRecord:
+        """What the report tells of it."""
+        return BundleRecord(
+            bundle=self.label,
+            model=self.manifest.model.name,
+            model_sha256=self.manifest.model.sha256,
+            test_source=cli.printable(Path(self.manifest.data.source).name),
+            test_count=len(self.images),
+            test_sha256=self.manifest.data.sha256.x_test,
+            classes=self.reference.shape[1],
+            reference_accuracy=float(np.mean(self.reference.argmax(1) == self.labels)),
+        )
 
 
-def load_all(folders):
+def artifacts(folder: Path, manifest: Manifest) -> tuple[Artifact, ...]:
+    """What a bundle holds: the Keras model, then what was exported from it."""
+    model = manifest.model
+    keras = Artifact(
+        *(KERAS_ROW, "keras", "float32", folder / model.file, model), model.softmax_added
+    )
+    exported = (
+        Artifact(entry.variant, entry.format, entry.precision, folder / entry.file, entry)
+        for entry in manifest.artifacts
+    )
+    return (keras, *exported)
+
+
+def load_all(folders: Sequence[Path]) -> list[Bundle]:
     """Reads bundles.
-
-    Args:
-        folders: Their folders.
-
-    Returns:
-        list of `Bundle`.
 
     Raises:
         InputError: One is missing, damaged, or named twice.
@@ -86,48 +125,48 @@ def load_all(folders):
     return [_load(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 
-def _load(folder, label):
+def _load(folder: Path, label: str) -> Bundle:
     remedy = f"Run: python -m export {folder}"
-    manifest = manifests.read(folder, ("model", "data", "reference", "artifacts"), remedy)
+    manifest = manifests.read(folder, remedy)
     _refuse_stale(folder, manifest, remedy)
-    images, labels = _load_test_set(manifest)
+    images, labels = _load_test_set(folder, manifest)
     reference = _load_reference(folder, manifest, labels, remedy)
     return Bundle(label, folder, manifest, images, labels, reference)
 
 
-def _refuse_stale(folder, manifest, remedy):
+def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
     """Raises `InputError` where the model was trained again since it was exported."""
     if files.kind(folder / bundle.TRAIN) == "nothing":
         return
-    trained = train_record.read(folder / bundle.TRAIN, ("model_sha256",), remedy)
-    if trained["model_sha256"] != manifest["model"]["sha256"]:
+    if train_record.read(folder / bundle.TRAIN, remedy).model_sha256 != manifest.model.sha256:
         raise InputError(
             f"{folder}: the artifacts are of another model than {bundle.TRAIN}'s; it was trained "
             f"again since they were made. {remedy}"
         )
 
 
-def _load_test_set(manifest):
+def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
     """Test images as the model takes them, and their labels."""
-    dataset = data.load(manifest["data"]["source"])
+    dataset = data.load_recorded(manifest.data.source, folder)
     for name in ("x_test", "y_test"):
         got = bundle.sha256_array(getattr(dataset, name))
-        if got != manifest["data"]["sha256"][name]:
+        if got != getattr(manifest.data.sha256, name):
             raise InputError(
                 f"{dataset.source}: {name} is not the one that the bundle was exported with "
                 f"(SHA-256 {got[:12]}…). Restore it, or train and export again."
             )
-    shape = manifest["model"]["input_shape"]
-    return data.as_inputs(dataset.x_test, shape), dataset.y_test
+    return data.as_inputs(dataset.x_test, manifest.model.input_shape), dataset.y_test
 
 
-def _load_reference(folder: Path, manifest: dict, labels: np.ndarray, remedy: str) -> np.ndarray:
-    """The Keras model's probabilities, float32, a row a label."""
-    path = folder / manifest["reference"]["file"]
-    cause = manifests.damage(path, manifest["reference"])
+def _load_reference(
+    folder: Path, manifest: Manifest, labels: np.ndarray, remedy: str
+) -> np.ndarray:
+    """The Keras model's probabilities, float32, one row per label."""
+    path = folder / manifest.reference.file
+    cause = manifests.damage(path, manifest.reference)
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
-    shape = (len(labels), len(manifest["data"]["labels"]))
+    shape = (len(labels), len(manifest.data.labels))
     most_bytes = math.prod(shape) * np.dtype(np.float32).itemsize + npz.HEADER_BYTES
     found = npz.read(path, ["probabilities"], most_bytes, remedy)["probabilities"]
     if found.dtype != np.float32 or found.shape != shape:

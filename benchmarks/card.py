@@ -7,26 +7,24 @@ beside it, from `train.json`, from the record of all seeds and from what it meas
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, data, models
+from mnist_edge import backend, cli, data, staging
 from mnist_edge.models import trained
+from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import supervise
+from mnist_edge.training.train_record import TrainRecord
 
 from . import robustness
 from .frontier import records
 
 CARD = "CARD.md"
-# Of `train.json`, what a card tells besides what every bundle has.
-_KEYS = (
-    *("parameters", "multiply_accumulates", "recipe", "seed"),
-    *("training_seconds", "machine", "versions"),
-)
 # What no figure on MNIST tells.
 _LIMITS = (
-    "MNIST's digits are centered, upright, light on dark, one to an image: bring a picture into "
+    "MNIST's digits are centered, upright, light on dark, one per image: bring a picture into "
     "that form first (`python -m mnist_edge.predict` does).",
     "It answers with a digit whatever it is shown; there is no class for anything else, and a "
     "high probability is no proof that a digit was there.",
@@ -37,7 +35,7 @@ _LIMITS = (
 
 
 def measure(
-    opened: trained.Trained,
+    opened: TrainedModel,
     dataset: data.Dataset,
     distortions: tuple[str, ...] = tuple(robustness.DISTORTIONS),
 ) -> dict[str, float]:
@@ -54,49 +52,44 @@ def measure(
     Raises:
         InputError: The model fails, or the data are of another shape.
     """
-    robustness.check(opened.shape, opened.record["model"])
+    name = opened.record.model
+    robustness.check(opened.shape, name)
     images = data.as_inputs(dataset.x_test, opened.shape)
     accuracy = {}
-    for name in distortions:
-        distorted = robustness.distort(images, name)
-        answers = trained.probabilities(opened.model, distorted, opened.record["model"])
-        accuracy[name] = float(np.mean(answers.argmax(1) == dataset.y_test))
+    for distortion in distortions:
+        distorted = robustness.distort(images, distortion)
+        answers = trained.probabilities(opened.model, distorted, name)
+        accuracy[distortion] = float(np.mean(answers.argmax(1) == dataset.y_test))
     return accuracy
 
 
-def card(record, runs, accuracy):
-    """The card's text.
+def card(record: TrainRecord, runs: Sequence[records.Run], accuracy: dict[str, float]) -> str:
+    """The card's text, Markdown.
 
     Args:
         record: What the bundle's `train.json` holds.
-        runs: The model's runs on record, as `records.runs_of` has them.
+        runs: The model's runs on record.
         accuracy: As `measure` returns it.
-
-    Returns:
-        str, Markdown.
     """
-    given = record["data"]
-    recipe = models.Recipe.from_record(record["recipe"], record["model"])
+    used = record.data
     rows = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
     limits = "\n".join(f"- {limit}" for limit in _LIMITS)
-    versions = ", ".join(
-        cli.printable(" ".join(map(str, one))) for one in record["versions"].items()
-    )
-    return f"""# {record["model"]}
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    return f"""# {record.model}
 
-A classifier of {given["classes"]} handwritten digits: {record["parameters"]:,} parameters, \
-{record["multiply_accumulates"]:,} multiply-accumulates an image. Raw pixels in (`image`, float32 \
+A classifier of {used.classes} handwritten digits: {record.parameters:,} parameters, \
+{record.multiply_accumulates:,} multiply-accumulates per image. Raw pixels in (`image`, float32 \
 `[batch, 28, 28, 1]`, 0 to 255), probabilities out.
 
-**Data.** {cli.printable(given["source"])}: {given["train_count"]:,} training images, \
-{given["validation_count"]:,} kept for validation, {given["test_count"]:,} for this report. The \
+**Data.** {cli.printable(used.source)}: {used.train_count:,} training images, \
+{used.validation_count:,} kept for validation, {used.test_count:,} for this report. The \
 recipe was chosen on validation images, split off the training images\
-{"" if given["validation_count"] else "; this model was then trained on all of them"} \
+{"" if used.validation_count else "; this model was then trained on all of them"} \
 (`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
 
-**Recipe.** {recipe.words()}; seed {record["seed"]}, \
-{record["training_seconds"]:.0f} s of training on {record["machine"].get("cpu_count")} cores. \
-Again: `python -m mnist_edge.train --model {record["model"]} --full --seed {record["seed"]}`.
+**Recipe.** {record.recipe.words()}; seed {record.seed}, \
+{record.training_seconds:.0f} s of training on {record.machine.cpu_count} cores. \
+Again: `python -m mnist_edge.train --model {record.model} --full --seed {record.seed}`.
 
 **All seeds.** {records.accuracy_words(runs)} on the test images.
 
@@ -110,23 +103,22 @@ Gaussian with {robustness.NOISE} gray levels of 255.
 **Limits.**
 {limits}
 
-Made with {versions}. `model.keras` has SHA-256 `{record["model_sha256"]}`.
+Made with {cli.printable(versions)}. `model.keras` has SHA-256 `{record.model_sha256}`.
 """
 
 
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Measures, writes the card; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle with train.json")
     folder = parser.parse_args(argv).bundle
     backend.start_keras()
-    opened = trained.open_bundle(folder, *_KEYS)
-    record = opened.record
-    dataset = data.load(record["data"]["source"])
-    runs = records.runs_of(records.load(), record["model"])
-    text = card(record, runs, measure(opened, dataset))
-    with bundle.staged(folder) as stage:
+    opened = trained.open_bundle(folder)
+    dataset = data.load_recorded(opened.record.data.source, folder)
+    runs = records.load().runs(opened.record.model)
+    text = card(opened.record, runs, measure(opened, dataset))
+    with staging.staged(folder) as stage:
         (stage / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     print(f"written: {cli.printable(folder / CARD)}")
     return cli.OK

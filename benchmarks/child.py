@@ -3,53 +3,85 @@
 `benchmarks.worker` asks; the first argument of each function is the process's memory.
 """
 
+import dataclasses
+import hashlib
 import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
 from mnist_edge import data
 from mnist_edge.safety import limits
+from mnist_edge.schema import Count, CountFrom1, NotNegative, Positive, Sha256, Text, integer
 
 from . import latency, overhead
 
 
-def _import(state, path, threads):
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What importing the runtime took, and what the process held before it came."""
+
+    import_ms: NotNegative
+    memory_idle_bytes: Count | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An artifact that is open; `batch` is None where it is free."""
+
+    runtime: Text
+    # More images per call than this no report shows; a bomb's batch may be 2**31.
+    batch: Annotated[int, integer(1, 2**16)] | None
+    load_ms: NotNegative
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstCall:
+    """How long the first call took, and the most that the process held until then."""
+
+    first_call_us: NotNegative
+    memory_peak_bytes: Count | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Lap:
+    """Every image once: SHA-256 of the results' bytes, seconds in calls, memory afterwards."""
+
+    sha256: Sha256
+    predictions: CountFrom1
+    seconds: Positive
+    resident_bytes: CountFrom1 | None
+
+
+def _import(state: dict[str, Any], path: str, threads: int) -> Imported:
     """Imports the file's runtime, and limits what is reserved from here on."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
     overhead.import_runtime(path, threads)
     imported = time.perf_counter()
     limits.limit_memory(state["allowance"].memory_limit_mb)
-    return {
-        "import_ms": round(1000 * (imported - started), 2),
-        "memory_idle_bytes": idle_bytes,
-    }
+    return Imported(round(1000 * (imported - started), 2), idle_bytes)
 
 
-def _open(state, path, threads):
+def _open(state: dict[str, Any], path: str, threads: int) -> Opened:
     state.pop("opened", None)
     state.pop("inputs", None)
     started = time.perf_counter()
     state["opened"] = opened = overhead.open_artifact(path, threads)
-    return {
-        "runtime": opened.runtime,
-        "batch": opened.batch,
-        "load_ms": round(1000 * (time.perf_counter() - started), 2),
-    }
+    load_ms = round(1000 * (time.perf_counter() - started), 2)
+    return Opened(opened.runtime, opened.batch, load_ms)
 
 
-def _first_call(state, images):
+def _first_call(state: dict[str, Any], images: np.ndarray) -> FirstCall:
     """The first call, and the most memory until then: no more images are here yet."""
     opened = state["opened"]
     inputs = opened.encode(images)[: opened.batch or 1]
     (first_call_us,) = latency.time_calls(opened.call, inputs, 0, 1, opened.batch or 1)
-    return {
-        "first_call_us": round(float(first_call_us), 1),
-        "memory_peak_bytes": limits.peak_resident_bytes(),
-    }
+    return FirstCall(round(float(first_call_us), 1), limits.peak_resident_bytes())
 
 
-def _predict(state, images):
+def _predict(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     found = state["opened"].predict(images)
     if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > data.MOST_CLASSES:
         raise ValueError(
@@ -59,22 +91,44 @@ def _predict(state, images):
     return found.astype(np.float32, copy=False)
 
 
-def _keep(state, images):
+def _keep(state: dict[str, Any], images: np.ndarray) -> None:
     state["inputs"] = state["opened"].encode(images)
     state["timed"] = 0
 
 
-def _time_calls(state, count, batch):
+def _time_calls(state: dict[str, Any], count: int, batch: int) -> np.ndarray:
     started = state["timed"]
     state["timed"] += count * batch
     return latency.time_calls(state["opened"].call, state["inputs"], started, count, batch)
 
 
-REQUESTS = {
+def _lap(state: dict[str, Any]) -> Lap:
+    if "calls" not in state:
+        inputs, batch = state["inputs"], state["opened"].batch or 1
+        state["calls"] = [
+            inputs.take(range(i, i + batch), axis=0, mode="wrap")
+            for i in range(0, len(inputs), batch)
+        ]
+    return lap(state["opened"].call, state["calls"])
+
+
+def lap(call: Callable[[np.ndarray], np.ndarray], calls: Sequence[np.ndarray]) -> Lap:
+    """Makes every call once."""
+    started = time.perf_counter()
+    results = [call(values) for values in calls]
+    seconds = time.perf_counter() - started
+    digest = hashlib.sha256()
+    for result in results:
+        digest.update(np.ascontiguousarray(result).tobytes())
+    return Lap(digest.hexdigest(), sum(map(len, calls)), seconds, limits.resident_bytes())
+
+
+REQUESTS: dict[str, Callable[..., object]] = {
     "import": _import,
     "open": _open,
     "first call": _first_call,
     "predict": _predict,
     "keep": _keep,
     "time calls": _time_calls,
+    "lap": _lap,
 }

@@ -3,234 +3,164 @@
     python -m benchmarks.compare OLD.json NEW.json
 
 compares two `benchmark.json` row by row: status, accuracy and agreement image by image,
-size, and latency relative to each run's own yardstick, so that a machine that is busier
-or slower throughout is no regression. Prints both machines and exits with 1 on a
+size, and latency relative to each run's own reference workload, so that a machine that is
+busier or slower throughout is no regression. Prints both machines and exits with 1 on a
 regression.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
-from mnist_edge import bundle, cli, expect, metrics
-from mnist_edge.cli import one_line, setting
+from mnist_edge import cli, metrics, schema
+from mnist_edge.cli import one_line
 from mnist_edge.errors import InputError
-from mnist_edge.expect import COUNT, SHARE, TEXT
 
-from . import rounds
-from .measurement import NOT_INSTALLED, PASSED
-from .run import SCHEMA
+from . import measurement
+from .latency import is_above
+from .measurement import NOT_INSTALLED, PASSED, Interval, Latency, Measurement, Parity, Report
 
 _REMEDY = "Run: python -m benchmarks"
-# Reports give a thousandth of a microsecond, and nobody waits for eleven days.
-_MICROSECONDS = expect.number(1e12, least=0.001)
-_INTERVAL_US = expect.Kind(
-    f"null, or a list of 2, each {_MICROSECONDS.words}",
-    lambda value: value is None or not expect.mismatch(value, (_MICROSECONDS, _MICROSECONDS)),
-)
-_BLOCK = {
-    "threads": COUNT,
-    "yardstick_p50_us": _MICROSECONDS,
-    "yardstick_p50_interval_us": _INTERVAL_US,
-}
-_ROW = {
-    "bundle": TEXT,
-    "variant": TEXT,
-    "status": TEXT,
-    "breaches": [TEXT],
-    "size_bytes": expect.count(least=1),
-    "accuracy?": SHARE,
-    "agreement?": SHARE,
-    "wrong_indices?": [COUNT],
-    "disagreements?": {"indices": [COUNT]},
-    "latency": [{"threads": COUNT, "p50_us": _MICROSECONDS, "p50_interval_us": _INTERVAL_US}],
-}
-# What is compared, of all that docs/benchmark-schema.md tells; the rest may be missing.
-_RESULT = {
-    "schema": COUNT,
-    "bundles": [{"bundle": TEXT, "test_sha256": TEXT}],
-    "rows": [_ROW],
-    "timing": {"blocks": [_BLOCK]},
-    "machine": {},
-}
 
 
-@dataclasses.dataclass(frozen=True)
-class CompareSettings:
-    """What counts as a regression, and every default of the command line."""
-
-    old: Path = setting(None, "benchmark.json of the run to compare with", nargs=None)
-    new: Path = setting(None, "benchmark.json of the run to judge", nargs=None)
-    max_p: float = setting(
-        0.01, "largest p, of McNemar's test, at which accuracy or agreement that fell is no noise"
-    )
-    max_growth: float = setting(0.01, "most that a file may grow, as a share")
-    # Eight variants of two models, four runs on two shared cores: at most 0.036 apart.
-    max_slowdown: float = setting(
-        0.1, "most that a median may rise, in yardsticks, as a share; intervals apart as well"
-    )
+# The largest p of McNemar's test at which accuracy or agreement that fell is no noise.
+_MAX_P = 0.01
+_MAX_GROWTH = 0.01  # of a file, as a share
+# Of a median in reference workloads, as a share; intervals must lie apart as well. Eight
+# variants of two models, four runs on two shared cores: at most 0.036 apart.
+_MAX_SLOWDOWN = 0.1
 
 
-def compare(old, new, settings):
-    """Compares two results.
-
-    Args:
-        old: What `judge` returned once.
-        new: What it returned now.
-        settings: A `CompareSettings`.
+def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
+    """Compares two runs.
 
     Returns:
-        `(regressions, notes)`: lists of str, a line each; a note is what could not be
-        compared.
+        `(regressions, notes)`: one line each; a note is what could not be compared.
 
     Raises:
-        InputError: A bundle was judged on other test images in each.
+        InputError: A bundle was measured on other test images in each.
     """
-    tests = {one["bundle"]: one["test_sha256"] for one in old["bundles"]}
-    for one in new["bundles"]:
-        if tests.get(one["bundle"], one["test_sha256"]) != one["test_sha256"]:
+    tests = {one.bundle: one.test_sha256 for one in old.bundles}
+    for one in new.bundles:
+        if tests.get(one.bundle, one.test_sha256) != one.test_sha256:
             raise InputError(
-                f"both runs must judge {one['bundle']} on the same test images. Got: SHA-256 "
-                f"{tests[one['bundle']][:12]}… and {one['test_sha256'][:12]}…. {_REMEDY} again."
+                f"both runs must measure {one.bundle} on the same test images. Got: SHA-256 "
+                f"{tests[one.bundle][:12]}… and {one.test_sha256[:12]}…. {_REMEDY} again."
             )
-    latest = {(row["bundle"], row["variant"]): row for row in new["rows"]}
+    latest = {row.name(True): row for row in new.measurements}
     regressions, notes = [], []
-    for row in old["rows"]:
-        key = (row["bundle"], row["variant"])
-        name = "/".join(key)
-        after = latest.pop(key, None)
+    for row in old.measurements:
+        name = row.name(True)
+        after = latest.pop(name, None)
         if after is None:
             regressions.append(f"{name}: is gone")
-        elif row["status"] == NOT_INSTALLED or after["status"] == NOT_INSTALLED:
+        elif NOT_INSTALLED in (row.status, after.status):
             notes.append(f"{name}: not compared, its runtime was missing from a run")
         else:
             found = _status(row, after) or [
-                *_answers(row, after, settings),
-                *_size(row, after, settings),
-                *_latency(row, after, old, new, settings),
+                *_answers(row.parity, after.parity),
+                *_size(row, after),
+                *_latency(row, after, old, new),
             ]
             regressions += [f"{name}: {cause}" for cause in found]
-    notes += [f"{'/'.join(key)}: new" for key in latest]
-    if not all(_has_intervals(result) for result in (old, new)):
+    notes += [f"{name}: new" for name in latest]
+    if not all(map(_has_intervals, (old, new))):
         notes.append("latency: not compared, fewer than six rounds can't be told from noise")
     return regressions, notes
 
 
-def _status(before, after):
+def _status(before: Measurement, after: Measurement) -> list[str]:
     """A row that passed and does not; nothing else is compared then."""
-    if before["status"] == PASSED != after["status"]:
-        return [f"{after['status']}, was {before['status']}: {'; '.join(after['breaches'])}"]
+    if before.status == PASSED != after.status:
+        return [f"{after.status}, was {before.status}: {'; '.join(after.breaches)}"]
     return []
 
 
-_ANSWERS = ("accuracy", "agreement", "wrong_indices", "disagreements")
-
-
-def _answers(before, after, settings):
+def _answers(before: Parity | None, after: Parity | None) -> list[str]:
     """Accuracy and agreement: of the images that changed sides, did more turn bad?"""
-    if not all(set(_ANSWERS) <= set(row) for row in (before, after)):
+    if not before or not after:
         return []
     found = []
-    for name, bad in (
-        ("accuracy", lambda row: set(row["wrong_indices"])),
-        ("agreement", lambda row: set(row["disagreements"]["indices"])),
+    for name, then, now, old, new in (
+        ("accuracy", before.accuracy, after.accuracy, before.wrong_indices, after.wrong_indices),
+        (
+            *("agreement", before.agreement, after.agreement),
+            *(before.disagreements.indices, after.disagreements.indices),
+        ),
     ):
-        lost, won = len(bad(after) - bad(before)), len(bad(before) - bad(after))
+        lost, won = len({*new} - {*old}), len({*old} - {*new})
         p = metrics.mcnemar_p(lost, won)
-        if lost > won and p <= settings.max_p:
+        if lost > won and p <= _MAX_P:
             found.append(
-                f"{name} {before[name]:.2%} -> {after[name]:.2%}: {lost} images lost, {won} won, "
-                f"p {p:.2g}"
+                f"{name} {then:.2%} -> {now:.2%}: {lost} images lost, {won} won, p {p:.2g}"
             )
     return found
 
 
-def _size(before, after, settings):
-    growth = after["size_bytes"] / before["size_bytes"] - 1
-    if growth <= settings.max_growth:
+def _size(before: Measurement, after: Measurement) -> list[str]:
+    growth = after.size_bytes / max(1, before.size_bytes) - 1
+    if growth <= _MAX_GROWTH:
         return []
-    return [f"size {before['size_bytes']:,} -> {after['size_bytes']:,} bytes, {growth:+.1%}"]
+    return [f"size {before.size_bytes:,} -> {after.size_bytes:,} bytes, {growth:+.1%}"]
 
 
-def _latency(before, after, old, new, settings):
-    """Medians in yardsticks, for each number of threads that both runs timed."""
+def _latency(before: Measurement, after: Measurement, old: Report, new: Report) -> list[str]:
+    """Medians in reference workloads, for each number of threads that both runs timed."""
     found = []
-    blocks = {block["threads"]: block for block in after["latency"]}
-    for block in before["latency"]:
-        later = blocks.get(block["threads"])
+    latest = {one.threads: one for one in after.latency}
+    for one in before.latency:
+        later = latest.get(one.threads)
         if later is None:
             continue
-        then, now = _in_yardsticks(block, old), _in_yardsticks(later, new)
-        rise = now["median"] / then["median"] - 1
-        if rise > settings.max_slowdown and rounds.is_above(now["interval"], then["interval"]):
+        (then, then_ends), (now, now_ends) = _in_workloads(one, old), _in_workloads(later, new)
+        rise = now / then - 1
+        if rise > _MAX_SLOWDOWN and is_above(now_ends, then_ends):
             found.append(
-                f"latency at threads {block['threads']}: {then['median']:.2f} -> "
-                f"{now['median']:.2f} yardsticks, {rise:+.0%} ({block['p50_us']:.1f} -> "
-                f"{later['p50_us']:.1f} µs)"
+                f"latency at threads {one.threads}: {then:.2f} -> {now:.2f} reference workloads, "
+                f"{rise:+.0%} ({one.p50_us:.1f} -> {later.p50_us:.1f} µs)"
             )
     return found
 
 
-def _in_yardsticks(block: dict, result: dict) -> dict:
-    """A median and its interval as multiples of what the run's own yardstick took."""
-    (run,) = [r for r in result["timing"]["blocks"] if r["threads"] == block["threads"]]
-    ends_us, yardstick_us = block["p50_interval_us"], run["yardstick_p50_interval_us"]
-    known = ends_us and yardstick_us
-    return {
-        "median": block["p50_us"] / run["yardstick_p50_us"],
-        "interval": [ends_us[0] / yardstick_us[1], ends_us[1] / yardstick_us[0]] if known else None,
-    }
+def _in_workloads(one: Latency, report: Report) -> tuple[float, Interval | None]:
+    """A median and its interval as multiples of what the run's own workload took."""
+    block = report.block(one.threads)
+    ends, workload = one.p50_interval_us, block.reference_workload_p50_interval_us
+    interval = (ends[0] / workload[1], ends[1] / workload[0]) if ends and workload else None
+    return one.p50_us / block.reference_workload_p50_us, interval
 
 
-def _has_intervals(result: dict) -> bool:
-    blocks = [block for row in result["rows"] for block in row["latency"]]
-    timed = result["timing"]["blocks"]
-    return all(block["p50_interval_us"] for block in blocks) and all(
-        block["yardstick_p50_interval_us"] for block in timed
+def _has_intervals(report: Report) -> bool:
+    latencies = [one for row in report.measurements for one in row.latency]
+    return all(one.p50_interval_us for one in latencies) and all(
+        block.reference_workload_p50_interval_us for block in report.timing.blocks
     )
 
 
-def fingerprints(old, new):
+def fingerprints(old: Report, new: Report) -> list[str]:
     """Both machines, a line each, and one where they differ."""
     lines = []
-    for name, result in (("old", old), ("new", new)):
-        facts = [f"{key} {value}" for key, value in result["machine"].items() if value]
-        shown = one_line(", ".join(facts))
-        cores = [one_line(block.get("pinned_cores")) for block in result["timing"]["blocks"]]
-        yardstick = result["timing"]["blocks"][0]["yardstick_p50_us"]
-        lines.append(f"{name}: {shown}, pinned to {'; '.join(cores)}, yardstick {yardstick} µs")
-    if old["machine"] != new["machine"]:
+    for name, report in (("old", old), ("new", new)):
+        facts = schema.encode(report.machine).items()
+        shown = one_line(", ".join(f"{key} {value}" for key, value in facts if value))
+        cores = "; ".join(
+            str(block.pinned_cores and list(block.pinned_cores)) for block in report.timing.blocks
+        )
+        workload_us = report.timing.blocks[0].reference_workload_p50_us
+        lines.append(f"{name}: {shown}, pinned to {cores}, reference workload {workload_us} µs")
+    if old.machine != new.machine:
         lines.append("the machines differ: a latency that does may be theirs")
     return lines
 
 
-def _read(path):
-    result = bundle.read_json(path, _RESULT, _REMEDY)
-    if result["schema"] != SCHEMA:
-        got = one_line(result["schema"], 60)
-        raise InputError(f"{path} must be of schema {SCHEMA}. Got: {got}. {_REMEDY}")
-    wrong = expect.mismatch(result, _RESULT) or _block_mismatch(result)
-    if wrong:
-        raise InputError(f"{path}: {wrong}. {_REMEDY}")
-    return result
-
-
-def _block_mismatch(result):
-    """What is wrong with the numbers of threads; None where each timed row has its yardstick."""
-    timed = [block["threads"] for block in result["timing"]["blocks"]]
-    if not timed or len(set(timed)) < len(timed):
-        return "timing.blocks must hold one block a number of threads"
-    rows = {block["threads"] for row in result["rows"] for block in row["latency"]}
-    missing = sorted(rows - set(timed))
-    return f"timing.blocks must hold threads {missing[0]} and does not" if missing else None
-
-
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, compares, prints; returns the exit status."""
-    settings = cli.parse_settings(CompareSettings, __doc__, argv, positional=["old", "new"])
-    old, new = _read(settings.old), _read(settings.new)
-    regressions, notes = compare(old, new, settings)
+    parser = cli.parser(__doc__)
+    parser.add_argument("old", type=Path, help="benchmark.json of the run to compare with")
+    parser.add_argument("new", type=Path, help="benchmark.json of the run to check")
+    paths = parser.parse_args(argv)
+    old, new = (measurement.read(path, _REMEDY) for path in (paths.old, paths.new))
+    regressions, notes = compare(old, new)
     for line in [*fingerprints(old, new), *notes]:
         print(line)
     for line in regressions:

@@ -12,7 +12,7 @@ from mnist_edge import runtimes
 from mnist_edge.runtimes import Predictor
 
 # By format, a graph of one operator with the artifacts' input and output, made by
-# `python -m export.empty`: the runtime's own overhead.
+# `tests/export/test_overhead_graphs.py`: the runtime's own overhead.
 GRAPHS = {format: Path(__file__).with_name(f"overhead.{format}") for format in ("tflite", "onnx")}
 # No files, only names: a call of nothing, which is what the harness itself costs, and a
 # fixed computation of about 10 µs, in NumPy on one thread whatever the artifacts do.

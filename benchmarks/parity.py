@@ -4,46 +4,26 @@ import numpy as np
 
 from mnist_edge import metrics
 
+from .measurement import Disagreements, Interval, Parity
 
-def as_probabilities(answers: np.ndarray, entry: dict) -> np.ndarray:
-    """What a row answers: behind a Keras model of logits export put softmax, here it is missing.
+
+def as_probabilities(answers: np.ndarray, softmax_added: bool) -> np.ndarray:
+    """What a file answers, as probabilities.
 
     Args:
-        answers: float32 `[n, classes]`, as its file gives them.
-        entry: The manifest's entry of it.
+        answers: float32 `[n, classes]`, as the file gives them.
+        softmax_added: Whether they are logits, behind which export put softmax.
     """
-    return metrics.softmax(answers) if entry.get("softmax_added") else answers
+    return metrics.softmax(answers) if softmax_added else answers
 
 
-def shares(probabilities, reference, labels):
-    """The shares that the gate judges.
+def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> Parity:
+    """Compares an artifact's probabilities with the reference's.
 
     Args:
-        probabilities: float32 `[n, classes]`.
+        probabilities: float32 `[n, classes]`, finite.
         reference: float32 `[n, classes]`.
-        labels: uint8 `[n]`.
-
-    Returns:
-        dict: `accuracy`, `reference_accuracy` and `agreement`, all 0 to 1.
-    """
-    choice, reference_choice = probabilities.argmax(1), reference.argmax(1)
-    return {
-        "accuracy": float(np.mean(choice == labels)),
-        "reference_accuracy": float(np.mean(reference_choice == labels)),
-        "agreement": float(np.mean(choice == reference_choice)),
-    }
-
-
-def measure(probabilities, reference, labels):
-    """Compares an artifact's probabilities with the reference's, in full.
-
-    Args:
-        probabilities: As `shares`'s, finite.
-        reference: As `shares`'s.
-        labels: As `shares`'s.
-
-    Returns:
-        dict, as a row of `benchmark.json` holds it; see docs/benchmark-schema.md.
+        labels: Integers `[n]`.
     """
     choice, reference_choice = probabilities.argmax(1), reference.argmax(1)
     right, reference_right = choice == labels, reference_choice == labels
@@ -51,30 +31,39 @@ def measure(probabilities, reference, labels):
     newly_wrong = int(np.sum(reference_right & ~right))
     newly_right = int(np.sum(right & ~reference_right))
     difference = np.abs(probabilities.astype(np.float64) - reference)  # float32 may overflow
-    return {
-        **shares(probabilities, reference, labels),
-        "accuracy_interval": metrics.wilson_interval(int(right.sum()), len(labels)),
-        "agreement_interval": metrics.wilson_interval(len(labels) - len(differs), len(labels)),
-        "newly_wrong_count": newly_wrong,
-        "newly_right_count": newly_right,
-        "mcnemar_p": metrics.mcnemar_p(newly_wrong, newly_right),
-        "mean_probability_difference": float(difference.mean()),
-        "max_probability_difference": float(difference.max()),
-        "divergence": float(metrics.divergence(probabilities, reference).mean()),
-        "one_hot_divergence": float(metrics.one_hot_divergence(reference).mean()),
-        "recall_per_class": _recall(right, labels, reference.shape[1]),
-        "wrong_indices": np.flatnonzero(~right).tolist(),
-        "disagreements": {
-            "indices": differs.tolist(),
-            "labels": labels[differs].tolist(),
-            "reference_choices": reference_choice[differs].tolist(),
-            "choices": choice[differs].tolist(),
-        },
-    }
+    return Parity(
+        accuracy=float(right.mean()),
+        accuracy_interval=_interval(right),
+        reference_accuracy=float(reference_right.mean()),
+        agreement=float(np.mean(choice == reference_choice)),
+        agreement_interval=_interval(choice == reference_choice),
+        newly_wrong_count=newly_wrong,
+        newly_right_count=newly_right,
+        mcnemar_p=metrics.mcnemar_p(newly_wrong, newly_right),
+        mean_probability_difference=float(difference.mean()),
+        max_probability_difference=float(difference.max()),
+        divergence=float(metrics.divergence(probabilities, reference).mean()),
+        one_hot_divergence=float(metrics.one_hot_divergence(reference).mean()),
+        recall_per_class=_recall(right, labels, reference.shape[1]),
+        wrong_indices=tuple(np.flatnonzero(~right).tolist()),
+        disagreements=Disagreements(
+            indices=tuple(differs.tolist()),
+            labels=tuple(labels[differs].tolist()),
+            reference_choices=tuple(reference_choice[differs].tolist()),
+            choices=tuple(choice[differs].tolist()),
+        ),
+    )
 
 
-def _recall(right, labels, classes):
+def _interval(hits: np.ndarray) -> Interval:
+    low, high = metrics.wilson_interval(int(hits.sum()), len(hits))
+    return low, high
+
+
+def _recall(right: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float | None, ...]:
     """Share of each class's images that are right; None for a class without images."""
     counts = np.bincount(labels, minlength=classes)
     hits = np.bincount(labels, weights=right, minlength=classes)
-    return [float(hit / count) if count else None for hit, count in zip(hits, counts, strict=True)]
+    return tuple(
+        float(hit / count) if count else None for hit, count in zip(hits, counts, strict=True)
+    )

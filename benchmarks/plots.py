@@ -1,84 +1,97 @@
-"""The pictures of a result; skipped, and said so, where Matplotlib is not installed."""
+"""The pictures of a report; skipped, and said so, where Matplotlib is not installed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_edge import bundle, drawing
+from mnist_edge import drawing
 
 from . import robustness
-from .recommend import name
+from .bundles import Bundle
+from .measurement import Measurement, Parity, Report
 
-FILES = {bundle.BENCHMARK_PICTURE, bundle.DISAGREEMENTS_PICTURE, bundle.ROBUSTNESS_PICTURE}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "benchmark.png"
+DISAGREEMENTS_PICTURE = "benchmark-disagreements.png"
+FILES = {PICTURE, DISAGREEMENTS_PICTURE}
 _MOST_DRAWN = 40  # disagreeing images: more than that is a broken artifact, and seen in the table
 _DPI = 150
 
 
-def draw(result, read, folder):
-    """Draws what the result has to show.
+def draw(report: Report, read: Sequence[Bundle], folder: Path) -> list[str]:
+    """Draws what a report has to show.
 
     Args:
-        result: What `judge` returns.
-        read: The run's `bundles.Bundle`s.
+        report: What a run gave.
+        read: Its bundles.
         folder: Where the pictures go.
 
     Returns:
-        list of str: what was not drawn and why, a line each.
+        What was not drawn and why, one line each.
     """
     if not drawing.available():
         return ["no pictures: Matplotlib is not installed"]
     left_out = []
-    points = [row for row in result["rows"] if "accuracy" in row and row["latency"]]
+    points = [(row, row.parity) for row in report.measurements if row.parity and row.latency]
     if points:
-        _scatter(result, points, folder / bundle.BENCHMARK_PICTURE)
-    tiles, count = _tiles(result, read)
+        _scatter(points, report.several, folder / PICTURE)
+    tiles, count = _tiles(report, read)
     if tiles:
-        _disagreements(tiles, count, folder / bundle.DISAGREEMENTS_PICTURE)
+        _disagreements(tiles, count, folder / DISAGREEMENTS_PICTURE)
     elif count:
         left_out.append("no picture of disagreements: the examples are no images")
-    if result["robustness"] and result["robustness"]["rows"]:
-        _robustness(result, read, folder / bundle.ROBUSTNESS_PICTURE)
     return left_out
 
 
-def _scatter(result, points, path):
+def _scatter(points: Sequence[tuple[Measurement, Parity]], several: bool, path: Path) -> None:
     """Accuracy against latency, size as area, names on the points."""
-    several = len(result["bundles"]) > 1
     figure = drawing.blank(12, 8.5)
     axes = figure.subplots()
-    largest = max(row["size_bytes"] for row in points)
-    labels = list(dict.fromkeys(row["bundle"] for row in points))
-    x, y, areas = [], [], []
-    for row in points:
-        x.append(row["latency"][0]["p50_us"])
-        y.append(100 * row["accuracy"])
-        color = f"C{labels.index(row['bundle'])}"
-        # Area is in points squared: 900 is a disc of half an inch.
-        areas.append(30 + 900 * row["size_bytes"] / largest)
-        axes.scatter(x[-1], y[-1], s=areas[-1], color=color, alpha=0.4)
-        axes.scatter(x[-1], y[-1], s=6, color="black", zorder=3)
+    largest = max(row.size_bytes for row, _ in points)
+    labels = list(dict.fromkeys(row.bundle for row, _ in points))
+    x = [row.latency[0].p50_us for row, _ in points]
+    y = [100 * parity.accuracy for _, parity in points]
+    # Area is in points squared: 900 is a disc of half an inch.
+    areas = [30 + 900 * row.size_bytes / largest for row, _ in points]
+    for i, (row, parity) in enumerate(points):
+        color = f"C{labels.index(row.bundle)}"
+        axes.scatter(x[i], y[i], s=areas[i], color=color, alpha=0.4)
+        axes.scatter(x[i], y[i], s=6, color="black", zorder=3)
         # Without its interval, a difference of three images in 10,000 would look like one.
-        ends = [100 * end for end in row["accuracy_interval"]]
-        axes.plot([x[-1]] * 2, ends, color=color, linewidth=0.8, alpha=0.5)
+        ends = [100 * end for end in parity.accuracy_interval]
+        axes.plot([x[i]] * 2, ends, color=color, linewidth=0.8, alpha=0.5)
     axes.set_xscale("log")
     axes.margins(0.15)
     axes.set_xlabel("median of a call at batch 1, µs (logarithmic)")
     axes.set_ylabel("accuracy on the test set, %")
-    threads = points[0]["latency"][0]["threads"]
+    threads = points[0][0].latency[0].threads
     axes.set_title(
         f"Accuracy against latency, threads: {threads}; bar: 95 % interval; area: size, the "
         f"largest {largest / 1000:,.0f} kB"
     )
     axes.grid(alpha=0.3)
-    label_points(axes, x, y, areas, [drawing.plain(name(row, several)) for row in points])
+    names = [drawing.plain(row.name(several)) for row, _ in points]
+    label_points(axes, x, y, areas, names)
     figure.savefig(path, dpi=_DPI)
 
 
-def label_points(axes, x, y, areas, names):
+def label_points(
+    axes: "Axes",
+    x: Sequence[float],
+    y: Sequence[float],
+    areas: Sequence[float],
+    names: Sequence[str],
+) -> None:
     """Puts each name as near its point as leaves names and discs apart, with a line to it.
 
     Args:
         axes: What the points are drawn on.
         x: The points' places, in data units.
-        y: As `x`.
+        y: Likewise.
         areas: The discs' areas, points squared.
         names: The points' names; an empty one is only kept clear of the others.
     """
@@ -131,19 +144,20 @@ _OFFSETS = [
 ]
 
 
-def _tiles(result, read):
+def _tiles(report: Report, read: Sequence[Bundle]) -> tuple[list[tuple[np.ndarray, str]], int]:
     """`([(image, title)], count)`: what to draw, and how many images disagree at all."""
-    given = {one.label: one for one in read}
-    answers = {}
-    for row in result["rows"]:
-        found = row.get("disagreements", {"indices": [], "choices": []})
-        for index, choice in zip(found["indices"], found["choices"], strict=True):
-            answers.setdefault((row["bundle"], index), {})[row["variant"]] = choice
+    by_label = {one.label: one for one in read}
+    answers: dict[tuple[str, int], dict[str, int]] = {}
+    for row in report.measurements:
+        if row.parity:
+            found = row.parity.disagreements
+            for index, choice in zip(found.indices, found.choices, strict=True):
+                answers.setdefault((row.bundle, index), {})[row.variant] = choice
     images = sorted(answers)
     tiles = []
     for place in robustness.spaced(len(images), _MOST_DRAWN):
         label, index = images[place]
-        one = given[label]
+        one = by_label[label]
         picture = _as_picture(one.images[index])
         if picture is None:
             return [], len(images)
@@ -154,7 +168,7 @@ def _tiles(result, read):
     return tiles, len(images)
 
 
-def _as_picture(image):
+def _as_picture(image: np.ndarray) -> np.ndarray | None:
     """An example as Matplotlib draws it; None where it is no gray or color image."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
@@ -162,7 +176,7 @@ def _as_picture(image):
     return image.clip(0, 255).astype(np.uint8) if is_picture else None
 
 
-def _disagreements(tiles, count, path):
+def _disagreements(tiles: Sequence[tuple[np.ndarray, str]], count: int, path: Path) -> None:
     """The images on which an artifact and Keras disagree, with both answers."""
     columns = min(8, len(tiles))
     lines = -(-len(tiles) // columns)
@@ -176,29 +190,4 @@ def _disagreements(tiles, count, path):
         axes.set_title(title, fontsize=7, loc="left")
     drawn = "" if len(tiles) == count else f" ({len(tiles)} of them drawn)"
     figure.suptitle(f"{count} test images on which an artifact and Keras disagree{drawn}")
-    figure.savefig(path, dpi=_DPI)
-
-
-def _robustness(result, read, path):
-    """A row an artifact, a column a distortion, with an example of each above."""
-    found, several = result["robustness"], len(read) > 1
-    distortions = list(robustness.DISTORTIONS)
-    figure = drawing.blank(15, 2.4 + 0.36 * len(found["rows"]))
-    grid = figure.add_gridspec(2, len(distortions), height_ratios=[1.2, 0.36 * len(found["rows"])])
-    for column, distortion in enumerate(distortions):
-        axes = figure.add_subplot(grid[0, column])
-        axes.axis("off")
-        image = _as_picture(robustness.distort(read[0].images[:1], distortion)[0])
-        if image is not None:
-            axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-    axes = figure.add_subplot(grid[1, :])
-    shares = np.array([[row["accuracy"][d] for d in distortions] for row in found["rows"]])
-    axes.imshow(shares, cmap="cividis", vmin=0.5, vmax=1, aspect="auto", alpha=0.6)
-    axes.set_xticks(range(len(distortions)), distortions)
-    axes.set_yticks(
-        range(len(shares)), [drawing.plain(name(row, several)) for row in found["rows"]]
-    )
-    for line, column in np.ndindex(shares.shape):
-        axes.text(column, line, f"{100 * shares[line, column]:.1f}", ha="center", va="center")
-    figure.suptitle("Accuracy, %, on distorted test images")
     figure.savefig(path, dpi=_DPI)

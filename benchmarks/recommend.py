@@ -1,89 +1,92 @@
 """Which artifact to ship: the ones that no other beats, and of those that fit, one."""
 
-from . import rounds
+from collections.abc import Callable, Sequence
 
-# A limit of the settings, the unit to show it in, and the row's figure that it bounds.
-_LIMITS = (
-    ("max_kb", "kB", lambda row: row["size_bytes"] / 1000),
-    ("max_us", "µs", lambda row: row["latency"][0]["p50_us"]),
+from .latency import is_above
+from .measurement import KERAS_ROW, PASSED, Measurement, Parity, Recommendation
+from .settings import BenchmarkSettings
+
+
+class _Choice:
+    """A measured artifact's figures, latency at the first number of threads."""
+
+    def __init__(self, row: Measurement, parity: Parity, several: bool) -> None:
+        self.row, self.name, self.accuracy = row, row.name(several), parity.accuracy
+        self.accuracy_interval = parity.accuracy_interval
+        self.kb, self.latency = row.size_bytes / 1000, row.latency[0]
+        self.us = self.latency.p50_us
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.accuracy:.2%}, {self.kb:.1f} kB, {self.us:.1f} µs)"
+
+    def beats(self, other: "_Choice") -> bool:
+        """Whether it is nowhere worse than another, and somewhere better."""
+        mine, others = ((-one.accuracy, one.kb, one.us) for one in (self, other))
+        return mine != others and all(a <= b for a, b in zip(mine, others, strict=True))
+
+
+# A limit of the settings, the unit to show it in, and the figure that it bounds.
+_LIMITS: tuple[tuple[str, str, Callable[[_Choice], float]], ...] = (
+    ("max_kb", "kB", lambda choice: choice.kb),
+    ("max_us", "µs", lambda choice: choice.us),
 )
 
 
-def recommend(rows, settings):
+def recommend(rows: Sequence[Measurement], settings: BenchmarkSettings) -> Recommendation:
     """Recommends an artifact.
 
     Of those that fit, the fastest whose accuracy is not told apart from the best one's:
-    it lies within the best one's 95 % interval. Latency is at the first number of
-    threads.
+    it lies within the best one's 95 % interval.
 
     Args:
-        rows: The result's rows.
+        rows: What was measured.
         settings: Has `max_kb`, `max_us` and `min_accuracy`; None or 0 asks for nothing.
-
-    Returns:
-        dict: `pareto`, the names of the artifacts that none beats in accuracy, size and
-        latency at once; `ship`, a name, None where none fits; and `why`, a line.
     """
-    several = len({row["bundle"] for row in rows}) > 1
-    judged = [row for row in rows if row["format"] != "keras" and _is_measured(row)]
-    passed = [row for row in judged if row["status"] == "passed"]
-    front = [row for row in passed if not any(_beats(other, row) for other in passed)]
-    fitting = [row for row in passed if _excess(row, settings) == 0]
-    result = {"pareto": [name(row, several) for row in front], "ship": None}
+    several = len({row.bundle for row in rows}) > 1
+    measured = [
+        _Choice(row, row.parity, several)
+        for row in rows
+        if row.variant != KERAS_ROW and row.parity and row.latency
+    ]
+    passed = [one for one in measured if one.row.status == PASSED]
+    pareto = tuple(one.name for one in passed if not any(other.beats(one) for other in passed))
+    fitting = [one for one in passed if _excess(one, settings) == 0]
     if not fitting:
-        return result | {"why": _nearest(judged, settings, several)}
-    best = max(fitting, key=lambda row: row["accuracy"])
-    level = [row for row in fitting if row["accuracy"] >= best["accuracy_interval"][0]]
-    chosen = min(level, key=lambda row: (row["latency"][0]["p50_us"], row["size_bytes"]))
-    low, high = best["accuracy_interval"]
-    others = [name(row, several) for row in level if row is not chosen and not _slower(row, chosen)]
+        return Recommendation(pareto, None, _nearest(measured, settings))
+    best = max(fitting, key=lambda one: one.accuracy)
+    low, high = best.accuracy_interval
+    level = [one for one in fitting if one.accuracy >= low]
+    chosen = min(level, key=lambda one: (one.us, one.kb))
+    others = [
+        one.name
+        for one in level
+        if one is not chosen
+        and not is_above(one.latency.p50_interval_us, chosen.latency.p50_interval_us)
+    ]
     noise = f"; not told slower: {', '.join(others)}" if others else ""
-    return result | {
-        "ship": name(chosen, several),
-        "why": f"{_figures(chosen, several)}: the fastest of the {len(level)} that fit and whose "
-        f"accuracy is not told apart from the best one's ({name(best, several)}, "
-        f"{low:.2%} to {high:.2%}){noise}",
-    }
-
-
-def name(row, several):
-    """A row's name: its variant, after its bundle where there are several."""
-    return f"{row['bundle']}/{row['variant']}" if several else row["variant"]
-
-
-def _slower(one: dict, other: dict) -> bool | None:
-    """Whether a row's median is above another's beyond noise."""
-    return rounds.is_above(*(row["latency"][0]["p50_interval_us"] for row in (one, other)))
-
-
-def _is_measured(row):
-    return "accuracy" in row and bool(row["latency"])
-
-
-def _beats(one, other):
-    """Whether `one` is nowhere worse than `other`, and somewhere better."""
-    mine, others = (
-        (-row["accuracy"], row["size_bytes"], row["latency"][0]["p50_us"]) for row in (one, other)
+    why = (
+        f"{chosen}: the fastest of the {len(level)} that fit and whose accuracy is not told apart "
+        f"from the best one's ({best.name}, {low:.2%} to {high:.2%}){noise}"
     )
-    return mine != others and all(a <= b for a, b in zip(mine, others, strict=True))
+    return Recommendation(pareto, chosen.name, why)
 
 
-def _excess(row, settings):
-    """By how much a row misses the limits, as a sum of shares of them; 0 where it fits."""
+def _excess(choice: _Choice, settings: BenchmarkSettings) -> float:
+    """By how much an artifact misses the limits, as a sum of shares of them; 0 where it fits."""
     over = [
-        max(0.0, figure(row) / limit - 1)
+        max(0.0, figure(choice) / limit - 1)
         for key, _, figure in _LIMITS
         if (limit := getattr(settings, key)) is not None
     ]
     # A point of accuracy weighs as much as a tenth of size or time: errors, not hits, scale.
-    lacking = max(0.0, settings.min_accuracy - row["accuracy"])
+    lacking = max(0.0, settings.min_accuracy - choice.accuracy)
     return sum(over) + 10 * lacking
 
 
-def _nearest(judged, settings, several):
-    if not judged:
+def _nearest(measured: Sequence[_Choice], settings: BenchmarkSettings) -> str:
+    if not measured:
         return "none fits: none could be measured"
-    nearest = min(judged, key=lambda row: _excess(row, settings))
+    nearest = min(measured, key=lambda one: _excess(one, settings))
     wanted = [
         f"at most {limit:g} {unit}"
         for key, unit, _ in _LIMITS
@@ -91,12 +94,5 @@ def _nearest(judged, settings, several):
     ]
     if settings.min_accuracy:
         wanted.append(f"accuracy at least {settings.min_accuracy:.2%}")
-    line = f"none fits ({', '.join(wanted) or 'the gate'}); nearest: {_figures(nearest, several)}"
-    return line if nearest["status"] == "passed" else f"{line}, {nearest['status']}"
-
-
-def _figures(row, several):
-    return (
-        f"{name(row, several)} ({row['accuracy']:.2%}, {row['size_bytes'] / 1000:.1f} kB, "
-        f"{row['latency'][0]['p50_us']:.1f} µs)"
-    )
+    line = f"none fits ({', '.join(wanted) or 'the gate'}); nearest: {nearest}"
+    return line if nearest.row.status == PASSED else f"{line}, {nearest.row.status}"

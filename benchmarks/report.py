@@ -1,96 +1,95 @@
-"""A result in words, and written: JSON, Markdown and pictures."""
+"""A report in words, and written: JSON, Markdown and pictures."""
 
-from mnist_edge import bundle
+from collections.abc import Sequence
+from pathlib import Path
 
-from . import plots, tables
+from mnist_edge import schema, staging
 
+from . import bundles, plots, robustness, tables
+from .measurement import BENCHMARK_JSON, Report, TimingBlock
+
+BENCHMARK_MARKDOWN = "benchmark.md"
 # All that a run writes.
-FILES = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, *plots.FILES)
+FILES = (BENCHMARK_JSON, BENCHMARK_MARKDOWN, *plots.FILES)
 
 
-def caption(result):
-    """What the main table was measured with, a line a subject."""
-    timing, machine = result["timing"], result["machine"]
-    calls = timing["rounds"] * timing["calls"]
-    counts = [f"{one['bundle']} on {one['test_count']:,} test images" for one in result["bundles"]]
+def caption(report: Report) -> str:
+    """What the main table was measured with, one line per subject."""
+    timing, machine = report.timing, report.machine
+    calls = timing.rounds * timing.calls
+    counts = [f"{one.bundle} on {one.test_count:,} test images" for one in report.bundles]
+    accuracies = [f"{one.reference_accuracy:.2%}" for one in report.bundles]
+    governor = f", governor {machine.governor}" if machine.governor else ""
     lines = [
-        f"{', '.join(counts)}; the stored reference's accuracy: "
-        + ", ".join(f"{one['reference_accuracy']:.2%}" for one in result["bundles"])
-        + ".",
+        f"{', '.join(counts)}; the stored reference's accuracy: {', '.join(accuracies)}.",
         f"Latency of a call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
-        f"{timing['rounds']} rounds of all artifacts in turn, none left out.",
+        f"{timing.rounds} rounds of all artifacts in turn, none left out.",
+        *map(_block, timing.blocks),
+        f"{machine.processor}, {machine.cpu_count} cores{governor}, Python {machine.python}.",
     ]
-    lines += [_block(block) for block in timing["blocks"]]
-    governor = f", governor {machine['governor']}" if machine["governor"] else ""
-    lines.append(
-        f"{machine['processor']}, {machine['cpu_count']} cores{governor}, "
-        f"Python {machine['python']}."
-    )
     return "\n".join(lines)
 
 
-def _block(block):
-    threads = "1 thread" if block["threads"] == 1 else f"{block['threads']} threads"
-    cores = block["pinned_cores"]
+def _block(block: TimingBlock) -> str:
+    threads = "1 thread" if block.threads == 1 else f"{block.threads} threads"
+    cores = block.pinned_cores
     pinned = f"pinned to core {', '.join(map(str, cores))}" if cores else "not pinned"
-    graphs = "".join(
-        f", runtime overhead of {graph['runtime']} {graph['p50_us']:.2f} µs"
-        for graph in block["empty_graphs"]
+    overheads = "".join(
+        f", runtime overhead of {one.runtime} {one.p50_us:.2f} µs" for one in block.runtime_overhead
     )
     return (
         f"{threads}, {pinned}; the harness itself (an empty call) "
-        f"{block['empty_call_p50_us']:.2f} µs{graphs}, "
-        f"the reference workload {block['yardstick_p50_us']:.2f} µs."
+        f"{block.harness_overhead_p50_us:.2f} µs{overheads}, "
+        f"the reference workload {block.reference_workload_p50_us:.2f} µs."
     )
 
 
-def verdict(result):
-    """The breaches, a line each, then the recommendation and the verdict."""
-    limits, advice = result["limits"], result["recommendation"]
-    lines = [f"BREACH {breach}" for breach in result["breaches"]]
-    lines.append(f"not beaten in accuracy, size and latency: {', '.join(advice['pareto']) or '–'}")
-    lines.append(f"ship {advice['why']}" if advice["ship"] else advice["why"])
+def verdict(report: Report) -> str:
+    """The breaches, one per line, then the recommendation and the verdict."""
+    thresholds, advice = report.thresholds, report.recommendation
+    lines = [f"BREACH {breach}" for breach in report.breaches]
+    pareto = ", ".join(advice.pareto) or tables.MISSING
+    lines.append(f"not beaten in accuracy, size and latency: {pareto}")
+    lines.append(f"ship {advice.why}" if advice.ship else advice.why)
     required = (
-        f"agreement at least {limits['min_agreement']:.1%}, accuracy at most "
-        f"{100 * limits['max_accuracy_drop']:.2f} points below Keras"
+        f"agreement at least {thresholds.min_agreement:.1%}, accuracy at most "
+        f"{100 * thresholds.max_accuracy_drop:.2f} points below Keras"
     )
-    if limits["min_accuracy"]:
-        required += f" and at least {limits['min_accuracy']:.1%}"
-    if limits["require"]:
-        required += f"; {', '.join(limits['require'])} required"
-    lines.append(f"gate {'passed' if result['passed'] else 'BREACHED'}: {required}")
+    if thresholds.min_accuracy:
+        required += f" and at least {thresholds.min_accuracy:.1%}"
+    if report.require:
+        required += f"; {', '.join(report.require)} required"
+    lines.append(f"gate {'passed' if report.passed else 'BREACHED'}: {required}")
     return "\n".join(lines)
 
 
-def text(result):
+def text(report: Report) -> str:
     """What the terminal shows."""
-    parts = [tables.main_table(result)]
-    if len(result["timing"]["blocks"]) > 1:
-        parts.append(tables.latency_table(result))
-    if result["robustness"]:
-        parts += [tables.robustness_table(result), _robustness_caption(result)]
-    return "\n\n".join([*parts, f"{caption(result)}\n{verdict(result)}"])
+    parts = [tables.main_table(report)]
+    if len(report.timing.blocks) > 1:
+        parts.append(tables.latency_table(report))
+    if any(row.robustness for row in report.measurements):
+        parts += [tables.robustness_table(report), _ROBUSTNESS_NOTE]
+    return "\n\n".join([*parts, f"{caption(report)}\n{verdict(report)}"])
 
 
-def markdown(result):
+def markdown(report: Report) -> str:
     """What `benchmark.md` holds."""
     sections = [
-        ("Verdict", tables.main_table(result), caption(result), verdict(result)),
-        ("Agreement with Keras", tables.parity_table(result)),
-        ("Recall by class", tables.recall_table(result)),
-        ("Latency", tables.latency_table(result), _LATENCY_NOTE),
+        ("Verdict", tables.main_table(report), caption(report), verdict(report)),
+        ("Agreement with Keras", tables.parity_table(report)),
+        ("Recall by class", tables.recall_table(report)),
+        ("Latency", tables.latency_table(report), _LATENCY_NOTE),
     ]
-    if result["robustness"]:
-        sections.append(
-            ("Robustness", tables.robustness_table(result), _robustness_caption(result))
-        )
+    if any(row.robustness for row in report.measurements):
+        sections.append(("Robustness", tables.robustness_table(report), _ROBUSTNESS_NOTE))
     parts = [f"## {heading}\n\n" + "\n\n".join(body) for heading, *body in sections]
     # Two spaces end a line in Markdown without ending the paragraph.
     lines = "\n\n".join(parts).split("\n")
     return "\n".join(line if _is_structure(line) else f"{line}  " for line in lines) + "\n"
 
 
-def _is_structure(line):
+def _is_structure(line: str) -> bool:
     return not line or line.startswith(("|", "#"))
 
 
@@ -98,33 +97,29 @@ _LATENCY_NOTE = (
     f"{tables.MISSING} at a batch: the artifact's own batch is fixed at another size. Memory is "
     "the process's peak through opening and the first call."
 )
+_ROBUSTNESS_NOTE = (
+    "Accuracy on distorted test images: shifts to a random side, rotations to a random one, "
+    f"Gaussian noise of {robustness.NOISE} gray levels of 255, blur of 1 pixel, strokes 1 pixel "
+    "thinner and thicker, 255 minus the pixel."
+)
 
 
-def _robustness_caption(result):
-    found = result["robustness"]
-    return (
-        "Accuracy on distorted test images: shifts to a random side, rotations to a random "
-        f"one, Gaussian noise of {found['noise_grey_levels']} gray levels "
-        "of 255, blur of 1 pixel, strokes 1 pixel thinner and thicker, 255 minus the pixel."
-    )
-
-
-def write(result, read, folder):
+def write(report: Report, read: Sequence[bundles.Bundle], folder: Path) -> list[str]:
     """Writes `benchmark.json`, `benchmark.md` and the pictures, all or none.
 
     Args:
-        result: What `judge` returns.
-        read: The run's `bundles.Bundle`s.
+        report: What a run gave.
+        read: Its bundles.
         folder: Where they go.
 
     Returns:
-        list of str: what was left out, a line each.
+        What was left out, one line each.
     """
-    with bundle.staged(folder) as stage:
-        bundle.write_json(stage / bundle.BENCHMARK_JSON, result)
-        path = stage / bundle.BENCHMARK_MARKDOWN
-        path.write_text(markdown(result), encoding="utf-8", errors="backslashreplace")
-        left_out = plots.draw(result, read, stage)
+    with staging.staged(folder) as stage:
+        schema.write(stage / BENCHMARK_JSON, report)
+        path = stage / BENCHMARK_MARKDOWN
+        path.write_text(markdown(report), encoding="utf-8", errors="backslashreplace")
+        left_out = plots.draw(report, read, stage)
         drawn = {path.name for path in stage.iterdir()}
     for name in plots.FILES - drawn:  # an earlier run's would contradict this one's table
         (folder / name).unlink(missing_ok=True)

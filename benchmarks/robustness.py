@@ -1,25 +1,27 @@
 """Accuracy on distorted test images: where does a model break before its users see it?"""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mnist_edge.errors import InputError
 
-from . import progress
-from .worker import WorkerFailed
+from .measurement import Robustness
+from .worker import Worker, WorkerFailed
+
+# Takes float32 `[n, height, width, channels]`, 0 to 255, and returns such images.
+Distortion = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 PLAIN = "plain"
 _SEED = 0
 NOISE = 40  # standard deviation in gray levels of 255: plainly seen, and still legible
-
-
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
-def _shift(pixels, directions=_SIDES):
-    def distort(images, rng):
+def _shift(pixels: int, directions: tuple[tuple[int, int], ...] = _SIDES) -> Distortion:
+    def distort(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         from scipy import ndimage
 
         moves = pixels * np.array(directions)[rng.integers(0, 4, len(images))]
@@ -33,8 +35,8 @@ def _shift(pixels, directions=_SIDES):
     return distort
 
 
-def _rotate(degrees):
-    def distort(images, rng):
+def _rotate(degrees: int) -> Distortion:
+    def distort(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         from scipy import ndimage
 
         angles = degrees * rng.choice([-1, 1], len(images))
@@ -48,30 +50,29 @@ def _rotate(degrees):
     return distort
 
 
-def _add_noise(images, rng):
+def _add_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (images + rng.normal(0, NOISE, images.shape)).clip(0, 255)
 
 
-def _blur(images, rng):
+def _blur(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     from scipy import ndimage
 
     return ndimage.gaussian_filter(images, (0, 1, 1, 0))
 
 
-def _thin(images, rng):
+def _thin(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     from scipy import ndimage
 
     return ndimage.grey_erosion(images, (1, 2, 2, 1))
 
 
-def _thicken(images, rng):
+def _thicken(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     from scipy import ndimage
 
     return ndimage.grey_dilation(images, (1, 2, 2, 1))
 
 
-# Each takes float32 `[n, height, width, channels]`, 0 to 255, and a generator.
-DISTORTIONS = {
+DISTORTIONS: dict[str, Distortion] = {
     PLAIN: lambda images, rng: images,
     **{f"shift {pixels} px": _shift(pixels) for pixels in (1, 2, 3, 4)},
     "shift 2 px diagonally": _shift(2, _CORNERS),
@@ -104,7 +105,7 @@ def check(shape: tuple[int, ...], where: Path | str) -> None:
         )
 
 
-def distort(images, distortion):
+def distort(images: np.ndarray, distortion: str) -> np.ndarray:
     """Distorts images; the same call gives the same images.
 
     Args:
@@ -119,51 +120,31 @@ def distort(images, distortion):
     return distorted.reshape(images.shape).astype(np.float32)
 
 
-def measure(settings, contenders, workers):
-    """Measures each row's accuracy on the distorted images.
+def distort_all(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Images under each distortion, as `distort` takes and gives them."""
+    return {name: distort(images, name) for name in DISTORTIONS}
+
+
+def measure(worker: Worker, distorted: Mapping[str, np.ndarray], labels: np.ndarray) -> Robustness:
+    """Measures an artifact's accuracy on distorted images.
 
     Args:
-        settings: Has `robustness_count` and `progress`.
-        contenders: The run's `judge.Contender`s.
-        workers: `Worker` by a contender's key.
+        worker: The artifact.
+        distorted: float32 `[n, ...]`, by distortion.
+        labels: Integers `[n]`.
 
-    Returns:
-        dict: `noise_grey_levels`, and `rows`, each with `bundle`, `variant`,
-        `image_count` and `accuracy` by distortion.
+    Raises:
+        WorkerFailed: The artifact can't be asked, or gives NaN or infinity.
     """
-    present = [contender for contender in contenders if contender.key in workers]
-    distorted, rows = {}, []
-    steps = len(present) * len(DISTORTIONS)
-    with progress.bar(steps, "distorted images", settings.progress) as done:
-        for contender in present:
-            given = contender.bundle
-            chosen = spaced(len(given.images), settings.robustness_count)
-            accuracy = {}
-            try:
-                for name in DISTORTIONS:
-                    if (given.label, name) not in distorted:
-                        distorted[given.label, name] = distort(given.images[chosen], name)
-                    answers = workers[contender.key].predict(distorted[given.label, name])
-                    if not np.isfinite(answers).all():
-                        raise WorkerFailed(f"gives NaN or infinity for test images, {name}")
-                    right = answers.argmax(1) == given.labels[chosen]
-                    accuracy[name] = float(np.mean(right))
-                    done()
-            except WorkerFailed as error:
-                contender.fail(error)
-                continue
-            bundle, variant = contender.key
-            rows.append(
-                {
-                    "bundle": bundle,
-                    "variant": variant,
-                    "image_count": len(chosen),
-                    "accuracy": accuracy,
-                }
-            )
-    return {"noise_grey_levels": NOISE, "rows": rows}
+    accuracy = {}
+    for name, images in distorted.items():
+        answers = worker.predict(images)
+        if not np.isfinite(answers).all():
+            raise WorkerFailed(f"gives NaN or infinity for test images, {name}")
+        accuracy[name] = float(np.mean(answers.argmax(1) == labels))
+    return Robustness(len(labels), NOISE, accuracy)
 
 
-def spaced(count, wanted):
+def spaced(count: int, wanted: int) -> np.ndarray:
     """Indices of `wanted` of `count` images, evenly spaced; all where there are fewer."""
     return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)

@@ -1,34 +1,80 @@
-"""Run every artifact of every bundle, judge it, time it."""
+"""Check and time every artifact of every bundle, each in a process of its own."""
 
 import contextlib
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mnist_edge import bundle, gate
+from mnist_edge import cli, gate, runtimes
 from mnist_edge.errors import InputError
-from mnist_edge.manifest import KERAS_ROW
 
-from . import bundles, latency, machine, overhead, parity, progress, robustness, rounds, worker
-from .measurement import BREACHED, NOT_INSTALLED, PASSED, contend
+from . import bundles, latency, machine, overhead, parity, progress, robustness
+from .bundles import Artifact, Bundle
+from .latency import Start
+from .measurement import (
+    BREACHED,
+    FAILED,
+    KERAS_ROW,
+    NOT_INSTALLED,
+    PASSED,
+    CallTimes,
+    Latency,
+    Measurement,
+    Parity,
+    Report,
+    Robustness,
+    RuntimeOverhead,
+    Timing,
+    TimingBlock,
+)
 from .recommend import recommend
-from .settings import ALL
+from .settings import ALL, BenchmarkSettings
 from .worker import Allowance, Worker, WorkerFailed
 
-SCHEMA = 2
+Found = TypeVar("Found")
+# An artifact of the run: its bundle's label and its variant.
+Key = tuple[str, str]
+# Each artifact of the run and the bundle that it is of.
+Candidates = Mapping[Key, tuple[Bundle, Artifact]]
+
+# What else is timed stands where a bundle's label does; no label has this character.
+_HARNESS = "\0"
+EMPTY_CALL = (_HARNESS, overhead.EMPTY_CALL)
+REFERENCE_WORKLOAD = (_HARNESS, overhead.REFERENCE_WORKLOAD)
 # Images that calls are timed on, in turn.
 _KEPT_COUNT = 1000
 
 
-def judge(settings, read=None):
-    """Judges and times every artifact of every bundle, each in a process of its own.
+def benchmark(*folders: Path | str, **settings: Any) -> Report:
+    """Checks and times every artifact of bundles.
+
+        report = benchmark("artifacts/edge", rounds=10)
+        pandas.DataFrame(report.records())
+
+    Each artifact runs in a process of its own, so a script must call this below
+    `if __name__ == "__main__":`.
 
     Args:
-        settings: A `BenchmarkSettings`.
-        read: Its bundles, where `bundles.load_all` has read them already.
+        *folders: The bundles, as `python -m export` writes them; without one, the default one.
+        **settings: Of `BenchmarkSettings`, which are the command's flags.
 
-    Returns:
-        The result, a dict as `benchmark.json` holds it; see docs/benchmark-schema.md.
+    Raises:
+        InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
+    """
+    if folders:
+        settings["bundles"] = tuple(map(Path, folders))
+    return run(BenchmarkSettings(**settings))
+
+
+def run(settings: BenchmarkSettings, read: Sequence[Bundle] = ()) -> Report:
+    """Runs a benchmark.
+
+    Args:
+        settings: How.
+        read: The settings' bundles, where `bundles.load_all` has read them already.
 
     Raises:
         InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
@@ -36,173 +82,228 @@ def judge(settings, read=None):
     read = read or bundles.load_all(settings.bundles)
     for one in read if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.folder)
-    contenders = [contend(one, entry) for one in read for entry in one.entries]
-    blocks, distorted = [], None
+    candidates = {(one.label, file.variant): (one, file) for one in read for file in one.artifacts}
+    installed = {k: c for k, c in candidates.items() if runtimes.is_installed(c[1].path)}
+    damages = {key: file.damage() for key, (_, file) in installed.items()}
+    failures = {key: cli.printable(cause) for key, cause in damages.items() if cause}
+    blocks: list[_Block] = []
     for threads in settings.threads:
-        with contextlib.ExitStack() as stack:
-            allowance = _allowance(settings, threads)
-            workers = _start_all(settings, contenders, threads, allowance, stack)
-            blocks.append(
-                {"threads": threads, "pinned_cores": allowance.cores}
-                | _time_all(settings, contenders, workers)
-            )
-            if settings.robustness and threads == settings.threads[0]:
-                distorted = robustness.measure(settings, contenders, workers)
-    rows = [contender.row for contender in contenders]
-    breaches = _breaches(settings, read, contenders)
-    return _document(settings, read, rows, breaches, blocks) | {"robustness": distorted}
-
-
-def _document(settings, read, rows, breaches, blocks):
-    counts = ("rounds", "calls", "warmup", "timeout_seconds", "memory_limit_mb")
-    return {
-        "schema": SCHEMA,
-        "project": bundle.PROJECT,
-        "passed": not breaches,
-        "breaches": breaches,
-        "recommendation": recommend(rows, settings),
-        "limits": dataclasses.asdict(settings.limits) | {"require": list(settings.require)},
-        "timing": {name: getattr(settings, name) for name in counts} | {"blocks": blocks},
-        "machine": machine.fingerprint(),
-        "bundles": [one.record() for one in read],
-        "rows": rows,
-    }
-
-
-def _allowance(settings, threads):
-    cores = machine.cores_for(threads) if settings.pin else None
-    return Allowance(settings.timeout_seconds, settings.memory_limit_mb, cores)
-
-
-def _start_all(settings, contenders, threads, allowance, stack):
-    """Opens what can be opened and, the first time, judges it; returns workers by row."""
-    is_first = threads == settings.threads[0]
-    ready = [c for c in contenders if c.row["status"] in (PASSED, BREACHED)]
-    steps = sum(worker.chunks(len(c.bundle.images)) if is_first else 1 for c in ready)
-    workers = {}
-    with progress.bar(steps, "images", settings.progress) as done:
-        for contender in ready:
-            try:
-                one = stack.enter_context(Worker(contender.path, threads, allowance))
-                start = _start(one, contender, threads, allowance.cores)
-                if is_first:
-                    _judge(one, contender, settings.limits, done)
-                one.keep(contender.bundle.images[:_KEPT_COUNT])
-            except WorkerFailed as error:
-                contender.fail(error)
-                continue
-            contender.row["latency"].append(start)
-            workers[contender.key] = one
-    for name in (overhead.EMPTY_CALL, overhead.REFERENCE_WORKLOAD):
-        try:
-            workers[name] = stack.enter_context(Worker(name, threads, allowance))
-            workers[name].keep(np.zeros((1, 1), np.float32))
-        except WorkerFailed as error:
-            raise _harness_failed(error) from error
-    _start_empty_graphs(contenders, threads, allowance, stack, workers)
-    return workers
-
-
-def _start_empty_graphs(contenders, threads, allowance, stack, workers):
-    """Opens the empty graph of each runtime that opened an artifact; adds to `workers`."""
-    opened = {c.row["format"] for c in contenders if c.key in workers}
-    for format, path in overhead.GRAPHS.items():
-        if format not in opened:
-            continue
-        with contextlib.suppress(WorkerFailed):  # no artifact's fault: the figure is left out
-            one = stack.enter_context(Worker(path, threads, allowance))
-            one.keep(np.zeros((1, 28, 28, 1), np.float32))
-            workers[path] = one
-
-
-def _harness_failed(error):
-    return InputError(
-        f"the harness's own process, which opens no artifact, failed: {error}. "
-        "Raise --memory-limit-mb or --timeout-seconds."
+        left = {key: one for key, one in installed.items() if key not in failures}
+        blocks.append(_run_block(settings, left, threads))
+        failures |= blocks[-1].failures
+    measurements = tuple(
+        _measurement(key[0], file, key in installed, failures.get(key), blocks)
+        for key, (_, file) in candidates.items()
+    )
+    breaches = _breaches(settings, read, measurements)
+    return Report(
+        passed=not breaches,
+        breaches=tuple(breaches),
+        recommendation=recommend(measurements, settings),
+        thresholds=settings.thresholds,
+        require=settings.require,
+        timing=Timing(
+            settings.rounds,
+            settings.calls,
+            settings.warmup,
+            settings.timeout_seconds,
+            settings.memory_limit_mb,
+            tuple(block.timing for block in blocks),
+        ),
+        machine=machine.fingerprint(),
+        bundles=tuple(one.record() for one in read),
+        measurements=measurements,
     )
 
 
-def _start(one, contender, threads, cores):
-    """Makes the first call; returns the beginning of the row's latency block."""
-    contender.row["runtime"], contender.row["batch"] = one.opened["runtime"], one.opened["batch"]
-    costs = ("import_ms", "load_ms", "memory_idle_bytes")
-    first = one.first_call(contender.bundle.images[: one.opened["batch"] or 1])
-    return {
-        "threads": threads,
-        "pinned_cores": cores,
-        **{name: one.opened[name] for name in costs},
-        **first,
-    }
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """What came of the artifacts at one number of threads; `checks` are of the first."""
+
+    timing: TimingBlock
+    starts: Mapping[Key, Start]
+    checks: Mapping[Key, tuple[Parity | None, gate.Verdict]]
+    latency: Mapping[Key, Latency]
+    robustness: Mapping[Key, Robustness]
+    failures: Mapping[Key, str]
 
 
-def _judge(one, contender, limits, chunk_done):
-    """Compares the artifact with the reference; fills in the row's figures and breaches."""
-    given, row = contender.bundle, contender.row
-    answers = one.predict(given.images, chunk_done, given.reference.shape[1])
-    probabilities = parity.as_probabilities(answers, contender.entry)
-    is_float32 = row["precision"] == "float32"
-    verdict = gate.judge(probabilities, given.reference, given.labels, is_float32, limits)
-    row["breaches"] += verdict.breaches
-    row["remarks"] += verdict.remarks
-    if row["breaches"]:
-        row["status"] = BREACHED
-    if probabilities.shape == given.reference.shape and np.isfinite(probabilities).all():
-        row |= parity.measure(probabilities, given.reference, given.labels)
-
-
-def _time_all(settings, contenders, workers):
-    """Times the workers; fills in the rows and returns what the harness itself cost."""
-    by_key = {contender.key: contender for contender in contenders}
-
-    def failed(key, error):
-        if key in (overhead.EMPTY_CALL, overhead.REFERENCE_WORKLOAD):
-            raise _harness_failed(error) from error
-        if key in by_key:
-            by_key[key].fail(error)
-
-    turns = (settings.rounds + 1) * len(workers)
-    with progress.bar(turns, "timing", settings.progress) as done:
-        samples = rounds.in_rounds(
-            workers, settings.rounds, settings.calls, settings.warmup, failed, done
+def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int) -> _Block:
+    """Opens what can be opened, checks it where this is the first block, and times it."""
+    is_first = threads == settings.threads[0]
+    with contextlib.ExitStack() as stack:
+        session = _Session(settings, candidates, threads, stack)
+        starts = session.each(session.open)
+        checks = session.each(session.check) if is_first else {}
+        times, overheads = session.time()
+        robust = session.each(session.distort) if is_first and settings.robustness else {}
+    latencies: dict[Key, Latency] = {}
+    for one in {label: one for (label, _), (one, _) in candidates.items()}.values():
+        beside = latency.measure(
+            {name: own for (label, name), own in times.items() if label == one.label},
+            {name: start for (label, name), start in starts.items() if label == one.label},
+            one.float_siblings,
+            {each.runtime: each.p50_us for each in overheads},
         )
-    summaries = {key: latency.summary(taken) for key, taken in samples.items()}
-    for one in {key[0]: contender.bundle for key, contender in by_key.items()}.values():
-        keys = [key for key in by_key if key in summaries and key[0] == one.label]
-        rounds.add_ratios({key[1]: summaries[key] for key in keys}, one.float_siblings)
-    graphs = [
-        {"runtime": workers[path].opened["runtime"], "p50_us": summaries[path]["p50_us"]}
-        for path in overhead.GRAPHS.values()
-        if path in summaries
-    ]
-    empty_us = {graph["runtime"]: graph["p50_us"] for graph in graphs}
-    for key, contender in by_key.items():
-        if key in summaries:
-            rounds.add_floor(summaries[key], empty_us.get(contender.row["runtime"]))
-            contender.row["latency"][-1] |= summaries[key]
-        elif key in workers:
-            contender.row["latency"].pop()
-    empty, yardstick = summaries[overhead.EMPTY_CALL], summaries[overhead.REFERENCE_WORKLOAD]
-    return {
-        "empty_call_p50_us": empty["p50_us"],
-        "empty_graphs": graphs,
-        "yardstick_p50_us": yardstick["p50_us"],
-        "yardstick_p50_interval_us": yardstick["p50_interval_us"],
-    }
+        latencies |= {(one.label, name): measured for name, measured in beside.items()}
+    workload = times[REFERENCE_WORKLOAD]
+    timing = TimingBlock(
+        threads=threads,
+        pinned_cores=session.allowance.cores,
+        harness_overhead_p50_us=times[EMPTY_CALL].p50_us,
+        runtime_overhead=overheads,
+        reference_workload_p50_us=workload.p50_us,
+        reference_workload_p50_interval_us=workload.p50_interval_us,
+    )
+    return _Block(timing, starts, checks, latencies, robust, session.failures)
 
 
-def _breaches(settings, read, contenders):
+class _Session:
+    """The processes of one block, as long as `stack` keeps them, and what failed of them."""
+
+    def __init__(
+        self,
+        settings: BenchmarkSettings,
+        candidates: Candidates,
+        threads: int,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        cores = machine.cores_for(threads) if settings.pin else None
+        self.allowance = Allowance(settings.timeout_seconds, settings.memory_limit_mb, cores)
+        self.failures: dict[Key, str] = {}
+        self._settings, self._candidates = settings, candidates
+        self._threads, self._stack = threads, stack
+        self._workers: dict[Key, Worker] = {}
+        self._distorted: dict[str, dict[str, np.ndarray]] = {}
+
+    def each(self, step: Callable[[Key], Found]) -> dict[Key, Found]:
+        """What a step gives of each artifact; one that fails gets no further step."""
+        found = {}
+        for key in self._candidates:
+            if key not in self.failures:
+                try:
+                    found[key] = step(key)
+                except WorkerFailed as error:
+                    self._failed(key, error)
+        return found
+
+    def _failed(self, key: Key, error: WorkerFailed) -> None:
+        if key in (EMPTY_CALL, REFERENCE_WORKLOAD):
+            raise InputError(
+                f"the harness's own process, which opens no artifact, failed: {error}. "
+                "Raise --memory-limit-mb or --timeout-seconds."
+            ) from error
+        if key in self._candidates:  # a runtime's overhead is no artifact's fault
+            self.failures[key] = cli.printable(error)
+
+    def _open(self, path: Path | str) -> Worker:
+        return self._stack.enter_context(Worker(path, self._threads, self.allowance))
+
+    def open(self, key: Key) -> Start:
+        """Opens an artifact, makes its first call and gives it the images to be timed on."""
+        one, file = self._candidates[key]
+        self._workers[key] = process = self._open(file.path)
+        first = process.first_call(one.images[: process.opened.batch or 1])
+        process.keep(one.images[:_KEPT_COUNT])
+        cores = self.allowance.cores
+        return Start(self._threads, cores, process.imported, process.opened, first)
+
+    def check(self, key: Key) -> tuple[Parity | None, gate.Verdict]:
+        """Its parity, None where its answers can't be compared, and the gate's verdict."""
+        one, file = self._candidates[key]
+        answers = self._workers[key].predict(one.images, one.reference.shape[1])
+        found = parity.as_probabilities(answers, file.softmax_added)
+        thresholds = self._settings.thresholds
+        verdict = gate.check(found, one.reference, one.labels, file.is_float32, thresholds)
+        if found.shape != one.reference.shape or not np.isfinite(found).all():
+            return None, verdict
+        return parity.measure(found, one.reference, one.labels), verdict
+
+    def distort(self, key: Key) -> Robustness:
+        """Its accuracy on distorted test images."""
+        one, _ = self._candidates[key]
+        chosen = robustness.spaced(len(one.images), self._settings.robustness_count)
+        if one.label not in self._distorted:
+            self._distorted[one.label] = robustness.distort_all(one.images[chosen])
+        labels = one.labels[chosen]
+        return robustness.measure(self._workers[key], self._distorted[one.label], labels)
+
+    def time(self) -> tuple[dict[Key, CallTimes], tuple[RuntimeOverhead, ...]]:
+        """Times the artifacts, in the same rounds as the harness and each runtime's overhead."""
+        settings = self._settings
+        workers = {k: process for k, process in self._workers.items() if k not in self.failures}
+        formats = {self._candidates[key][1].format for key in workers}
+        harness = self._open_harness(formats)
+        workers |= harness
+        with progress.bar((settings.rounds + 1) * len(workers), "timing") as done:
+            samples = latency.in_rounds(
+                workers, settings.rounds, settings.calls, settings.warmup, self._failed, done
+            )
+        times = {key: latency.summarize(one) for key, one in samples.items()}
+        overheads = (
+            RuntimeOverhead(process.opened.runtime, times[key].p50_us)
+            for key, process in harness.items()
+            if key in times and key[1] in formats
+        )
+        return times, tuple(overheads)
+
+    def _open_harness(self, formats: set[str]) -> dict[Key, Worker]:
+        """Opens what computes nothing or a known thing: the harness's own, one per runtime."""
+        paths: dict[Key, Path | str] = {key: key[1] for key in (EMPTY_CALL, REFERENCE_WORKLOAD)}
+        paths |= {(_HARNESS, name): p for name, p in overhead.GRAPHS.items() if name in formats}
+        workers = {}
+        for key, path in paths.items():
+            try:
+                process = self._open(path)
+                process.keep(np.zeros((1, 28, 28, 1), np.float32))
+                workers[key] = process
+            except WorkerFailed as error:
+                self._failed(key, error)
+        return workers
+
+
+def _measurement(
+    label: str, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
+) -> Measurement:
+    """What came of an artifact at every number of threads."""
+    key, first = (label, file.variant), blocks[0]
+    found, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
+    breaches = [*verdict.breaches, *([failure] if failure else [])]
+    status = FAILED if failure else BREACHED if breaches else PASSED
+    opened = first.starts[key].opened if key in first.starts else None
+    return Measurement(
+        bundle=label,
+        variant=file.variant,
+        format=file.format,
+        precision=file.precision,
+        file=file.record.file,
+        size_bytes=file.record.size_bytes,
+        sha256=file.record.sha256,
+        status=status if is_installed else NOT_INSTALLED,
+        breaches=tuple(breaches),
+        remarks=tuple(verdict.remarks),
+        runtime=opened.runtime if opened else None,
+        batch=opened.batch if opened else None,
+        parity=found,
+        latency=tuple(block.latency[key] for block in blocks if key in block.latency),
+        robustness=first.robustness.get(key),
+    )
+
+
+def _breaches(
+    settings: BenchmarkSettings, read: Sequence[Bundle], measurements: Sequence[Measurement]
+) -> list[str]:
     """Every breach of the run, with the row that it is of."""
-    several = len(read) > 1
     found = []
     for one in read:
-        rows = [c.row for c in contenders if c.bundle is one]
-        breaches = [f"{row['variant']}: {cause}" for row in rows for cause in row["breaches"]]
-        statuses = {row["variant"]: row["status"] for row in rows}
+        rows = [row for row in measurements if row.bundle == one.label]
+        breaches = [f"{row.variant}: {cause}" for row in rows for cause in row.breaches]
+        statuses = {row.variant: row.status for row in rows}
         required = [variant for variant in settings.require if variant != ALL]
         required += statuses if ALL in settings.require else ()
         breaches += gate.missing(dict.fromkeys(required), statuses, NOT_INSTALLED)
-        judged = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
-        if not judged and not breaches:
-            breaches.append("no artifact could be judged: no runtime for any is installed")
-        found += [f"{one.label}/{breach}" if several else breach for breach in breaches]
+        passed = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
+        if not passed and not breaches:
+            breaches.append("no artifact could be measured: no runtime for any is installed")
+        found += [f"{one.label}/{breach}" if len(read) > 1 else breach for breach in breaches]
     return found

@@ -2,7 +2,7 @@
 
     python -m benchmarks.selftest artifacts/edge
 
-runs each artifact of a bundle on ten golden images, one a class, and compares with what
+runs each artifact of a bundle on ten golden images, one per class, and compares with what
 it gave where it was exported. Needs NumPy and a runtime, `ai-edge-litert` or
 `onnxruntime`; no Keras, no TensorFlow, no test set. Exits with 1 where a device differs.
 """
@@ -15,7 +15,10 @@ import numpy as np
 from mnist_edge import cli, manifest, runtimes
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
+from mnist_edge.manifest import Manifest
 
+from . import bundles
+from .bundles import Artifact
 from .worker import Allowance, Worker, WorkerFailed
 
 # Largest probability difference from the exporting machine. Floats differ between
@@ -27,12 +30,11 @@ _INTEGER_TOLERANCE = 0.05
 _ALLOWANCE = Allowance(timeout_seconds=60)
 
 
-def check(folder, entry, images, expected):
+def check(artifact: Artifact, images: np.ndarray, expected: np.ndarray) -> tuple[bool | None, str]:
     """Runs one artifact on the golden images.
 
     Args:
-        folder: The bundle.
-        entry: The manifest's entry of the artifact.
+        artifact: What to run.
         images: float32 `[n, ...]`, as the model takes them.
         expected: float32 `[n, classes]`, what the artifact gave where it was exported.
 
@@ -40,13 +42,11 @@ def check(folder, entry, images, expected):
         `(passed, words)`: whether the device computes the same, and what was seen. None
         for `passed` where the runtime is not installed.
     """
-    path = folder / entry["file"]
-    cause = manifest.damage(path, entry)
-    if cause:
+    if cause := artifact.damage():
         return False, f"{cause}; copy or export it again"
     try:
-        runtimes.require(path)
-        with Worker(path, 1, _ALLOWANCE) as one:
+        runtimes.require(artifact.path)
+        with Worker(artifact.path, 1, _ALLOWANCE) as one:
             computed = one.predict(images, most_classes=expected.shape[1])
     except runtimes.RuntimeMissing as error:
         return None, str(error)
@@ -56,47 +56,47 @@ def check(folder, entry, images, expected):
         return False, f"gives {list(computed.shape)} instead of {list(expected.shape)}"
     difference = float(np.abs(computed - expected).max())
     same = np.array_equal(computed.argmax(1), expected.argmax(1))
-    tolerance = _TOLERANCES.get(entry["precision"], _INTEGER_TOLERANCE)
+    tolerance = _TOLERANCES.get(artifact.precision, _INTEGER_TOLERANCE)
     return (
         bool(same and difference <= tolerance),  # NaN fails
         f"largest difference {difference:.1e}, at most {tolerance:g} allowed, "
-        f"{'same' if same else 'OTHER'} classes, {one.opened['runtime']}",
+        f"{'same' if same else 'OTHER'} classes, {one.opened.runtime}",
     )
 
 
-def _load_golden(folder, read, remedy):
+def _load_golden(folder: Path, read: Manifest, remedy: str) -> dict[str, np.ndarray]:
     """Images and, by variant, what each artifact gave; all float32."""
-    path = folder / read["golden"]["file"]
-    if manifest.damage(path, read["golden"]):
+    path = folder / read.golden.file
+    if manifest.damage(path, read.golden):
         raise InputError(f"{path} must be the file that the manifest describes. {remedy}")
-    names = ["images", *(entry["variant"] for entry in read["artifacts"])]
+    names = ["images", *(entry.variant for entry in read.artifacts)]
     golden = npz.read(path, names, manifest.MOST_GOLDEN_BYTES, remedy)
     for name, array in golden.items():
         count = len(golden["images"]) if golden["images"].ndim else 0
         if array.dtype != np.float32 or array.ndim < 2 or not count or len(array) != count:
             raise InputError(
-                f"{path}: {name} must be float32, a row an image. "
+                f"{path}: {name} must be float32, one row per image. "
                 f"Got: {array.dtype} {list(array.shape)}. {remedy}"
             )
     return golden
 
 
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Tests the bundle in `argv`; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("bundle", type=Path, help="folder that python -m export wrote")
     folder = parser.parse_args(argv).bundle
     remedy = f"Copy the whole bundle, or run: python -m export {folder}"
-    read = manifest.read(folder, ("artifacts", "golden"), remedy)
+    read = manifest.read(folder, remedy)
     golden = _load_golden(folder, read, remedy)
+    _, *exported = bundles.artifacts(folder, read)
     outcomes = []
-    for entry in read["artifacts"]:
-        name = entry["variant"]
-        passed, words = check(folder, entry, golden["images"], golden[name])
+    for artifact in exported:
+        passed, words = check(artifact, golden["images"], golden[artifact.variant])
         outcomes.append(passed)
         state = {True: "ok", False: "FAILED", None: "skipped"}[passed]
-        print(f"{name:<20} {state:<8} {cli.printable(words)}")
+        print(f"{artifact.variant:<20} {state:<8} {cli.printable(words)}")
     tested = [passed for passed in outcomes if passed is not None]
     if not tested:
         print("nothing was tested: install ai-edge-litert or onnxruntime")

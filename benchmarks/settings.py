@@ -61,11 +61,11 @@ class BenchmarkSettings:
         metavar="VARIANT",
     )
     threads: tuple[int, ...] = setting(
-        (1,), "threads a call, in every runtime; several are timed one after the other", nargs="+"
+        (1,), "threads per call, in every runtime; several are timed one after the other", nargs="+"
     )
     pin: bool = setting(True, "keep each process on as many cores as it has threads")
     rounds: int = setting(20, "turns of each artifact in timing")
-    calls: int = setting(200, "timed calls a turn")
+    calls: int = setting(200, "timed calls per turn")
     warmup: int = setting(200, "calls before the first turn, not counted")
     timeout_seconds: float = setting(
         _ALLOWANCE.timeout_seconds, "an artifact that takes longer to answer has failed"
@@ -78,9 +78,8 @@ class BenchmarkSettings:
     robustness: bool = setting(False, "measure accuracy on distorted images as well")
     robustness_count: int = setting(1000, "test images to distort, evenly spaced")
     json: bool = setting(False, "end standard output with the result on one line of JSON")
-    progress: bool = setting(True, "progress bars on standard error")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in _COUNTS:
             self._require(name, getattr(self, name) >= 1, "1 or more")
         self._require("threads", all(n >= 1 for n in self.threads), "1 or more")
@@ -93,19 +92,19 @@ class BenchmarkSettings:
             is_kept = value is None or 0 < value < math.inf
             self._require(name, is_kept, "more than 0, and finite")
 
-    def _require(self, name, is_kept, requirement):
+    def _require(self, name: str, is_kept: bool, requirement: str) -> None:
         if not is_kept:
             got = getattr(self, name)
             shown = " ".join(map(str, got)) if isinstance(got, tuple) else got
             raise InputError(f"--{name.replace('_', '-')} must be {requirement}. Got: {shown}.")
 
     @property
-    def limits(self) -> Thresholds:
+    def thresholds(self) -> Thresholds:
         """The gate's thresholds."""
         return Thresholds(**{name: getattr(self, name) for name in _SHARES})
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """Where the reports go."""
         first, *others = self.bundles
         return self.output or (first.resolve().parent if others else first)

@@ -1,147 +1,192 @@
-"""A result as tables that a terminal and a README both show."""
+"""A report as tables that a terminal and a README both show."""
 
-from mnist_edge import bundle, cli
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from .recommend import name
+from mnist_edge import cli
+
+from .measurement import BENCHMARK_JSON, Interval, Latency, Measurement, Parity, Report
 
 MISSING = "–"
 _MOST_COLUMNS = 100
 
 
-def _interval(ends, form):
-    low, high = ends
-    return f"{low:{form}} to {high:{form}}"
+class Column(NamedTuple):
+    """A column: its heading, and the cell of what it shows, a dash where that is None."""
+
+    heading: str
+    of: type[Measurement] | type[Parity] | type[Latency]
+    cell: Callable[[Any], str]
+    is_numeric: bool = True  # and then right-aligned
 
 
-def _megabytes(count):
-    return f"{count / 1e6:.0f}"
+def shown(value: object | None, form: str) -> str:
+    """A figure in a format, a dash where it is None."""
+    return MISSING if value is None else format(value, form)
 
 
-def _own_bytes(block):
+def _interval(ends: Interval | None, form: str) -> str:
+    return f"{ends[0]:{form}} to {ends[1]:{form}}" if ends else MISSING
+
+
+def _times(ratio: float | None) -> str:
+    return MISSING if ratio is None else f"{ratio:.3g}x"
+
+
+def megabytes(count: int | None, form: str = ".0f") -> str:
+    """Bytes as 1,000,000 of them, a dash where they are None."""
+    return MISSING if count is None else format(count / 1e6, form)
+
+
+def _own_bytes(one: Latency) -> int | None:
     """What opening and the first call took, beyond Python and NumPy."""
-    return block["memory_peak_bytes"] - block["memory_idle_bytes"]
+    peak, idle = one.memory_peak_bytes, one.memory_idle_bytes
+    return None if peak is None or idle is None else peak - idle
 
 
-def _verdict(row, block):
-    return ", ".join([row["status"], *remarks(row)])
+def _rate(batch: int) -> Callable[[Latency], str]:
+    return lambda one: shown(one.images_per_second.get(str(batch)), ",")
 
 
-# Heading, whether numbers (right-aligned), and the cell of a row and its latency block.
-# A cell whose figure is not there (KeyError, or TypeError for a null) is a dash.
+def _recall(c: int) -> Callable[[Parity], str]:
+    return lambda one: shown(one.recall_per_class[c], ".1%")
+
+
+def _verdict(row: Measurement) -> str:
+    return ", ".join([row.status, *remarks(row)])
+
+
+_ACCURACY = Column("accuracy", Parity, lambda one: f"{one.accuracy:.2%}")
+_AGREEMENT = Column("agreement", Parity, lambda one: f"{one.agreement:.2%}")
+_MEDIAN = Column("median, µs", Latency, lambda one: f"{one.p50_us:.1f}")
+_OVERHEAD = Column(
+    "times runtime overhead", Latency, lambda one: shown(one.times_runtime_overhead, ".2f")
+)
 _MAIN = (
-    ("runtime", False, lambda row, block: row["runtime"]),
-    ("accuracy", True, lambda row, block: f"{row['accuracy']:.2%}"),
-    ("agreement", True, lambda row, block: f"{row['agreement']:.2%}"),
-    ("largest difference", True, lambda row, block: f"{row['max_probability_difference']:.1e}"),
-    ("size, kB", True, lambda row, block: f"{row['size_bytes'] / 1000:.1f}"),
-    ("median, µs", True, lambda row, block: f"{block['p50_us']:.1f}"),
-    ("p99, µs", True, lambda row, block: f"{block['p99_us']:.1f}"),
-    ("speedup vs Keras", True, lambda row, block: f"{block['speed_over_keras']:.3g}x"),
-    ("speedup vs float32", True, lambda row, block: f"{block['speed_over_tflite_float32']:.3g}x"),
-    ("times runtime overhead", True, lambda row, block: f"{block['times_empty_graph']:.2f}"),
-    ("verdict", False, _verdict),
+    Column("runtime", Measurement, lambda row: row.runtime or MISSING, is_numeric=False),
+    _ACCURACY,
+    _AGREEMENT,
+    Column("largest difference", Parity, lambda one: f"{one.max_probability_difference:.1e}"),
+    Column("size, kB", Measurement, lambda row: f"{row.size_bytes / 1000:.1f}"),
+    _MEDIAN,
+    Column("p99, µs", Latency, lambda one: f"{one.p99_us:.1f}"),
+    Column("speedup vs Keras", Latency, lambda one: _times(one.speedup_vs_keras)),
+    Column("speedup vs float32", Latency, lambda one: _times(one.speedup_vs_tflite_float32)),
+    _OVERHEAD,
+    Column("verdict", Measurement, _verdict, is_numeric=False),
 )
 _PARITY = (
-    ("accuracy", True, lambda row, block: f"{row['accuracy']:.2%}"),
-    ("95 % interval", True, lambda row, block: _interval(row["accuracy_interval"], ".2%")),
-    ("agreement", True, lambda row, block: f"{row['agreement']:.2%}"),
-    ("95 % interval", True, lambda row, block: _interval(row["agreement_interval"], ".2%")),
-    ("became wrong", True, lambda row, block: str(row["newly_wrong_count"])),
-    ("became right", True, lambda row, block: str(row["newly_right_count"])),
-    ("McNemar p", True, lambda row, block: f"{row['mcnemar_p']:.2g}"),
-    ("mean difference", True, lambda row, block: f"{row['mean_probability_difference']:.1e}"),
-    ("largest", True, lambda row, block: f"{row['max_probability_difference']:.1e}"),
-    ("divergence, nats", True, lambda row, block: f"{row['divergence']:.1e}"),
-    ("one-hot's", True, lambda row, block: f"{row['one_hot_divergence']:.1e}"),
+    _ACCURACY,
+    Column("95 % interval", Parity, lambda one: _interval(one.accuracy_interval, ".2%")),
+    _AGREEMENT,
+    Column("95 % interval", Parity, lambda one: _interval(one.agreement_interval, ".2%")),
+    Column("became wrong", Parity, lambda one: str(one.newly_wrong_count)),
+    Column("became right", Parity, lambda one: str(one.newly_right_count)),
+    Column("McNemar p", Parity, lambda one: f"{one.mcnemar_p:.2g}"),
+    Column("mean difference", Parity, lambda one: f"{one.mean_probability_difference:.1e}"),
+    Column("largest", Parity, lambda one: f"{one.max_probability_difference:.1e}"),
+    Column("divergence, nats", Parity, lambda one: f"{one.divergence:.1e}"),
+    Column("one-hot's", Parity, lambda one: f"{one.one_hot_divergence:.1e}"),
 )
 _LATENCY = (
-    ("threads", True, lambda row, block: str(block["threads"])),
-    ("median, µs", True, lambda row, block: f"{block['p50_us']:.1f}"),
-    ("95 % interval", True, lambda row, block: _interval(block["p50_interval_us"], ".1f")),
-    ("times runtime overhead", True, lambda row, block: f"{block['times_empty_graph']:.2f}"),
-    ("p90", True, lambda row, block: f"{block['p90_us']:.1f}"),
-    ("p99", True, lambda row, block: f"{block['p99_us']:.1f}"),
-    ("largest", True, lambda row, block: f"{block['max_us']:.0f}"),
-    ("first call, µs", True, lambda row, block: f"{block['first_call_us']:.0f}"),
-    ("load, ms", True, lambda row, block: f"{block['load_ms']:.1f}"),
-    ("memory, MB", True, lambda row, block: _megabytes(block["memory_peak_bytes"])),
-    ("of it the runtime's", True, lambda row, block: _megabytes(_own_bytes(block))),
-    ("images/s at 1", True, lambda row, block: f"{block['images_per_second']['1']:,}"),
-    ("at 32", True, lambda row, block: f"{block['images_per_second']['32']:,}"),
-    ("at 256", True, lambda row, block: f"{block['images_per_second']['256']:,}"),
+    Column("threads", Latency, lambda one: str(one.threads)),
+    _MEDIAN,
+    Column("95 % interval", Latency, lambda one: _interval(one.p50_interval_us, ".1f")),
+    _OVERHEAD,
+    Column("p90", Latency, lambda one: f"{one.p90_us:.1f}"),
+    Column("p99", Latency, lambda one: f"{one.p99_us:.1f}"),
+    Column("largest", Latency, lambda one: f"{one.max_us:.0f}"),
+    Column("first call, µs", Latency, lambda one: f"{one.first_call_us:.0f}"),
+    Column("load, ms", Latency, lambda one: f"{one.load_ms:.1f}"),
+    Column("memory, MB", Latency, lambda one: megabytes(one.memory_peak_bytes)),
+    Column("of it the runtime's", Latency, lambda one: megabytes(_own_bytes(one))),
+    Column("images/s at 1", Latency, _rate(1)),
+    Column("at 32", Latency, _rate(32)),
+    Column("at 256", Latency, _rate(256)),
 )
 
 
-def main_table(result):
-    """The one table: a row an artifact, at the first number of threads."""
-    pairs = [(row, (row["latency"] or [{}])[0]) for row in result["rows"]]
-    return _table(result, _MAIN, pairs)
+def main_table(report: Report) -> str:
+    """The one table: one row per artifact, at the first number of threads."""
+    return _table(
+        report, _MAIN, [(row, next(iter(row.latency), None)) for row in report.measurements]
+    )
 
 
-def parity_table(result):
+def parity_table(report: Report) -> str:
     """Agreement and accuracy in full."""
-    return _table(result, _PARITY, [(row, {}) for row in result["rows"]])
+    return _table(report, _PARITY, [(row, None) for row in report.measurements])
 
 
-def recall_table(result):
-    """Recall by class; a column a class, as many as the widest row has."""
-    classes = max((len(row.get("recall_per_class", ())) for row in result["rows"]), default=0)
+def recall_table(report: Report) -> str:
+    """Recall by class; as many columns as the widest row has."""
+    widths = [len(row.parity.recall_per_class) for row in report.measurements if row.parity]
+    classes = max(widths, default=0)
     if classes > _MOST_COLUMNS:
-        return f"Of {classes:,} classes: `recall_per_class` in `{bundle.BENCHMARK_JSON}`."
-    columns = tuple(
-        (str(c), True, lambda row, _, c=c: f"{row['recall_per_class'][c]:.1%}")
-        for c in range(classes)
-    )
-    return _table(result, columns, [(row, {}) for row in result["rows"]])
+        return f"Of {classes:,} classes: `recall_per_class` in `{BENCHMARK_JSON}`."
+    columns = [Column(str(c), Parity, _recall(c)) for c in range(classes)]
+    return _table(report, columns, [(row, None) for row in report.measurements])
 
 
-def latency_table(result):
-    """Latency in full: a row an artifact and number of threads."""
-    pairs = [(row, block) for row in result["rows"] for block in row["latency"]]
-    return _table(result, _LATENCY, pairs)
+def latency_table(report: Report) -> str:
+    """Latency in full: one row per artifact and number of threads."""
+    pairs = [(row, one) for row in report.measurements for one in row.latency]
+    return _table(report, _LATENCY, pairs)
 
 
-def robustness_table(result):
+def robustness_table(report: Report) -> str:
     """Accuracy under each distortion."""
-    rows = result["robustness"]["rows"]
-    distortions = rows[0]["accuracy"] if rows else ()
-    columns = (
-        ("images", True, lambda row, _: f"{row['image_count']:,}"),
-        *((d, True, lambda row, _, d=d: f"{row['accuracy'][d]:.1%}") for d in distortions),
-    )
-    return _table(result, columns, [(row, {}) for row in rows])
+    found = [(row, row.robustness) for row in report.measurements if row.robustness]
+    distortions = found[0][1].accuracy if found else ()
+    headings = [("artifact", False), ("images", True), *((name, True) for name in distortions)]
+    lines = [
+        [
+            row.name(report.several),
+            f"{one.image_count:,}",
+            *(f"{share:.1%}" for share in one.accuracy.values()),
+        ]
+        for row, one in found
+    ]
+    return layout(headings, lines)
 
 
-def remarks(row):
-    """What the verdict adds about a row, a list of str."""
-    found = list(row.get("remarks", ()))
-    slower = [block["threads"] for block in row["latency"] if block.get("slower_than_float")]
+def remarks(row: Measurement) -> list[str]:
+    """What the verdict adds about a row."""
+    found = list(row.remarks)
+    slower = [one.threads for one in row.latency if one.slower_than_float]
     if slower:
-        several = len(row["latency"]) > 1
+        several = len(row.latency) > 1
         at = f" at threads {', '.join(map(str, slower))}" if several else ""
         found.append(f"slower than its float{at}")
     return found
 
 
-def _table(result, columns, pairs):
-    several = len(result["bundles"]) > 1
-    headings = [("artifact", False), *((heading, right) for heading, right, _ in columns)]
-    lines = [
-        [name(row, several), *(_cell(cell, row, block) for _, _, cell in columns)]
-        for row, block in pairs
-    ]
+def _table(
+    report: Report,
+    columns: Sequence[Column],
+    pairs: Iterable[tuple[Measurement, Latency | None]],
+) -> str:
+    headings = [("artifact", False), *((column.heading, column.is_numeric) for column in columns)]
+    lines = []
+    for row, one in pairs:
+        parts = {Measurement: row, Parity: row.parity, Latency: one}
+        cells = (
+            MISSING if parts[column.of] is None else column.cell(parts[column.of])
+            for column in columns
+        )
+        lines.append([row.name(report.several), *cells])
     return layout(headings, lines)
 
 
-def layout(headings, lines):
+def layout(headings: Sequence[tuple[str, bool]], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table, padded so that it reads well unrendered too.
 
     Args:
-        headings: `(heading, whether numbers)` a column; numbers are right-aligned.
-        lines: Lists of str, a cell a column.
+        headings: `(heading, whether numbers)` per column; numbers are right-aligned.
+        lines: One cell per column.
 
     Returns:
-        str, a line a row, without a final newline.
+        One line per row, without a final newline.
     """
     titles = [title for title, _ in headings]
     lines = [[cli.printable(cell) for cell in line] for line in lines]  # names are from elsewhere
@@ -159,10 +204,3 @@ def layout(headings, lines):
         + " |"
         for line in (titles, rule, *lines)
     )
-
-
-def _cell(cell, row, block):
-    try:
-        return cell(row, block)
-    except (KeyError, TypeError, IndexError):
-        return MISSING

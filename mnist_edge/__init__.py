@@ -2,19 +2,26 @@
 
     import mnist_edge
 
-    mnist_edge.read_digits(["photo.jpg"])[0].digit            # the packaged model reads a picture
-    data = mnist_edge.load_dataset()                          # MNIST, or data of your own
-    model = mnist_edge.build_model("edge")                    # a network of the zoo, untrained
-    trained = mnist_edge.load_model("artifacts/edge")         # a bundle's, or a packaged one's
-    artifact = mnist_edge.open_artifact("artifacts/edge/tflite-int8.tflite")
+    mnist_edge.read_digits("photo.jpg")[0].digit        # the packaged model reads a picture
+
+    data = mnist_edge.load_dataset()                    # MNIST; your arrays: mnist_edge.Dataset
+    trained = mnist_edge.train_model("edge", data)      # a network of the zoo: build_model
+    mnist_edge.export_model(trained, data, "mine")      # TFLite and ONNX files, or a GateError
+    report = mnist_edge.benchmark("mine")               # parity and latency of each
+    report.records()                                    # for pandas.DataFrame
+
+    trained = mnist_edge.load_model("mine")             # a bundle's, or a packaged model
+    artifact = mnist_edge.open_artifact("mine/tflite-int8.tflite")
     artifact.predict(data.x_test[:5, ..., None].astype("float32"))
 
-`python -m mnist_edge.train` writes a bundle, `artifacts/edge/`, that `python -m export` turns
-into TFLite and ONNX files and `python -m benchmarks` checks and times.
+docs/python.md has an example of each. The commands are thin layers over these functions:
+`mnist-edge train`, `export`, `benchmark`, `predict`.
 """
 
 import importlib
+import importlib.util
 import os
+import types
 
 # Before they are imported, here or in a child. From its import on, ONNX Runtime would keep an
 # identifier of the device on disk and send events over the network.
@@ -24,6 +31,7 @@ __version__ = "0.1.0"
 # By public name, its module and its name there; imported when it is first asked for, so that
 # a device needs only what it uses.
 _PUBLIC = {
+    "GateError": ("errors", "GateError"),
     "InputError": ("errors", "InputError"),
     "Dataset": ("data", "Dataset"),
     "load_dataset": ("data", "load"),
@@ -31,15 +39,26 @@ _PUBLIC = {
     "load_model": ("models.trained", "open_named"),
     "open_artifact": ("runtimes", "open_artifact"),
     "read_digits": ("predict", "read_digits"),
+    "train_model": ("train", "train_model"),
+    "export_model": ("export.pipeline", "export_model"),
+    "benchmark": ("benchmarks.run", "benchmark"),
 }
 __all__ = [*_PUBLIC]
+
+
+def import_module(name: str) -> types.ModuleType:
+    """Imports a module of the package; `export` and `benchmarks` lie beside it in a checkout."""
+    folder = name.partition(".")[0]
+    if importlib.util.find_spec(f"{__name__}.{folder}") is None:
+        return importlib.import_module(name)
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
-    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

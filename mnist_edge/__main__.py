@@ -1,33 +1,24 @@
 """The commands by one name: `mnist-edge train`, or `python -m mnist_edge train`."""
 
-import importlib
-import importlib.util
 import sys
 
+import mnist_edge
 from mnist_edge import cli
 from mnist_edge.safety import supervise
 
 # By subcommand: its module, what it does, and whether it opens models in this very process
 # and is therefore run in a watched child.
 COMMANDS = {
-    "train": ("mnist_edge.train", "train a model of the zoo", True),
-    "evaluate": ("mnist_edge.evaluate", "evaluate a bundle's Keras model", True),
-    "predict": ("mnist_edge.predict", "read digits in pictures", True),
-    "export": ("mnist_edge.export.__main__", "export a model to TFLite and ONNX", True),
-    "audit": ("mnist_edge.export.audit", "say what an artifact holds", False),
-    "benchmark": ("mnist_edge.benchmarks.__main__", "check and time every artifact", False),
-    "compare": ("mnist_edge.benchmarks.compare", "name what got worse between two runs", False),
-    "selftest": ("mnist_edge.benchmarks.selftest", "check artifacts on this device", False),
-    "soak": ("mnist_edge.benchmarks.soak", "run artifacts for a long time", False),
+    "train": ("train", "train a model of the zoo", True),
+    "evaluate": ("evaluate", "evaluate a bundle's Keras model", True),
+    "predict": ("predict", "read digits in pictures", True),
+    "export": ("export.__main__", "export a model to TFLite and ONNX", True),
+    "audit": ("export.audit", "say what an artifact holds", False),
+    "benchmark": ("benchmarks.__main__", "check and time every artifact", False),
+    "compare": ("benchmarks.compare", "name what got worse between two runs", False),
+    "selftest": ("benchmarks.selftest", "check artifacts on this device", False),
+    "soak": ("benchmarks.soak", "run artifacts for a long time", False),
 }
-
-
-def _import(name: str) -> object:
-    """A command's module; in a checkout that is not installed its folder is at the top."""
-    package = ".".join(name.split(".")[:2])
-    if importlib.util.find_spec(package) is None:
-        name = name.removeprefix("mnist_edge.")
-    return importlib.import_module(name)
 
 
 def _usage() -> str:
@@ -54,7 +45,7 @@ def main() -> int:
         return cli.BAD_INPUT
     name, _, is_watched = COMMANDS[command]
     cli.program = f"mnist-edge {command}"
-    run = _import(name).main
+    run = mnist_edge.import_module(name).main
     return supervise.run(lambda: run(argv)) if is_watched else run(argv)
 
 

@@ -16,7 +16,8 @@ import tempfile
 import threading
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
+from typing import Any, TextIO, TypeVar
 
 from mnist_edge.errors import (
     BAD_INPUT,
@@ -30,6 +31,8 @@ from mnist_edge.errors import (
 from mnist_edge.safety import scratch
 
 __all__ = ["BAD_INPUT", "GATE_FAILED", "INTERRUPTED", "OK", "UNREAD"]
+
+Settings = TypeVar("Settings")
 
 # How a command was started, where it was not by `python -m` of its own module.
 program: str | None = None
@@ -50,7 +53,7 @@ _REMEDIES = {
 }
 
 
-def setting(default, help, **argparse_options):
+def setting(default: Any, help: str, **argparse_options: Any) -> Any:
     """A dataclass field that `settings_parser` turns into a flag.
 
     Args:
@@ -62,12 +65,8 @@ def setting(default, help, **argparse_options):
     return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
 
 
-def parser(description):
-    """An `argparse.ArgumentParser` that shows a module's docstring and how it is started.
-
-    Args:
-        description: The command's description, shown as it stands.
-    """
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that shows `description`, a module's docstring, as it stands."""
     spec = sys.modules["__main__"].__spec__
     name = program or (f"python -m {spec.name.removesuffix('.__main__')}" if spec else None)
     return argparse.ArgumentParser(
@@ -75,7 +74,12 @@ def parser(description):
     )
 
 
-def settings_parser(settings_class, description, positional=(), without=()):
+def settings_parser(
+    settings_class: type,
+    description: str | None,
+    positional: Collection[str] = (),
+    without: Collection[str] = (),
+) -> argparse.ArgumentParser:
     """Builds a parser from a settings dataclass, the one place that holds the defaults.
 
     Args:
@@ -85,7 +89,7 @@ def settings_parser(settings_class, description, positional=(), without=()):
         without: Names of the fields that get no flag.
 
     Returns:
-        An `argparse.ArgumentParser` whose namespace has one attribute a field.
+        A parser whose namespace has one attribute per field.
     """
     result = parser(description)
     for field in dataclasses.fields(settings_class):
@@ -112,31 +116,36 @@ def settings_parser(settings_class, description, positional=(), without=()):
     return result
 
 
-def parse_settings(settings_class, description, argv, positional=()):
+def parse_settings(
+    settings_class: type[Settings],
+    description: str | None,
+    argv: list[str] | None,
+    positional: Collection[str] = (),
+) -> Settings:
     """Parses `argv` into an instance of `settings_class`; see `settings_parser`."""
     namespace = settings_parser(settings_class, description, positional).parse_args(argv)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in vars(namespace).items()}
     return settings_class(**values)
 
 
-def _scalar_type(annotation):
+def _scalar_type(annotation: Any) -> Any:
     """The type that reads one word: `int | None` -> int, `tuple[str, ...]` -> str."""
     while isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is tuple:
         annotation = typing.get_args(annotation)[0]
     return annotation
 
 
-def printable(text):
+def printable(text: object) -> str:
     """Text from elsewhere as a terminal shows it and does not obey it."""
     return "".join(c if c.isprintable() else " " for c in str(text))
 
 
-def one_line(text, most=300):
+def one_line(text: object, most: int | None = 300) -> str:
     """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
     return " ".join(printable(text).split())[:most]
 
 
-def in_words(error):
+def in_words(error: BaseException) -> str:
     """An exception in one line, its type first."""
     said = one_line(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
@@ -153,7 +162,13 @@ def needing(extra: str) -> Iterator[None]:
         ) from error
 
 
-def command(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+class Command(typing.Protocol):
+    """A command's `main`: takes arguments, or those it was started with; gives the status."""
+
+    def __call__(self, argv: list[str] | None = None) -> int: ...
+
+
+def command(main: Command) -> Command:
     """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
 
     `InputError` and the operating system's errors (a full disk, a folder that can't be
@@ -229,10 +244,10 @@ def _drop_unread() -> None:
             stream.flush()
 
 
-def _explained(error):
+def _explained(error: InputError | OSError) -> str:
     """An error's line; the system's errors get a remedy."""
-    remedy = _REMEDIES.get(getattr(error, "errno", None))
-    if not remedy:
+    remedy = _REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
+    if not isinstance(error, OSError) or not remedy:
         return str(error)
     return f"{error.filename or 'a file'}: {error.strerror}. {remedy}."
 
@@ -262,18 +277,17 @@ def _terminable() -> Iterator[None]:
 
 
 @functools.cache
-def visible_stderr():
+def visible_stderr() -> TextIO:
     """Standard error as it was at the first call, for a progress bar within a held block."""
     return os.fdopen(os.dup(2), "w", errors="backslashreplace")
 
 
 @contextlib.contextmanager
-def native_logs_held():
+def native_logs_held() -> Iterator[None]:
     """Holds back what is written to standard error; shows it if the block fails.
 
-    TensorFlow logs several lines at start and dozens a conversion, whatever its log
-    level is set to, and libraries warn of what their users can't change; none helps
-    where all goes well.
+    TensorFlow logs several lines at start and dozens per conversion, whatever its log level
+    is set to, and libraries warn of what their users can't change.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:

@@ -6,22 +6,32 @@ lightness each; the map is cividis, whose lightness falls steadily.
 
 import importlib.util
 import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mnist_edge import bundle
 from mnist_edge.errors import InputError
 
-BLUE, VERMILLION, PALE, GREY = "#0072B2", "#D55E00", "#B9B9B9", "#666666"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+BLUE, VERMILLION, PALE, GRAY = "#0072B2", "#D55E00", "#B9B9B9", "#666666"
 SMALL, TINY = 8, 6.5  # points
 _DPI = 150
 _LONGEST_NAME = 14  # characters that fit above an image
 
 
-def available():
+def available() -> bool:
     """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def require():
+def require() -> None:
     """Raises `InputError` where matplotlib is not installed."""
     if not available():
         raise InputError(
@@ -29,7 +39,7 @@ def require():
         )
 
 
-def names(labels):
+def names(labels: Iterable[str]) -> list[str]:
     """Names of classes as pictures show them: short, and a dollar sign is no formula."""
     short = (n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1] + "…" for n in labels)
     return list(map(plain, short))
@@ -40,14 +50,14 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def save(folder, figures):
+def save(folder: Path, figures: Mapping[str, "Figure"]) -> None:
     """Writes figures by name, as `folder/plots/<name>.png`."""
     (folder / bundle.PLOTS).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / bundle.PLOTS / f"{name}.png", dpi=_DPI)
 
 
-def blank(width, height):
+def blank(width: float, height: float) -> "Figure":
     """An empty figure, inches wide and high, that needs no display."""
     require()
     from matplotlib.figure import Figure
@@ -55,7 +65,7 @@ def blank(width, height):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def grid(count, columns, width, height):
+def grid(count: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
     """`(figure, axes)`: a figure with `count` cells, inches wide and high."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
@@ -66,15 +76,15 @@ def grid(count, columns, width, height):
     return figure, axes[:count]
 
 
-def draw_image(axis, image):
+def draw_image(axis: "Axes", image: np.ndarray) -> None:
     """Draws one image, `[height, width, 1]`, 0 (paper) to 255 (ink), on a `matplotlib` axis."""
     axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=255)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.spines[:].set(linewidth=0.5, color=GREY)
+    axis.spines[:].set(linewidth=0.5, color=GRAY)
 
 
-def percent(decimals=None):
+def percent(decimals: int | None = None) -> "PercentFormatter":
     """A formatter of fractions as percentages."""
     from matplotlib.ticker import PercentFormatter
 

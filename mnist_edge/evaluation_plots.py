@@ -1,24 +1,31 @@
 """The pictures of an evaluation: confusion matrix, reliability, confident mistakes."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mnist_edge import drawing, metrics
+from mnist_edge.metrics import CalibrationBin
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Above this many classes a matrix has no room for numbers.
 _MOST_NUMBERED = 15
 # Above this many its axes have none for names, and a picture of them all would be gigabytes.
 _MOST_NAMED = 100
+# A good model's errors are shares of a percent: a root makes them visible.
+_ROOT = 0.35
 
 
-def confusion(matrix, labels):
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> "Figure":
     """Draws a confusion matrix; color is the share of a row, white is none at all.
 
     Args:
-        matrix: Integers `[classes, classes]`, a row a true class, a column a prediction.
+        matrix: Integers `[classes, classes]`, one row per true class, one column per prediction.
         labels: Names of the classes.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
     """
     drawing.require()
     from matplotlib import colormaps
@@ -30,21 +37,24 @@ def confusion(matrix, labels):
     figure = drawing.blank(size + 1.2, size)
     axis = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    # A good model's errors are shares of a percent: a root makes them visible.
     image = axis.imshow(
         np.ma.masked_equal(shares, 0),
         cmap=colormaps["cividis_r"].with_extremes(bad="white"),
-        norm=PowerNorm(0.35, vmin=0, vmax=1),
+        norm=PowerNorm(_ROOT, vmin=0, vmax=1),
     )
     if classes <= _MOST_NAMED:
         _name_both_axes(axis, drawing.names(labels))
     axis.set(xlabel="predicted", ylabel="true")
     if numbered:
         for row, column in np.argwhere(matrix):
-            dark = image.norm(shares[row, column]) > 0.5
+            dark = shares[row, column] ** _ROOT > 0.5
             axis.text(
-                *(column, row, f"{matrix[row, column]:,}"),
-                **{"ha": "center", "va": "center", "fontsize": drawing.SMALL},
+                column,
+                row,
+                f"{matrix[row, column]:,}",
+                ha="center",
+                va="center",
+                fontsize=drawing.SMALL,
                 color="white" if dark else "black",
             )
     bar = figure.colorbar(image, label="share of the true class", shrink=0.8)
@@ -56,7 +66,7 @@ def confusion(matrix, labels):
     return figure
 
 
-def _name_both_axes(axis, names):
+def _name_both_axes(axis: "Axes", names: Sequence[str]) -> None:
     places = range(len(names))
     rotation = 90 if max(map(len, names)) > 3 else 0
     axis.set_xticks(places, names, fontsize=drawing.SMALL, rotation=rotation)
@@ -68,25 +78,24 @@ def _name_both_axes(axis, names):
     axis.tick_params(which="minor", length=0)
 
 
-def reliability(rows, error):
+def reliability(bins: Sequence[CalibrationBin], error: float) -> "Figure":
     """Draws accuracy against confidence, and how many images have which confidence.
 
     Args:
-        rows: What `metrics.calibration` returns.
+        bins: What `metrics.calibration` returns.
         error: The expected calibration error, 0 to 1.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
     """
     figure = drawing.blank(5.6, 6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    filled = [row for row in rows if row["count"]]
+    filled = [one for one in bins if one.accuracy is not None]
     confidence, accuracy = (
-        np.array([row[k] for row in filled]) for k in ("confidence", "accuracy")
+        np.array([getattr(one, name) for one in filled]) for name in ("confidence", "accuracy")
     )
-    rights = [(round(row["accuracy"] * row["count"]), row["count"]) for row in filled]
-    low, high = np.array([metrics.wilson_interval(*one) for one in rights]).T
-    upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GREY, label="as sure as right")
+    counts = np.array([one.count for one in filled])
+    rights = np.round(accuracy * counts).astype(int)
+    intervals = map(metrics.wilson_interval, rights.tolist(), counts.tolist())
+    low, high = np.array([*intervals]).T
+    upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GRAY, label="as sure as right")
     upper.errorbar(
         confidence,
         accuracy,
@@ -101,11 +110,11 @@ def reliability(rows, error):
     upper.set(ylabel="accuracy", ylim=(0, 1.02))
     upper.yaxis.set_major_formatter(drawing.percent())
     upper.legend(loc="upper left")
-    upper.set_title(f"expected calibration error {error:.2%}, {len(rows)} bins", fontsize=10)
+    upper.set_title(f"expected calibration error {error:.2%}, {len(bins)} bins", fontsize=10)
     lower.bar(
-        [row["from"] for row in rows],
-        [row["count"] for row in rows],
-        width=1 / len(rows),
+        [one.low for one in bins],
+        [one.count for one in bins],
+        width=1 / len(bins),
         align="edge",
         color=drawing.BLUE,
         edgecolor="white",
@@ -119,7 +128,9 @@ def reliability(rows, error):
     return figure
 
 
-def mistakes(images, y, probabilities, labels):
+def mistakes(
+    images: np.ndarray, y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
+) -> "Figure":
     """Draws images that were read wrongly, with both labels and the model's confidence.
 
     Args:
@@ -127,9 +138,6 @@ def mistakes(images, y, probabilities, labels):
         y: Integers `[n]`, the true classes.
         probabilities: Float `[n, classes]`.
         labels: Names of the classes.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
     """
     if not len(images):
         figure = drawing.blank(6, 2)

@@ -59,24 +59,24 @@ class Verdict(typing.NamedTuple):
     remarks: list[str]
 
 
-def judge(
+def check(
     probabilities: np.ndarray,
     reference: np.ndarray,
     labels: np.ndarray,
     is_float32: bool,
     thresholds: Thresholds,
 ) -> Verdict:
-    """Judges an artifact.
+    """Checks an artifact against the reference.
 
     Where images are so few that not even a faultless artifact could show what a threshold
     asks for, a breach is only what is no chance, and the verdict says how few there were.
 
     Args:
-        probabilities: float32 `[n, classes]`, or of any shape, to be judged.
+        probabilities: float32 `[n, classes]`, or of any shape: what the artifact gives.
         reference: float32 `[n, classes]`, probabilities.
         labels: Integers `[n]`.
         is_float32: Whether the artifact computes in float32 as the reference does.
-        thresholds: What it is judged by.
+        thresholds: What is allowed.
     """
     if probabilities.shape != reference.shape:
         given, wanted = list(probabilities.shape), list(reference.shape)
@@ -93,7 +93,7 @@ def judge(
         found += _divergence(probabilities, reference, thresholds)
     asked = (thresholds.min_agreement, 1 - thresholds.max_accuracy_drop, thresholds.min_accuracy)
     is_few = len(labels) < max(map(metrics.count_to_show, asked))
-    return Verdict(found, [f"judged on only {len(labels):,} images"] if is_few else [])
+    return Verdict(found, [f"checked on only {len(labels):,} images"] if is_few else [])
 
 
 def _choices(
@@ -181,7 +181,7 @@ def missing(required: typing.Iterable[str], statuses: dict[str, str], unmeasured
         unmeasured: The status of a row whose runtime is not installed.
 
     Returns:
-        One a variant that is not there or could not be measured, in words.
+        One per variant that is not there or could not be measured, in words.
     """
     found = []
     for variant in required:

@@ -8,18 +8,20 @@ some network drives) none is held.
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
-from mnist_edge import bundle
+from mnist_edge import staging
 from mnist_edge.errors import InputError
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
-def held(written, *read):
+def held(written: Path, *read: Path) -> Iterator[None]:
     """Keeps other commands off this one's folders until the block ends.
 
     What a killed command left half-written in `written` is removed.
@@ -34,19 +36,19 @@ def held(written, *read):
             can't be written to.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(bundle.made(written))
+        stack.enter_context(staging.made(written))
         if not os.access(written, os.W_OK | os.X_OK):  # now, and not when the work is done
             raise InputError(f"{written} can't be written to. Give another folder by --output.")
         stack.enter_context(_locked(written, shared=False))
         for folder in read:
             if folder.is_dir() and not folder.samefile(written):
                 stack.enter_context(_locked(folder, shared=True))
-        bundle.recover(written)
+        staging.recover(written)
         yield
 
 
 @contextlib.contextmanager
-def _locked(folder, shared):
+def _locked(folder: Path, shared: bool) -> Iterator[None]:
     if fcntl is None:
         yield
         return

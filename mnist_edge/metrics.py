@@ -1,6 +1,8 @@
 """How right a classifier is, how sure that is, and how far its probabilities can be trusted."""
 
+import dataclasses
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -132,17 +134,34 @@ def one_hot_divergence(reference: np.ndarray) -> np.ndarray:
     return divergence(choices, reference)
 
 
-def calibration(probabilities, y, bins=CALIBRATION_BINS):
-    """Compares confidence, the largest probability, with accuracy, bin by bin.
+@dataclasses.dataclass(frozen=True)
+class CalibrationBin:
+    """Images whose confidence, the largest probability, lies between two edges.
+
+    Attributes:
+        low: The lower edge; a confidence on it is in the bin below.
+        high: The upper edge.
+        count: Number of images.
+        confidence: Their mean confidence; None where there are none.
+        accuracy: Their accuracy; None where there are none.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+def calibration(
+    probabilities: np.ndarray, y: np.ndarray, bins: int = CALIBRATION_BINS
+) -> tuple[CalibrationBin, ...]:
+    """Compares confidence with accuracy, bin by bin.
 
     Args:
         probabilities: Float `[n, classes]`.
         y: Integers `[n]`, the true classes.
-        bins: Number of bins of equal width; a confidence on an edge is in the lower one.
-
-    Returns:
-        A list of dicts, one a bin: `from` and `to` (its edges), `count`, and `confidence`
-        and `accuracy`, the means in it, None where it is empty.
+        bins: Number of bins of equal width over 0 to 1.
     """
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == y
@@ -153,56 +172,48 @@ def calibration(probabilities, y, bins=CALIBRATION_BINS):
         inside = of == index
         count = int(inside.sum())
         rows.append(
-            {
-                "from": float(edges[index]),
-                "to": float(edges[index + 1]),
-                "count": count,
-                "confidence": float(confidence[inside].mean()) if count else None,
-                "accuracy": float(right[inside].mean()) if count else None,
-            }
+            CalibrationBin(
+                low=float(edges[index]),
+                high=float(edges[index + 1]),
+                count=count,
+                confidence=float(confidence[inside].mean()) if count else None,
+                accuracy=float(right[inside].mean()) if count else None,
+            )
         )
-    return rows
+    return tuple(rows)
 
 
-def expected_calibration_error(rows):
-    """Mean distance of accuracy from confidence, weighted by the bins' counts.
-
-    Args:
-        rows: What `calibration` returns.
-
-    Returns:
-        float, 0 (as sure as right) to 1.
-    """
-    filled = [row for row in rows if row["count"]]
-    total = sum(row["count"] for row in filled)
-    return sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in filled) / total
+def expected_calibration_error(bins: Iterable[CalibrationBin]) -> float:
+    """Mean distance of accuracy from confidence, weighted by the bins' counts: 0 to 1."""
+    distances = [
+        (one.count, abs(one.accuracy - one.confidence))
+        for one in bins
+        if one.accuracy is not None and one.confidence is not None
+    ]
+    return sum(count * distance for count, distance in distances) / sum(
+        count for count, _ in distances
+    )
 
 
-def most_confident_mistakes(probabilities, y, count):
-    """Indices of the wrong answers, the surest first.
+def most_confident_mistakes(probabilities: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the wrong answers, the most confident first, int64.
 
     Args:
         probabilities: Float `[n, classes]`.
         y: Integers `[n]`, the true classes.
         count: How many at most.
-
-    Returns:
-        int64 array.
     """
     wrong = np.flatnonzero(probabilities.argmax(1) != y)
     surest_first = np.argsort(-probabilities[wrong].max(1), kind="stable")
     return wrong[surest_first][:count]
 
 
-def most_confused(matrix, count):
-    """The commonest mistakes of a confusion matrix, the most frequent first.
+def most_confused(matrix: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+    """The most frequent mistakes in a confusion matrix, `(true, predicted, times)`.
 
     Args:
-        matrix: Integers `[classes, classes]`, a row a true class, a column a prediction.
+        matrix: Integers `[classes, classes]`, one row per true class, one column per prediction.
         count: How many at most.
-
-    Returns:
-        A list of `(true, predicted, times)`, ints.
     """
     mistakes = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]

@@ -1,58 +1,64 @@
 """The pictures of a training run: samples of the data, curves, predictions."""
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnist_edge import data, drawing
+from mnist_edge.data import Dataset
+from mnist_edge.models.trained import TrainedModel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SAMPLES, PREDICTIONS = 50, 24  # images drawn
 
 
-def write_training_plots(folder, history, dataset, model, seed=0, kept_epoch=None):
+def write_training_plots(folder: Path, trained: TrainedModel, dataset: Dataset) -> None:
     """Draws what a training run has to show: samples, curves, predictions.
 
     Args:
         folder: Where to write `plots/samples.png`, `curves.png`, `predictions.png`; the
             staging folder of a bundle.
-        history: Keras's: `loss`, `accuracy`, and `val_loss`, `val_accuracy` where there was
-            validation, a list each.
-        dataset: `data.Dataset` of images.
-        model: The trained `keras.Model`.
-        seed: Of the choice of images.
-        kept_epoch: The epoch whose weights were kept, from 1, or None.
+        trained: With its history; its seed chooses the images.
+        dataset: What it was trained on.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    shape = model.input.shape[1:]
     train, test = (
-        choose(len(y), count, seed)
+        choose(len(y), count, trained.record.seed)
         for y, count in ((dataset.y_train, SAMPLES), (dataset.y_test, PREDICTIONS))
     )
-    inputs = data.as_inputs(dataset.x_test[test], shape)
+    inputs = data.as_inputs(dataset.x_test[test], trained.shape)
     figures = {
         "samples": samples(
-            data.as_inputs(dataset.x_train[train], shape), dataset.y_train[train], dataset.labels
+            data.as_inputs(dataset.x_train[train], trained.shape),
+            dataset.y_train[train],
+            dataset.labels,
         ),
-        "curves": curves(history, kept_epoch),
+        "curves": curves(trained.history, trained.record.kept_epoch),
         "predictions": predictions(
-            inputs, dataset.y_test[test], model.predict(inputs, verbose=0), dataset.labels
+            inputs,
+            dataset.y_test[test],
+            trained.model.predict(inputs, verbose=0),
+            dataset.labels,
         ),
     }
     drawing.save(folder, figures)
 
 
-def samples(images, y, labels):
+def samples(images: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> "Figure":
     """Draws images with their classes' names.
 
     Args:
         images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink).
         y: Integers `[n]`, their classes.
         labels: Names of the classes.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
     """
     names = drawing.names(labels)
     figure, axes = drawing.grid(len(images), 10, 0.85, 1.05)
@@ -62,15 +68,13 @@ def samples(images, y, labels):
     return figure
 
 
-def curves(history, kept_epoch=None):
+def curves(history: Mapping[str, Sequence[float]], kept_epoch: int | None = None) -> "Figure":
     """Draws loss and accuracy by epoch, of training and, where there was any, validation.
 
     Args:
-        history: As `write_training_plots` takes it.
-        kept_epoch: As there.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
+        history: `loss`, `accuracy`, and `val_loss`, `val_accuracy` where there was
+            validation, one value per epoch each.
+        kept_epoch: The epoch whose weights were kept, from 1.
     """
     figure = drawing.blank(9, 3.8)
     epochs = range(1, len(history["loss"]) + 1)
@@ -92,7 +96,7 @@ def curves(history, kept_epoch=None):
             )
         if kept_epoch is not None:
             axis.axvline(
-                kept_epoch, color=drawing.GREY, linestyle=":", label=f"kept: epoch {kept_epoch}"
+                kept_epoch, color=drawing.GRAY, linestyle=":", label=f"kept: epoch {kept_epoch}"
             )
         axis.set_xlabel("epoch")
         axis.set_title(metric)
@@ -104,7 +108,9 @@ def curves(history, kept_epoch=None):
     return figure
 
 
-def predictions(images, y, probabilities, labels):
+def predictions(
+    images: np.ndarray, y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
+) -> "Figure":
     """Draws images with the three most probable classes each.
 
     Args:
@@ -112,9 +118,6 @@ def predictions(images, y, probabilities, labels):
         y: Integers `[n]`, the true classes.
         probabilities: Float `[n, classes]`.
         labels: Names of the classes.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
     """
     names = drawing.names(labels)
     columns = min(8, len(images))
@@ -135,20 +138,19 @@ def predictions(images, y, probabilities, labels):
     return figure
 
 
-def _draw_probabilities(axis, row, label, names):
+def _draw_probabilities(axis: "Axes", row: np.ndarray, label: int, names: Sequence[str]) -> None:
     """The three most probable classes, each over its bar; the true one's bar is dark."""
     best = np.argsort(-row, kind="stable")[:3]
-    style = {"fontsize": drawing.TINY, "va": "bottom"}
     for place, one in enumerate(best, start=1):
         color = drawing.BLUE if one == label else drawing.PALE
         axis.barh(place - 0.1, row[one], height=0.2, color=color)
-        axis.text(0, place - 0.25, names[one], **style)
-        axis.text(1, place - 0.25, f"{row[one]:.1%}", ha="right", **style)
+        for x, text, side in ((0, names[one], "left"), (1, f"{row[one]:.1%}", "right")):
+            axis.text(x, place - 0.25, text, fontsize=drawing.TINY, va="bottom", ha=side)
     axis.set(xlim=(0, 1), ylim=(3, 0))
     axis.axis("off")
 
 
-def choose(population, count, seed=0):
+def choose(population: int, count: int, seed: int = 0) -> np.ndarray:
     """Indices of `count` of `population` images at random, int64."""
     count = min(count, population)
     return np.random.default_rng(seed).choice(population, count, replace=False)

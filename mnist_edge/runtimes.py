@@ -12,13 +12,19 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from mnist_edge import backend
 from mnist_edge.cli import in_words
 from mnist_edge.models import trained
+from mnist_edge.schema import Check, Name, Text
+
+_DIMENSION = Check(
+    "an integer, a name or null",
+    lambda value: value is None or type(value) is int or isinstance(value, str),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +33,15 @@ class Tensor:
 
     Attributes:
         name: The tensor's name.
-        shape: Its shape; a free dimension is None or a name.
+        shape: A free dimension is None or a name.
         dtype: NumPy's name of its element type.
         scale: What one integer step is worth; None for floats.
         zero_point: The integer that means 0.0; None for floats.
     """
 
-    name: str
-    shape: list[int | str | None]
-    dtype: str
+    name: Text
+    shape: tuple[Annotated[int | str | None, _DIMENSION], ...]
+    dtype: Name
     scale: float | None = None
     zero_point: int | None = None
 
@@ -152,14 +158,14 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
 
 
-def _as_float32(values):
+def _as_float32(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _open_keras(path, threads):
+def _open_keras(path: str, threads: int) -> Predictor:
     import keras
 
-    model = trained.load_model(path, "Export the bundle again.")
+    model = trained.load_model(Path(path), "Export the bundle again.")
     return Predictor(
         runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
         batch=None,
@@ -169,7 +175,7 @@ def _open_keras(path, threads):
     )
 
 
-def _open_tflite(path, threads):
+def _open_tflite(path: str, threads: int) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=threads)
@@ -181,7 +187,7 @@ def _open_tflite(path, threads):
     taken = _only(interpreter.get_output_details(), "output")
     input_index, output_index = given["index"], taken["index"]
 
-    def call(values):
+    def call(values: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(input_index, values)
         interpreter.invoke()
         return interpreter.get_tensor(output_index)
@@ -197,22 +203,22 @@ def _open_tflite(path, threads):
     )
 
 
-def _tflite_tensor(details: dict) -> Tensor:
+def _tflite_tensor(details: dict[str, Any]) -> Tensor:
     dtype = np.dtype(details["dtype"])
-    shape = details["shape"].tolist()
+    shape = tuple(details["shape"].tolist())
     if dtype.kind == "f":
         return Tensor(details["name"], shape, dtype.name)
     scale, zero_point = details["quantization"]
     return Tensor(details["name"], shape, dtype.name, float(scale), int(zero_point))
 
 
-def _only(tensors, role):
+def _only(tensors: list[Any], role: str) -> Any:
     if len(tensors) != 1:
         raise ValueError(f"has {len(tensors)} {role}s, one promised")
     return tensors[0]
 
 
-def _quantizer(details):
+def _quantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
     """The function from real numbers to a TFLite tensor's elements."""
     dtype = np.dtype(details["dtype"])
     if dtype.kind == "f":
@@ -224,7 +230,7 @@ def _quantizer(details):
     )
 
 
-def _dequantizer(details):
+def _dequantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
     """The function from a TFLite tensor's elements to real numbers."""
     if np.dtype(details["dtype"]).kind == "f":
         return _as_float32
@@ -235,7 +241,7 @@ def _dequantizer(details):
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
-def _open_onnx(path, threads):
+def _open_onnx(path: str, threads: int) -> Predictor:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -263,7 +269,7 @@ _ONNX_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
 def _onnx_tensor(value: Any) -> Tensor:
-    return Tensor(value.name, value.shape, _ONNX_DTYPES.get(value.type, value.type))
+    return Tensor(value.name, tuple(value.shape), _ONNX_DTYPES.get(value.type, value.type))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +278,7 @@ class _Runtime:
 
     module: str
     package: str
-    open: Callable
+    open: Callable[[str, int], Predictor]
 
 
 _RUNTIMES = {

@@ -1,4 +1,4 @@
-"""A small bundle, trained, exported and judged once for all tests."""
+"""A small bundle, trained, exported and measured once for all tests."""
 
 import dataclasses
 import json
@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.run import judge
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.measurement import Report
+from benchmarks.run import benchmark
 from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data, runtimes
@@ -36,7 +36,7 @@ class Small:
     folder: object
     trained: dict
     manifest: dict
-    result: dict
+    report: Report
 
     def copy(self, folder):
         """A copy that a test may damage."""
@@ -63,14 +63,15 @@ def small_data(tmp_path_factory):
 def small(small_data, tmp_path_factory):
     backend.start_keras()
     folder = tmp_path_factory.mktemp("artifacts") / "small"
-    trained = train(
+    train(
         TrainSettings(
-            data=small_data, output=folder, epochs=2, batch_size=(32,), quiet=True, plots=False
+            data=small_data, output=folder, epochs=2, batch_size=32, quiet=True, plots=False
         )
     )
-    manifest = export(ExportSettings(source=folder, calibration_count=50))
-    result = judge(BenchmarkSettings(bundles=(folder,), progress=False, **QUICK))
-    return Small(small_data, folder, trained, manifest, result)
+    trained = json.loads((folder / bundle.TRAIN).read_text())
+    export(ExportSettings(source=folder, calibration_count=50))
+    manifest = json.loads((folder / bundle.MANIFEST).read_text())
+    return Small(small_data, folder, trained, manifest, benchmark(folder, **QUICK))
 
 
 @pytest.fixture

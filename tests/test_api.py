@@ -1,8 +1,10 @@
 """The public Python API, as the package's docstring shows it."""
 
 import pydoc
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from mnist_edge import data
 from tests.images import drawn
 from tests.test_predict import LIGHT
 
+EXPORTED = ["tflite-float32", "tflite-int8", "onnx-float32"]
+
 
 def test_every_public_name_is_there_and_in_the_help():
     shown = pydoc.plain(pydoc.render_doc(mnist_edge))
@@ -20,6 +24,21 @@ def test_every_public_name_is_there_and_in_the_help():
         assert name in shown
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = mnist_edge.nothing
+
+
+def test_the_page_on_python_runs_from_top_to_bottom(small_data, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parent.parent / "docs/python.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 7
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(mnist_edge.__dict__, "load_dataset", lambda: data.load(small_data))
+    names = {}
+    exec("\n".join(blocks), names)
+    assert names["answer"].digit == "1"
+    assert [artifact.name for artifact in names["artifacts"]] == EXPORTED
+    assert [row["variant"] for row in names["table"]] == ["keras", *EXPORTED]
+    assert capsys.readouterr().out.count("passed") == 4
+    assert names["report"].passed
 
 
 def test_importing_the_package_imports_nothing_heavy():

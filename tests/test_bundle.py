@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_edge import bundle
+from mnist_edge import bundle, staging
 from mnist_edge.errors import InputError
 
 
@@ -12,7 +12,7 @@ def contents(folder):
 
 
 def test_staged_files_appear_together(tmp_path):
-    with bundle.staged(tmp_path / "new" / "folder") as stage:
+    with staging.staged(tmp_path / "new" / "folder") as stage:
         (stage / "a").write_text("1")
         (stage / "b").write_text("2")
         assert not list((tmp_path / "new" / "folder").glob("[ab]"))
@@ -23,7 +23,7 @@ def test_staged_failure_leaves_the_last_good_files(tmp_path):
     (tmp_path / "a").write_text("good")
 
     def half_write():
-        with bundle.staged(tmp_path) as stage:
+        with staging.staged(tmp_path) as stage:
             (stage / "a").write_text("half")
             raise RuntimeError
 
@@ -34,7 +34,7 @@ def test_staged_failure_leaves_the_last_good_files(tmp_path):
 
 def test_staged_failure_leaves_no_new_folder(tmp_path):
     def fail():
-        with bundle.staged(tmp_path / "new" / "folder"):
+        with staging.staged(tmp_path / "new" / "folder"):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -68,7 +68,7 @@ def test_json_round_trip(tmp_path):
 def test_staged_folders_are_moved_file_by_file(tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old").write_text("kept")
-    with bundle.staged(tmp_path) as stage:
+    with staging.staged(tmp_path) as stage:
         (stage / "plots").mkdir()
         (stage / "plots" / "new").write_text("1")
     assert contents(tmp_path / "plots") == {"old": "kept", "new": "1"}

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.__main__ import main as benchmark
 from export.pipeline import export
 from export.settings import ExportSettings
-from mnist_edge import bundle, data, drawing, metrics
+from mnist_edge import bundle, data, drawing, manifest, metrics, schema
 from mnist_edge.errors import InputError
 from mnist_edge.evaluate import EvaluateSettings, evaluate, main
 from mnist_edge.train import train
@@ -28,16 +28,18 @@ def found(small, tmp_path_factory):
 def test_accuracy_and_loss_are_those_that_training_recorded(small, found):
     record = found[1].record
     metrics = small.trained["metrics"]
-    assert record["accuracy"] == pytest.approx(metrics["test_accuracy"], abs=1e-6)
-    assert record["loss"] == pytest.approx(metrics["test_loss"], abs=1e-5)
-    assert record["model_sha256"] == small.trained["model_sha256"]
+    assert record.accuracy == pytest.approx(metrics["test_accuracy"], abs=1e-6)
+    assert record.loss == pytest.approx(metrics["test_loss"], abs=1e-5)
+    assert record.model_sha256 == small.trained["model_sha256"]
 
 
 def test_all_files_are_written(found):
     folder, evaluation = found
     assert {path.name for path in folder.iterdir()} == {"evaluate.json", "confusion.csv", "plots"}
     assert {path.name for path in (folder / bundle.PLOTS).iterdir()} == PICTURES
-    assert json.loads((folder / bundle.EVALUATION).read_text()) == evaluation.record
+    document = json.loads((folder / bundle.EVALUATION).read_text())
+    assert document == json.loads(json.dumps(schema.encode(evaluation.record)))
+    assert document["schema"] == schema.VERSION
 
 
 def test_the_confusion_matrix_counts_every_image_once(found):
@@ -48,25 +50,25 @@ def test_the_confusion_matrix_counts_every_image_once(found):
     assert [row[0] for row in rows] == header[1:]
     matrix = np.array([row[1:] for row in rows], int)
     assert matrix.sum() == 500
-    assert np.trace(matrix) / 500 == pytest.approx(evaluation.record["accuracy"])
-    worst = evaluation.record["most_confused"][0]
-    assert matrix[int(worst["true"]), int(worst["predicted"])] == worst["count"]
+    assert np.trace(matrix) / 500 == pytest.approx(evaluation.record.accuracy)
+    worst = evaluation.record.most_confused[0]
+    assert matrix[int(worst.true), int(worst.predicted)] == worst.count
 
 
-def test_the_report_has_a_line_a_class(small, found):
+def test_the_report_has_one_line_per_class(small, found):
     record = found[1].record
     sevens = int(np.sum(data.load(small.data).y_test == 7))
-    assert record["classification_report"]["7"]["support"] == sevens
-    assert record["classification_report"]["accuracy"] == pytest.approx(record["accuracy"])
+    assert record.classification_report["7"]["support"] == sevens
+    assert record.classification_report["accuracy"] == pytest.approx(record.accuracy)
     assert "precision" in found[1].report
 
 
 def test_the_surest_mistakes_come_first_with_both_labels(small, found):
-    mistakes = found[1].record["most_confident_mistakes"]
+    mistakes = found[1].record.most_confident_mistakes
     y = data.load(small.data).y_test
-    assert [str(y[m["index"]]) for m in mistakes] == [m["true"] for m in mistakes]
-    assert all(m["true"] != m["predicted"] for m in mistakes)
-    confidences = [m["confidence"] for m in mistakes]
+    assert [str(y[m.index]) for m in mistakes] == [m.true for m in mistakes]
+    assert all(m.true != m.predicted for m in mistakes)
+    confidences = [m.confidence for m in mistakes]
     assert confidences == sorted(confidences, reverse=True)
 
 
@@ -114,17 +116,18 @@ def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path):
     output = tmp_path / "bundle"
     train(
         TrainSettings(
-            data=str(folder), output=output, model="classic", epochs=1, batch_size=(16,), quiet=True
+            data=str(folder), output=output, model="classic", epochs=1, batch_size=16, quiet=True
         )
     )
     settings = ExportSettings(source=output, variants=("tflite-float32",), calibration_count=20)
-    manifest = export(settings, report=lambda _: None)
-    assert manifest["data"]["labels"] == list("ABCDEFGHIJKLMNOPQRS")
+    export(settings, report=lambda _: None)
+    labels = tuple("ABCDEFGHIJKLMNOPQRS")
+    assert manifest.read(output, "").data.labels == labels
     quick = ["--rounds", "1", "--calls", "2", "--warmup", "1"]
     assert benchmark([str(output), *quick]) == 0
     record = evaluate(EvaluateSettings(bundle=output)).record
-    assert record["data"]["labels"] == manifest["data"]["labels"]
-    assert record["accuracy"] > 0.5
+    assert record.data.labels == labels
+    assert record.accuracy > 0.5
 
 
 def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path):
@@ -133,9 +136,9 @@ def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path):
     names = [f"digit {i}" for i in range(10)]
     record["data"]["labels"] = names
     bundle.write_json(folder / bundle.TRAIN, record)
-    settings = ExportSettings(source=folder, variants=("onnx-float32",))
-    assert export(settings, report=lambda _: None)["data"]["labels"] == names
-    assert evaluate(EvaluateSettings(bundle=folder)).record["data"]["labels"] == names
+    export(ExportSettings(source=folder, variants=("onnx-float32",)), report=lambda _: None)
+    assert manifest.read(folder, "").data.labels == tuple(names)
+    assert evaluate(EvaluateSettings(bundle=folder)).record.data.labels == tuple(names)
 
 
 def test_a_model_that_the_record_does_not_describe_is_refused(small, tmp_path):
@@ -236,7 +239,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     y = np.array([0, 0, 0, 1])  # 90 % sure and always right; 60 % sure and half right
     rows = metrics.calibration(mixed, y)
     assert metrics.expected_calibration_error(rows) == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
-    assert [row["count"] for row in rows if row["count"]] == [2, 2]
+    assert [row.count for row in rows if row.count] == [2, 2]
 
 
 def test_a_model_that_is_certain_and_right_has_no_calibration_error():
@@ -244,12 +247,12 @@ def test_a_model_that_is_certain_and_right_has_no_calibration_error():
     rows = metrics.calibration(certain(y), y)
     assert metrics.expected_calibration_error(rows) == 0
     assert len(rows) == 15
-    assert rows[-1]["count"] == 3
+    assert rows[-1].count == 3
 
 
 def test_a_confidence_on_an_edge_is_counted_once_in_the_lower_bin():
     rows = metrics.calibration(np.array([[0.5, 0.5]]), np.array([0]), bins=2)
-    assert [row["count"] for row in rows] == [1, 0]
+    assert [row.count for row in rows] == [1, 0]
 
 
 def test_without_mistakes_there_are_none_to_show():

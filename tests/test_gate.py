@@ -14,7 +14,7 @@ REFERENCE = (np.eye(4)[LABELS] * 0.6 + 0.1).astype(np.float32)
 def judge(probabilities, is_float32=False, count=COUNT, **thresholds):
     """The verdict on the first `count` images."""
     given = (values[:count] for values in (probabilities, REFERENCE, LABELS))
-    return gate.judge(*given, is_float32, gate.Thresholds(**thresholds))
+    return gate.check(*given, is_float32, gate.Thresholds(**thresholds))
 
 
 def breaches(*given, **more):
@@ -63,7 +63,7 @@ def test_gate_breaks_where_float32_differs_on_a_clear_image():
     tie[0] = [0.40002, 0.39998, 0.1, 0.1]
     other = tie.copy()
     other[0] = [0.39998, 0.40002, 0.1, 0.1]
-    assert gate.judge(other, tie, LABELS, True, gate.Thresholds()).breaches == []
+    assert gate.check(other, tie, LABELS, True, gate.Thresholds()).breaches == []
 
 
 @pytest.mark.parametrize(("by", "words"), [(9e-5, []), (2e-4, ["2.0e-04"])])
@@ -124,7 +124,7 @@ def test_gate_catches_a_cheat(precision, cheat, sureness):
     given = in_8_bits(given) if precision == "int8" else given.astype(np.float32)
     if cheat in ("temperature 3", "one-hot"):  # the others, rounded, choose otherwise as well
         assert np.mean(given.argmax(1) == reference.argmax(1)) > 0.995
-    assert gate.judge(given, reference, labels, precision == "float32", gate.Thresholds()).breaches
+    assert gate.check(given, reference, labels, precision == "float32", gate.Thresholds()).breaches
 
 
 @pytest.mark.parametrize("sureness", SURENESS)
@@ -132,7 +132,7 @@ def test_gate_passes_logits_with_quantization_noise_in_8_bits(sureness):
     logits, reference, labels = model(*SURENESS[sureness])
     noise = np.random.default_rng(1).normal(0, 0.1, logits.shape)
     given = in_8_bits(softmax(logits + noise, axis=1)).astype(np.float32)
-    assert gate.judge(given, reference, labels, False, gate.Thresholds()).breaches == []
+    assert gate.check(given, reference, labels, False, gate.Thresholds()).breaches == []
 
 
 def test_a_reference_that_is_one_hot_itself_can_not_tell_a_one_hot_cheat():
@@ -141,21 +141,21 @@ def test_a_reference_that_is_one_hot_itself_can_not_tell_a_one_hot_cheat():
     reference = softmax(logits, axis=1).astype(np.float32)
     given = np.eye(10, dtype=np.float32)[reference.argmax(1)]
     assert np.abs(given - reference).max() < 1e-3
-    assert gate.judge(given, reference, labels, False, gate.Thresholds()) == ([], [])
+    assert gate.check(given, reference, labels, False, gate.Thresholds()) == ([], [])
 
 
 # Few images.
 
 
 def test_one_of_twenty_images_is_chance_and_is_remarked():
-    assert judge(with_wrong(1), count=20) == ([], ["judged on only 20 images"])
+    assert judge(with_wrong(1), count=20) == ([], ["checked on only 20 images"])
 
 
 @pytest.mark.parametrize(("wrong", "words"), [(2, ["agrees"]), (6, ["agrees", "accuracy"])])
 def test_on_twenty_images_what_is_no_chance_breaks_the_gate(wrong, words):
     found = judge(with_wrong(wrong), count=20)
     assert [line.split()[0] for line in found.breaches] == words
-    assert found.remarks == ["judged on only 20 images"]
+    assert found.remarks == ["checked on only 20 images"]
 
 
 @pytest.mark.parametrize("count", [1, 5, 20])
@@ -164,7 +164,7 @@ def test_few_images_pass_no_float32_that_differs_and_no_temperature(count):
     logits, reference, labels = (values[:count] for values in model(*SURENESS["sure"]))
     given = softmax(logits / 1000, axis=1).astype(np.float32)
     for is_float32 in (True, False):
-        found = gate.judge(given, reference, labels, is_float32, gate.Thresholds())
+        found = gate.check(given, reference, labels, is_float32, gate.Thresholds())
         assert found.remarks
         assert found.breaches or (count == 1 and not is_float32)
 

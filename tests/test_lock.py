@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.__main__ import main as benchmark
 from export.__main__ import main as export
-from mnist_edge import bundle, lock
+from mnist_edge import lock, staging
 from mnist_edge.errors import InputError
 from mnist_edge.evaluate import main as evaluate
 from mnist_edge.train import main as train
@@ -123,7 +123,7 @@ def test_a_killed_holder_holds_nothing(tmp_path):
 
 WRITING = """
 from mnist_edge import bundle
-with bundle.staged(folder) as stage:
+with staging.staged(folder) as stage:
     for name in ("model.keras", "history.csv", "train.json"):
         (stage / name).write_text("new")
 """
@@ -133,7 +133,7 @@ def test_a_kill_at_any_step_of_writing_leaves_all_old_files_or_all_new_ones(tmp_
     seen = set()
     for after in range(20):
         folder = tmp_path / str(after)
-        with bundle.staged(folder) as stage:
+        with staging.staged(folder) as stage:
             for name in ("model.keras", "history.csv", "train.json"):
                 (stage / name).write_text("old")
         status = killed.run(WRITING, folder, after)
@@ -158,7 +158,7 @@ def test_an_interrupt_while_files_are_moved_waits_for_the_last(tmp_path, monkeyp
     monkeypatch.setattr(os, "replace", interrupt)
 
     def write():
-        with bundle.staged(tmp_path) as stage:
+        with staging.staged(tmp_path) as stage:
             (stage / "a").write_text("1")
             (stage / "b").write_text("1")
 

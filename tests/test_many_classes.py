@@ -1,5 +1,6 @@
 """A thousand classes: what export takes, the benchmarks and reports take."""
 
+import dataclasses
 import json
 import shutil
 import types
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import selftest, tables
+from benchmarks import measurement, report, selftest, tables
 from export import pipeline
 from mnist_edge import bundle, data, evaluate, evaluation_plots, manifest, runtimes
 from mnist_edge.data import catalog
 from mnist_edge.errors import InputError
 from tests import tiny
+from tests.benchmarks import made
 from tests.safety import hostile
 
 CLASSES = 1000
@@ -63,8 +65,8 @@ def folder(tiny_bundle, tmp_path):
 
     document = json.loads((tiny_bundle / bundle.MANIFEST).read_text())
     document["artifacts"] = []
-    document["data"] = {"source": str(source), "labels": data.numbered((), CLASSES)}
-    document["data"]["sha256"] = dataset.sha256()
+    document["data"] |= {"source": str(source), "labels": list(data.numbered((), CLASSES))}
+    document["data"] |= {"classes": CLASSES, "sha256": dataset.sha256()}
     bundle.write_json(tiny_bundle / bundle.MANIFEST, document)
     tiny.add(tiny_bundle, "onnx-float32", content)
     opened = runtimes.open_artifact(tiny_bundle / "onnx-float32.onnx", 1)
@@ -80,18 +82,18 @@ def folder(tiny_bundle, tmp_path):
 
 def test_a_bundle_of_1000_classes_is_benchmarked_and_tests_itself(folder, without_keras, capsys):
     assert benchmarks.main([str(folder), *tiny.QUICK]) == 0
-    result = json.loads((folder / bundle.BENCHMARK_JSON).read_text())
-    assert result["bundles"][0]["classes"] == CLASSES
-    row = next(row for row in result["rows"] if row["variant"] == "onnx-float32")
-    assert len(row["recall_per_class"]) == CLASSES
-    assert (folder / bundle.BENCHMARK_MARKDOWN).stat().st_size < 20_000
+    read = measurement.read(folder / report.BENCHMARK_JSON, "")
+    assert read.bundles[0].classes == CLASSES
+    _, row = read.measurements
+    assert len(row.parity.recall_per_class) == CLASSES
+    assert (folder / report.BENCHMARK_MARKDOWN).stat().st_size < 20_000
     assert selftest.main([str(folder)]) == 0
     capsys.readouterr()
 
 
 def test_an_artifact_of_more_classes_than_its_model_fails_unread(folder, without_keras, capsys):
     document = json.loads((folder / bundle.MANIFEST).read_text())
-    document["data"]["labels"] = document["data"]["labels"][:980]
+    document["data"] |= {"labels": document["data"]["labels"][:980], "classes": 980}
     bundle.write_json(folder / bundle.MANIFEST, document)
     with np.load(folder / bundle.REFERENCE) as held:
         kept = held["probabilities"][:, :980]
@@ -108,13 +110,15 @@ def test_pictures_and_tables_of_1000_classes_stay_small():
     figure = evaluation_plots.confusion(np.eye(CLASSES, dtype=int), list(map(str, range(CLASSES))))
     assert max(figure.get_size_inches()) < 20
     assert not [text for axis in figure.axes[:1] for text in axis.texts]
-    rows = [{"recall_per_class": [0.5] * CLASSES, "latency": [], "bundle": "x", "variant": "y"}]
-    shown = tables.recall_table({"rows": rows, "bundles": [1]})
+    row = made.row("x", 0.5, 1, 1.0)
+    parity = dataclasses.replace(row.parity, recall_per_class=(0.5,) * CLASSES)
+    rows = (dataclasses.replace(row, parity=parity),)
+    shown = tables.recall_table(types.SimpleNamespace(measurements=rows, several=False))
     assert shown == "Of 1,000 classes: `recall_per_class` in `benchmark.json`."
 
 
 def test_more_classes_than_a_matrix_holds_are_one_line():
-    record = {"data": {"classes": 5000}}
+    record = types.SimpleNamespace(data=types.SimpleNamespace(classes=5000))
     dataset = types.SimpleNamespace(y_test=np.arange(5), source="x")
     with pytest.raises(InputError, match=r"of 4,096 classes at most. Got: 5,000 in folder"):
         evaluate._labels(

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import string
 import subprocess
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 
 from mnist_edge import bundle, data, drawing, evaluation_plots, metrics, models, plots
-from mnist_edge.data.catalog import KNOWN
+from mnist_edge.data.catalog import CATALOG
 from mnist_edge.errors import InputError
+from mnist_edge.models.trained import TrainedModel
+from mnist_edge.training import train_record
 
-FASHION = KNOWN["fashionmnist"].labels
+FASHION = CATALOG["fashionmnist"].labels
 NAMES = {
     10: FASHION,
-    47: KNOWN["emnistbalanced"].labels,
+    47: CATALOG["emnistbalanced"].labels,
     62: tuple(string.digits + string.ascii_letters),
 }
 HISTORY = {
@@ -155,7 +158,10 @@ def test_a_name_may_be_long_and_hold_dollars():
 
 def test_training_writes_samples_curves_and_predictions(small_data, tmp_path):
     dataset = data.load(small_data)
-    plots.write_training_plots(tmp_path, HISTORY, dataset, models.build("classic"), kept_epoch=2)
+    record = train_record.read(models.PRETRAINED / "edge" / bundle.TRAIN, "")
+    record = dataclasses.replace(record, kept_epoch=2)
+    trained = TrainedModel(models.build("classic"), record, HISTORY)
+    plots.write_training_plots(tmp_path, trained, dataset)
     written = {path.name for path in (tmp_path / bundle.PLOTS).iterdir()}
     assert written == {"samples.png", "curves.png", "predictions.png"}
 

@@ -13,9 +13,11 @@ from PIL import Image
 
 import benchmarks.__main__ as benchmarks
 from benchmarks import plots as benchmark_pictures
-from mnist_edge import bundle, cli, images, predict
+from benchmarks import report
+from mnist_edge import cli, images, predict
 from mnist_edge.images import pictures, sheet
 from tests import tiny
+from tests.benchmarks import made
 from tests.images import drawn
 
 # A command that prints what no narrow terminal has, and then says how it is.
@@ -115,9 +117,9 @@ def test_a_benchmark_is_written_before_it_is_printed(
 
     monkeypatch.setattr(benchmarks, "print", closed, raising=False)
     assert benchmarks.main([str(tiny_bundle), *tiny.QUICK]) == cli.UNREAD
-    markdown = (tiny_bundle / bundle.BENCHMARK_MARKDOWN).read_bytes().decode("utf-8")
+    markdown = (tiny_bundle / report.BENCHMARK_MARKDOWN).read_bytes().decode("utf-8")
     assert "µs" in markdown
-    assert json.loads((tiny_bundle / bundle.BENCHMARK_JSON).read_bytes())["passed"] is True
+    assert json.loads((tiny_bundle / report.BENCHMARK_JSON).read_bytes())["passed"] is True
 
 
 def test_reports_are_utf_8_whatever_the_locale_is(tmp_path):
@@ -128,12 +130,13 @@ def test_reports_are_utf_8_whatever_the_locale_is(tmp_path):
         "from benchmarks import report\n"
         "report.plots.draw = lambda *_: []\n"
         "report.markdown = lambda _: '\\xb5 \\u2013 \\udcff'\n"
-        "report.write({}, [], Path(sys.argv[1]))\n"
+        "report.schema.write = lambda *_: None\n"
+        "report.write(None, [], Path(sys.argv[1]))\n"
     )
     environment = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", program, str(tmp_path)]
     subprocess.run(command, env=os.environ | environment, check=True)
-    assert (tmp_path / bundle.BENCHMARK_MARKDOWN).read_bytes().decode() == "µ – \\udcff"
+    assert (tmp_path / report.BENCHMARK_MARKDOWN).read_bytes().decode() == "µ – \\udcff"
 
 
 # Names of files, which may be of any bytes but 0 and /.
@@ -165,7 +168,7 @@ def test_pictures_of_any_name_are_read_and_printed(folder, tmp_path):
     as_csv = predict.as_csv(found).encode()
     names = [row["picture"] for row in csv.DictReader(io.StringIO(as_csv.decode()))]
     assert names == [cli.printable(digit.name) for digit in digits]
-    sheet.draw(digits, found, tmp_path / "seen.png")
+    sheet.draw(found, tmp_path / "seen.png")
     with Image.open(tmp_path / "seen.png") as drawing:
         assert drawing.format == "PNG"
 
@@ -180,12 +183,10 @@ def test_a_picture_of_any_name_that_is_none_is_one_line(folder, capsys):
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert said[:-1].isprintable()
-    assert len(pictures.listed([folder])) == 4
+    assert len(pictures.listed(folder)) == 4
 
 
 def test_a_folder_whose_name_is_a_broken_formula_is_drawn(tmp_path):
-    point = {"variant": "x", "accuracy": 0.5, "accuracy_interval": [0.4, 0.6], "size_bytes": 1}
-    point["latency"] = [{"p50_us": 1.0, "threads": 1}]
-    points = [point | {"bundle": name} for name in ("$\\frac$", "b")]
-    benchmark_pictures._scatter({"bundles": [1, 2]}, points, tmp_path / "a.png")
+    rows = [made.row("x", 0.5, 1, 1.0, bundle=name) for name in ("$\\frac$", "b")]
+    benchmark_pictures._scatter([(row, row.parity) for row in rows], True, tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()

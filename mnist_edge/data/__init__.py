@@ -3,11 +3,13 @@
 from mnist_edge.data.catalog import name_classes, numbered
 from mnist_edge.data.dataset import (
     HELP,
+    IN_MEMORY,
     LABELS_HELP,
     MOST_CLASSES,
     Dataset,
     as_inputs,
     load,
+    load_recorded,
     require_gray_levels,
     split_indices,
 )
@@ -15,12 +17,14 @@ from mnist_edge.data.sources import MNIST
 
 __all__ = [
     "HELP",
+    "IN_MEMORY",
     "LABELS_HELP",
     "MNIST",
     "MOST_CLASSES",
     "Dataset",
     "as_inputs",
     "load",
+    "load_recorded",
     "name_classes",
     "numbered",
     "require_gray_levels",

@@ -24,6 +24,8 @@ LABELS_HELP = "names of the classes, 'cat,dog' or a file with one name per line"
 _VALIDATION_COUNT = 5_000
 _LEAST_COUNT = 6  # of training examples: a sixth of them is for validation
 MOST_CLASSES = 2**16
+# The source of what was loaded from nowhere; a bundle keeps such a data set itself.
+IN_MEMORY = "arrays in memory"
 _SURELY_GRAY = 100  # a value above this and a whole set below 1 are not of one scale
 _FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -54,7 +56,7 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     labels: tuple[str, ...] = ()
-    source: str = "arrays in memory"
+    source: str = IN_MEMORY
     remark: str = ""
 
     def __post_init__(self) -> None:
@@ -76,6 +78,10 @@ class Dataset:
     def sha256(self) -> dict[str, str]:
         """SHA-256 of each array's bytes, by the array's name."""
         return {name: bundle.sha256_array(getattr(self, name)) for name in sources.ARRAYS}
+
+    def save(self, path: Path | str) -> None:
+        """Writes an `.npz` that `load` reads; the names of the classes are not in it."""
+        np.savez_compressed(path, **{name: getattr(self, name) for name in sources.ARRAYS})
 
 
 def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None = None) -> Dataset:
@@ -111,6 +117,21 @@ def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None 
         names = catalog.numbered(raw.entry.labels, loaded.classes)
         return dataclasses.replace(loaded, labels=names)
     return loaded
+
+
+def load_recorded(source: str, folder: Path) -> Dataset:
+    """Loads the data set that a bundle's records name; from the bundle, where it was in memory.
+
+    Args:
+        source: What the record says.
+        folder: The bundle.
+
+    Raises:
+        InputError: As `load`.
+    """
+    if source != IN_MEMORY:
+        return load(source)
+    return dataclasses.replace(load(folder / bundle.DATA), source=IN_MEMORY)
 
 
 def _check(dataset: Dataset) -> None:

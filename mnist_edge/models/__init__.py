@@ -1,6 +1,6 @@
 """The model zoo: architectures, recipes, packaged weights. Keras inside functions."""
 
-from mnist_edge.models.recipe import Recipe
+from mnist_edge.models.recipe import Affine, Recipe
 from mnist_edge.models.zoo import (
     DEFAULT,
     GENTLE,
@@ -17,6 +17,7 @@ __all__ = [
     "GENTLE",
     "PRETRAINED",
     "ZOO",
+    "Affine",
     "Network",
     "Recipe",
     "assemble",

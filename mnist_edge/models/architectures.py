@@ -1,12 +1,18 @@
-"""The networks: what comes between scaling and classifier, a function each.
+"""The networks: what comes between scaling and classifier, one function per network.
 
 A network is a function from `keras.layers` to its list of layers, each called on what the
 one before returns, so that reading it does not import Keras; where it branches, a
 function of a tensor stands in the list.
 """
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
-def conv_conv(layers):
+Layers = list[Callable[..., Any]]
+
+
+def conv_conv(layers: ModuleType) -> Layers:
     """Two 3x3 convolutions, nothing pooled."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
@@ -15,7 +21,7 @@ def conv_conv(layers):
     ]
 
 
-def pooled_twice(layers):
+def pooled_twice(layers: ModuleType) -> Layers:
     """What reference D and Keras's own example share."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
@@ -26,12 +32,12 @@ def pooled_twice(layers):
     ]
 
 
-def conv_pool_conv_pool(layers):
+def conv_pool_conv_pool(layers: ModuleType) -> Layers:
     """Two 3x3 convolutions, each pooled, a dense layer of 128."""
     return [*pooled_twice(layers), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
 
 
-def conv_conv_pool(layers):
+def conv_conv_pool(layers: ModuleType) -> Layers:
     """Two 3x3 convolutions, then one pooling, a dense layer of 128."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
@@ -43,7 +49,7 @@ def conv_conv_pool(layers):
     ]
 
 
-def conv_pool_thrice(layers):
+def conv_pool_thrice(layers: ModuleType) -> Layers:
     """Three 3x3 convolutions, each pooled, a dense layer of 64."""
     return [
         layers.Conv2D(32, 3, padding="same", activation="relu"),
@@ -57,12 +63,19 @@ def conv_pool_thrice(layers):
     ]
 
 
-def classic(layers):
+def classic(layers: ModuleType) -> Layers:
     """Two 3x3 convolutions, each pooled, a dense layer of 64."""
     return [*pooled_twice(layers), layers.Dense(64, activation="relu")]
 
 
-def _conv_bn(layers, filters, size, strides=1, padding="same", momentum=0.99):
+def _conv_bn(
+    layers: ModuleType,
+    filters: int,
+    size: int,
+    strides: int = 1,
+    padding: str = "same",
+    momentum: float = 0.99,
+) -> Layers:
     """Convolution, batch normalization, ReLU; an exporter folds the second into the first."""
     return [
         layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False),
@@ -71,7 +84,7 @@ def _conv_bn(layers, filters, size, strides=1, padding="same", momentum=0.99):
     ]
 
 
-def edge(layers):
+def edge(layers: ModuleType) -> Layers:
     """Six small convolutions with batch normalization, the first with stride 2."""
     return [
         *_conv_bn(layers, 10, 5, strides=2),  # 14 x 14: a quarter of the pixels at once
@@ -85,7 +98,7 @@ def edge(layers):
     ]
 
 
-def swift(layers):
+def swift(layers: ModuleType) -> Layers:
     """Five small convolutions, the first two with stride 2: half of edge's arithmetic."""
     # Drawn for ONNX Runtime, which counts channels in sixteens, takes columns six at a time
     # and is dear where it pads and at 14 x 14 (docs/export.md).
@@ -101,15 +114,15 @@ def swift(layers):
     ]
 
 
-def nano(layers, classes):
+def nano(layers: ModuleType, classes: int) -> Layers:
     """Six convolutions, five of them separable and sharing their kernels, no dense layer."""
 
-    # Separable layers of as many channels share one depthwise kernel a channel: what that
+    # Separable layers of as many channels share one depthwise kernel per channel: what that
     # saves buys wider layers. Valid padding, averages and SiLU each gain (docs/search.md).
-    def normalized(kernel):
+    def normalized(kernel: Callable[..., Any]) -> Layers:
         return [kernel, layers.BatchNormalization(momentum=0.95), layers.Activation("silu")]
 
-    def separable(spatial, filters):
+    def separable(spatial: Callable[..., Any], filters: int) -> Layers:
         return [spatial, *normalized(layers.Conv2D(filters, 1, use_bias=False))]
 
     narrow, wide = (layers.DepthwiseConv2D(3, use_bias=False) for _ in range(2))
@@ -125,12 +138,12 @@ def nano(layers, classes):
     ]
 
 
-def accurate(layers, classes):
+def accurate(layers: ModuleType, classes: int) -> Layers:
     """Three branches of six convolutions, the first 3x3, 5x5 and 7x7; their logits averaged."""
 
     # Each branch has a loss of its own in training (`Recipe.branch_losses`): with one for
     # all of them they err together (docs/search.md).
-    def branch(first, pooling, padding, last):
+    def branch(first: int, pooling: Callable[..., Any], padding: str, last: int) -> Layers:
         return [
             *_conv_bn(layers, 16, first, padding="valid"),
             *_conv_bn(layers, 24, 3, padding="valid"),
@@ -151,7 +164,7 @@ def accurate(layers, classes):
         branch(7, layers.MaxPooling2D, "same", 3),
     ]
 
-    def logits(x, branch):
+    def logits(x: Any, branch: Layers) -> Any:
         for layer in branch:
             x = layer(x)
         return x
@@ -159,7 +172,7 @@ def accurate(layers, classes):
     return [lambda x: [logits(x, branch) for branch in branches], layers.Average()]
 
 
-def sprint(layers):
+def sprint(layers: ModuleType) -> Layers:
     """Five convolutions with batch normalization, trained in one epoch."""
     # One epoch is 600 steps: moving statistics with the usual 0.99 would lag behind.
     return [

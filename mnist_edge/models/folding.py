@@ -1,27 +1,30 @@
 """Fold batch normalization into the convolution before it: fewer numbers, the same answers."""
 
 import collections
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mnist_edge.errors import InputError
 
+if TYPE_CHECKING:
+    import keras
 
-def fold(model):
+
+def fold(model: "keras.Model") -> "keras.Model":
     """Copies a trained model without its batch normalization.
 
-    A normalization that is done with learning is a factor and a summand a channel: the
+    A normalization that is done with learning is a factor and a summand per channel: the
     convolution's kernel takes the one, its bias the other.
 
     Args:
-        model: A functional `keras.Model`, a chain of layers, in which each
+        model: A functional model, a chain of layers, in which each
             `BatchNormalization` comes right after a `Conv2D`, `DepthwiseConv2D` or
             `SeparableConv2D` without activation that is called once; other layers may be
             called several times.
 
     Returns:
-        A `keras.Model` with the same inputs and outputs; its predictions differ by
-        rounding alone.
+        A model with the same inputs and outputs; its predictions differ by rounding alone.
 
     Raises:
         InputError: A normalization comes after something else, or after one of several calls.
@@ -29,16 +32,17 @@ def fold(model):
     import keras
 
     followers = dict(zip(model.layers, [*model.layers[1:], None], strict=True))
-    weights, calls = {}, collections.Counter()
+    weights: dict[str, list[np.ndarray]] = {}
+    calls: collections.Counter[str] = collections.Counter()
 
-    def copied(layer):
+    def copied(layer: "keras.layers.Layer") -> "keras.layers.Layer":
         config, weights[layer.name] = layer.get_config(), layer.get_weights()
         if _is_normalization(followers[layer]):
             weights[layer.name] = _folded(layer, followers[layer])
             config["use_bias"] = True
         return type(layer).from_config(config)
 
-    def called(layer, x, **options):
+    def called(layer: "keras.layers.Layer", x: Any, **options: Any) -> Any:
         calls[layer.name] += 1
         return x if _is_normalization(layer) else layer(x, **options)
 
@@ -55,14 +59,16 @@ def fold(model):
     return folded
 
 
-def _is_normalization(layer):
+def _is_normalization(layer: "keras.layers.Layer | None") -> bool:
     return type(layer).__name__ == "BatchNormalization"
 
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 
 
-def _folded(convolution, normalization):
+def _folded(
+    convolution: "keras.layers.Layer", normalization: "keras.layers.Layer"
+) -> list[np.ndarray]:
     """The convolution's weights, bias last, with the normalization in them."""
     kind = type(convolution).__name__
     if kind not in _CONVOLUTIONS or convolution.activation.__name__ != "linear":

@@ -14,29 +14,26 @@ from mnist_edge.errors import InputError
 SHA256 = {
     "nano": {
         "model.keras": "cdb7b3832ef694a5a18ed7d4415b773aeae99256577ade5fcbf41f535ecb76a2",
-        "train.json": "cbd8efdac0d49e8f4c03378525ee8d30a0b163052044032ca5721a732c623056",
+        "train.json": "d948cd3ca0c7a6cdee1eb7fd5bea2e0e16c2ade655fc92bc8966c83aaaf4f728",
     },
     "edge": {
         "model.keras": "4a0ee1184ad3c2674b75d1eff0073704998e1fafd86ab43720cdb06ebb635306",
-        "train.json": "578b94ff6baf6b66c5dd2ab9f92abe9c0630dcd259979009b4e7b19369730ad4",
+        "train.json": "df34213b5d2ac5bf98a2631196d87a654ffe9ad3b258bfa98ffe73dbeb833d9d",
     },
     "accurate": {
         "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",
-        "train.json": "3e38fd9faa4941e6729d058f7e672e68f8f759a4590550b9a1ceebce6b3dd06c",
+        "train.json": "fb0c0b15837c9a9497ad99e27444f6fb65e46015b957814deabcc111ac488a02",
     },
 }
 
 
-def check(folder):
-    """Makes sure that a packaged bundle is the one that was packaged.
-
-    Args:
-        folder: A bundle; one that is not packaged is left alone.
+def check(folder: Path) -> None:
+    """Makes sure that a packaged bundle is the one that was packaged; others are left alone.
 
     Raises:
         InputError: A file of it is missing or another.
     """
-    folder = Path(folder).resolve()
+    folder = folder.resolve()
     if folder.parent != models.PRETRAINED.resolve():
         return
     remedy = (

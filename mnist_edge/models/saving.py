@@ -5,34 +5,49 @@ that they happened to have in memory. Here the time is a constant and the number
 0, so that a file's hash tells the model.
 """
 
+import io
 import json
+import tempfile
 import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_edge import bundle
+
+if TYPE_CHECKING:
+    import keras
 
 # The earliest that a zip archive can hold; what Keras itself gives the other members.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _METADATA, _CONFIG = "metadata.json", "config.json"
 
 
-def save(model, path):
-    """Saves a model.
-
-    Args:
-        model: A `keras.Model`.
-        path: `pathlib.Path` that ends in `.keras`.
-    """
-    model.save(path)
-    with zipfile.ZipFile(path) as archive:
-        members = {info.filename: archive.read(info) for info in archive.infolist()}
+def to_bytes(model: "keras.Model") -> bytes:
+    """The content of a model's `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: archive.read(info) for info in archive.infolist()}
     metadata = json.loads(members[_METADATA])
     metadata["date_saved"] = "{:04}-{:02}-{:02}@{:02}:{:02}:{:02}".format(*_DATE)
     members[_METADATA] = json.dumps(metadata).encode()
     members[_CONFIG] = json.dumps(_renumbered(json.loads(members[_CONFIG]), {})).encode()
-    with zipfile.ZipFile(path, "w") as archive:
+    saved = io.BytesIO()
+    with zipfile.ZipFile(saved, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+    return saved.getvalue()
 
 
-def _renumbered(value, numbers):
+def weights_sha256(model: "keras.Model") -> str:
+    """SHA-256 of a model's weights in order; the file's own tells Keras's version too."""
+    return bundle.sha256_array(np.concatenate([w.ravel() for w in model.get_weights()]))
+
+
+def _renumbered(value: Any, numbers: dict[int, int]) -> Any:
     """A configuration whose shared objects are numbered in the order in which they come."""
     if isinstance(value, list):
         return [_renumbered(item, numbers) for item in value]

@@ -5,7 +5,7 @@ from mnist_edge.models import folding
 
 
 def network_size(name: str) -> dict[str, int]:
-    """A network's size as a run on MNIST has it: `parameters`, `multiply_accumulates`; a dict."""
+    """A network's `parameters` and `multiply_accumulates`, as a run on MNIST has them."""
     model = models.build(name)
     if models.ZOO[name].folded:
         model = folding.fold(model)

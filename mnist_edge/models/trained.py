@@ -1,20 +1,23 @@
 """Open the model that `mnist_edge.train` wrote into a bundle, and run it: it may be anybody's."""
 
-import concurrent.futures
-import contextlib
+import csv
 import dataclasses
+import hashlib
 import math
-import random
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_edge import bundle, data, metrics, models
+from mnist_edge import bundle, data, lock, metrics, models, schema, staging
 from mnist_edge.errors import InputError
-from mnist_edge.models import packaged
-from mnist_edge.safety import footprint, keras_file, supervise, weights_file
+from mnist_edge.models import packaged, saving
+from mnist_edge.safety import keras_file, supervise
 from mnist_edge.training import train_record
+from mnist_edge.training.train_record import TrainRecord
+
+if TYPE_CHECKING:
+    import keras
 
 _MOST_INPUT_VALUES = 2**24
 # 134 MB in float32; Keras copies twice what it is given.
@@ -22,17 +25,21 @@ _MOST_AT_ONCE = 2**25
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """A trained model and the record of its training.
+class TrainedModel:
+    """A trained classifier and the record of its training.
 
     Attributes:
-        model: `keras.Model`: float32 `[batch, height, width, 1]`, 0 to 255, to
-            probabilities `[batch, classes]`.
-        record: What `train.json` holds, a dict.
+        model: float32 `[batch, height, width, 1]`, 0 to 255, to probabilities
+            `[batch, classes]`.
+        record: What `train.json` holds.
+        history: Metric's name to its values, one per epoch; of a model that was opened, empty.
+        dataset: What it was trained on; None of a model that was opened.
     """
 
-    model: object
-    record: dict
+    model: "keras.Model"
+    record: TrainRecord
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    dataset: data.Dataset | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,16 +48,47 @@ class Trained:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes; numbers where the record has none."""
-        return data.numbered(self.record["data"].get("labels", ()), self.record["data"]["classes"])
+        """Names of the classes."""
+        return self.record.data.labels
+
+    def save(self, folder: Path | str) -> None:
+        """Writes a bundle: `model.keras`, `train.json` and, once trained, `history.csv`.
+
+        Data that were in memory are written beside them, as `data.npz`.
+
+        Raises:
+            InputError: The folder holds other people's files, or the model has changed since
+                it was trained.
+        """
+        folder = Path(folder)
+        bundle.refuse_foreign(folder)
+        with lock.held(folder), staging.staged(folder) as stage:
+            self.write(stage)
+
+    def write(self, stage: Path) -> None:
+        """Writes the files of a bundle into its staging folder; errors as `save`'s."""
+        if saving.weights_sha256(self.model) != self.record.weights_sha256:
+            raise InputError(
+                f"{self.record.model} must be the model that its record describes. Got: a model "
+                "that was changed since. Train it again."
+            )
+        content = saving.to_bytes(self.model)
+        sha256 = hashlib.sha256(content).hexdigest()  # of an opened model, the file may differ
+        (stage / bundle.MODEL).write_bytes(content)
+        schema.write(stage / bundle.TRAIN, dataclasses.replace(self.record, model_sha256=sha256))
+        if self.dataset and self.dataset.source == data.IN_MEMORY:
+            self.dataset.save(stage / bundle.DATA)
+        if not self.history:
+            return
+        with open(stage / bundle.HISTORY, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *self.history])
+            for epoch, row in enumerate(zip(*self.history.values(), strict=True), start=1):
+                writer.writerow([epoch, *row])
 
 
-def check(folder: Path, *keys: str) -> tuple[Path, dict, str]:
+def check(folder: Path) -> tuple[Path, TrainRecord, str]:
     """Finds a bundle's model and makes sure that it is the one that was trained.
-
-    Args:
-        folder: The bundle.
-        *keys: What its `train.json` must hold besides model, data and the model's hash.
 
     Returns:
         `(path, record, remedy)`: the `.keras` file, what `train.json` holds, and what to
@@ -61,21 +99,20 @@ def check(folder: Path, *keys: str) -> tuple[Path, dict, str]:
     """
     packaged.check(folder)
     remedy = f"Run: python -m mnist_edge.train --output {folder}"
-    needed = ("model", "data", "model_sha256", *keys)
-    record = train_record.read(Path(folder) / bundle.TRAIN, needed, remedy)
-    path = Path(folder) / bundle.MODEL
+    record = train_record.read(folder / bundle.TRAIN, remedy)
+    path = folder / bundle.MODEL
     if not path.is_file():
         raise InputError(f"{path} is required and does not exist. {remedy}")
     got = bundle.sha256_file(path)
-    if got != record["model_sha256"]:
+    if got != record.model_sha256:
         raise InputError(
             f"{path} is not the model that {bundle.TRAIN} describes: SHA-256 {got[:12]}… "
-            f"instead of {record['model_sha256'][:12]}…. {remedy}"
+            f"instead of {record.model_sha256[:12]}…. {remedy}"
         )
     return path, record, remedy
 
 
-def load_model(path: Path, remedy: str, allow_h5: bool = False) -> object:
+def load_model(path: Path, remedy: str) -> "keras.Model":
     """Loads a `.keras` file, of anybody's: what it holds is checked before Keras reads it.
 
     What would run code of its own is refused, and so is what takes too much memory, and NaN.
@@ -83,80 +120,34 @@ def load_model(path: Path, remedy: str, allow_h5: bool = False) -> object:
     Args:
         path: The file.
         remedy: What to do where it can't be loaded; ends the error's line.
-        allow_h5: Whether it may be in the older format.
 
     Returns:
-        A `keras.Model`, not compiled.
+        The model, not compiled.
 
     Raises:
         InputError: The file can't be loaded.
     """
     try:
         with supervise.opening(path):
-            return read_model(Path(path), allow_h5)
+            return keras_file.load(path)
     except Exception as error:  # what Keras raises for a damaged file is anything
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
-def read_model(path: Path, allow_h5: bool = False) -> object:
-    """As `load_model`, with bare errors: the reason alone, or whatever Keras raises."""
-    import keras
-
-    old_format = allow_h5 and path.suffix in keras_file.OLD_ENDINGS
-    if old_format:
-        keras_file.check_regular(path, keras_file.OLD_ENDINGS)
-    config = None if old_format else keras_file.check(path)
-    with weights_file.opened(path) as file:
-        weights_file.check(file)
-        if old_format:
-            weights_file.check_old_config(file)
-    if config:
-        _check_size(config)
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    footprint.check(model)
-    broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
-    if broken:
-        raise ValueError(f"it must hold finite weights. Got: NaN or infinity in {broken[0]}")
-    return model
-
-
-def _check_size(config: dict) -> None:
-    """Builds a model without values: how much it takes is known before it is taken."""
-    import keras
-
-    def build() -> None:
-        with keras.StatelessScope(initialize_variables=False):
-            model = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
-            footprint.check(model)
-
-    # Keras would give these variables values later; what it notes of a thread ends with it.
-    drawn = random.getstate()
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        thread.submit(build).result()
-    random.setstate(drawn)
-
-
-def _uncompiled(node: object) -> object:
-    """A configuration without its optimizers, those of models within it too: they need values."""
-    if isinstance(node, dict):
-        return {k: _uncompiled(v) for k, v in node.items() if k != "compile_config"}
-    return [_uncompiled(each) for each in node] if isinstance(node, list) else node
-
-
-def open_bundle(folder: Path, *keys: str) -> Trained:
-    """Opens a bundle's model, a classifier; arguments and errors as `check`'s."""
-    path, record, remedy = check(folder, *keys)
+def open_bundle(folder: Path) -> TrainedModel:
+    """Opens a bundle's model, a classifier; errors as `check`'s."""
+    path, record, remedy = check(folder)
     model = load_model(path, remedy)
     check_classifier(path, model)
-    classes, named = model.outputs[0].shape[-1], record["data"]["classes"]
+    classes, named = model.outputs[0].shape[-1], record.data.classes
     if classes != named:
         raise InputError(f"{path} must know {named} classes, as trained. Got: {classes}. {remedy}")
-    return Trained(model, record)
+    return TrainedModel(model, record)
 
 
-def check_classifier(path: Path, model: object) -> None:
-    """Raises `InputError` where a `keras.Model` is no classifier of examples of one shape."""
-    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
+def check_classifier(path: Path | str, model: "keras.Model") -> None:
+    """Raises `InputError` where a model is no classifier of examples of one shape."""
+    inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
             f"{path} must have one input and one output. Got: inputs "
@@ -182,29 +173,6 @@ def check_classifier(path: Path, model: object) -> None:
         )
 
 
-@contextlib.contextmanager
-def running(where: str) -> Iterator[None]:
-    """Makes one line of whatever a model raises when it is run in the block.
-
-    What it was asked in a trial need not show it: its cost and its errors depend on the data.
-
-    Args:
-        where: What the model is called.
-
-    Raises:
-        InputError: The block raised anything but an error of the system's.
-    """
-    try:
-        yield
-    except (InputError, OSError):
-        raise
-    except Exception as error:  # of a model of anybody's: what a backend raises is anything
-        raise InputError(
-            f"{where} must run on the examples that it is given. Got: {_cause(error)}. "
-            "Give the data that it was trained on, or another model."
-        ) from error
-
-
 def _cause(error: Exception) -> str:
     """Why a model failed: of TensorFlow's graph, what stands behind a stack of a page."""
     said, in_graph, _ = str(error).partition("[[{{node ")
@@ -212,11 +180,13 @@ def _cause(error: Exception) -> str:
     return keras_file.reason(lines[-1]) if in_graph and lines else keras_file.reason(error)
 
 
-def answers(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
+def answers(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
     """What a model of anybody's answers.
 
+    What it was asked in a trial need not show that it fails: that depends on the data.
+
     Args:
-        model: A `keras.Model`, as `check_classifier` wants it.
+        model: A classifier, as `check_classifier` wants it.
         inputs: float32 `[n, ...]`, as it takes them.
         where: What it is called in an error's line.
 
@@ -226,12 +196,20 @@ def answers(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
     Raises:
         InputError: It fails, or gives something else.
     """
-    with running(where):
-        size = footprint.batch_size(model)
+    try:
+        size = keras_file.batch_size(model)
         step = size * max(1, _MOST_AT_ONCE // (size * math.prod(inputs.shape[1:])))
         parts = (inputs[start : start + step] for start in range(0, len(inputs), step))
-        found = [model.predict(part, batch_size=size, verbose=0) for part in parts]
-        found = np.concatenate(found).astype(np.float32)
+        found = np.concatenate(
+            [model.predict(part, batch_size=size, verbose=0) for part in parts]
+        ).astype(np.float32)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # of a model of anybody's: what a backend raises is anything
+        raise InputError(
+            f"{where} must run on the examples that it is given. Got: {_cause(error)}. "
+            "Give the data that it was trained on, or another model."
+        ) from error
     wanted = (len(inputs), model.outputs[0].shape[-1])
     if found.shape != wanted:
         raise InputError(f"{where} must give {list(wanted)}. Got: {list(found.shape)}.")
@@ -244,7 +222,7 @@ def answers(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
     return found
 
 
-def probabilities(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
+def probabilities(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
     """As `answers`, which must be probabilities."""
     found = answers(model, inputs, where)
     wrong = metrics.no_probabilities(found)
@@ -255,29 +233,11 @@ def probabilities(model: object, inputs: np.ndarray, where: str) -> np.ndarray:
     return found
 
 
-def open_named(name: Path | str) -> Trained:
-    """Opens a trained model; errors as `check`'s.
+def open_named(name: Path | str) -> TrainedModel:
+    """Opens a packaged model by its name, "edge" say, or a bundle by its folder.
 
-    Args:
-        name: A packaged model's name, "edge" say, or a bundle's folder.
+    Raises:
+        InputError: The bundle is missing, incomplete or damaged.
     """
-    packaged = models.PRETRAINED / name
-    return open_bundle(packaged if packaged.is_dir() else Path(name))
-
-
-def check_teacher(teacher: Trained, model: object) -> None:
-    """Raises `InputError` where a teacher's answers aren't about what `model` is to learn.
-
-    Args:
-        teacher: A `Trained`.
-        model: The `keras.Model` that learns from it.
-    """
-    required, got = (
-        (m.inputs[0].shape[1:], m.outputs[0].shape[1:]) for m in (model, teacher.model)
-    )
-    if got != required:
-        raise InputError(
-            f"the teacher must take {list(required[0])} and tell {required[1][0]} classes apart, "
-            f"as the model does. Got: {teacher.record['model']}, {list(got[0])} and {got[1][0]}. "
-            "Give another by --teacher, or 'none'."
-        )
+    packaged_folder = models.PRETRAINED / name
+    return open_bundle(packaged_folder if packaged_folder.is_dir() else Path(name))

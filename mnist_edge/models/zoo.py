@@ -8,11 +8,14 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mnist_edge.errors import InputError
 from mnist_edge.models import architectures
-from mnist_edge.models.recipe import Recipe
-from mnist_edge.training.augment import Affine
+from mnist_edge.models.recipe import Affine, Recipe
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Network:
     """A row of the zoo.
 
     Attributes:
-        hidden_layers: A function of `networks`: takes `keras.layers`; returns what comes
+        hidden_layers: A function of `architectures`: takes `keras.layers`; returns what comes
             between scaling and classifier, a list of layers, and of functions from a
             tensor to a tensor.
         recipe: Its default training recipe.
@@ -28,23 +31,23 @@ class Network:
             one, or None.
         folded: Whether the trained network is saved with its batch normalization folded
             into the convolutions.
-        classifies: Whether its layers end in a logit a class, so that no dense layer comes
+        classifies: Whether its layers end in one logit per class, so that no dense layer comes
             behind them; `hidden_layers` is then told how many classes there are.
     """
 
-    hidden_layers: Callable
+    hidden_layers: Callable[..., list[Any]]
     recipe: Recipe
     longer: Recipe | None = None
     folded: bool = False
     classifies: bool = False
 
     @property
-    def summary(self):
+    def summary(self) -> str:
         """What it is, in a line."""
-        return self.hidden_layers.__doc__.splitlines()[0].rstrip(".")
+        return (self.hidden_layers.__doc__ or "").splitlines()[0].rstrip(".")
 
     @property
-    def full_recipe(self):
+    def full_recipe(self) -> Recipe:
         """The recipe of the figures on record."""
         return self.longer or self.recipe
 
@@ -55,7 +58,7 @@ GENTLE = Affine(rotation=10, shift=2, zoom=0.1, shear=5)
 
 _AVERAGED = Recipe(
     epochs=20,
-    batch_size=(128,),
+    batch_size=128,
     learning_rate=1e-2,
     weight_decay=1e-2,
     warmup_epochs=1,
@@ -66,7 +69,7 @@ _SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
 _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_images=True)
 _NANO = dataclasses.replace(
     _AVERAGED,
-    batch_size=(64,),
+    batch_size=64,
     learning_rate=2e-2,
     muon_rate=5e-2,
     augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
@@ -82,23 +85,23 @@ _BRANCHED = dataclasses.replace(
 ZOO = {
     "conv-conv": Network(
         architectures.conv_conv,
-        Recipe(epochs=5, batch_size=(64,)),
+        Recipe(epochs=5, batch_size=64),
     ),
     "conv-pool-conv-pool": Network(
         architectures.conv_pool_conv_pool,
-        Recipe(epochs=10, batch_size=(64,), loss="categorical_crossentropy", keep="best"),
+        Recipe(epochs=10, batch_size=64, loss="categorical_crossentropy", keep="best"),
     ),
     "conv-conv-pool": Network(
         architectures.conv_conv_pool,
-        Recipe(epochs=5, batch_size=(64,), loss="categorical_crossentropy", keep="best"),
+        Recipe(epochs=5, batch_size=64, loss="categorical_crossentropy", keep="best"),
     ),
     "conv-pool-thrice": Network(
         architectures.conv_pool_thrice,
-        Recipe(epochs=5, batch_size=(64,)),
+        Recipe(epochs=5, batch_size=64),
     ),
     "classic": Network(
         architectures.classic,
-        Recipe(epochs=10, batch_size=(64,)),
+        Recipe(epochs=10, batch_size=64),
     ),
     "edge": Network(
         architectures.edge,
@@ -128,7 +131,7 @@ ZOO = {
         dataclasses.replace(
             _AVERAGED,
             epochs=1,
-            batch_size=(64,),
+            batch_size=64,
             muon_rate=5e-2,
             warmup_epochs=0.2,
             average=0.98,
@@ -145,7 +148,25 @@ PRETRAINED = Path(__file__).with_name("pretrained")
 _MNIST_SIDE = 28  # pixels: what every network of the zoo is for
 
 
-def build(name: str, shape: tuple[int, int] = (_MNIST_SIDE,) * 2, classes: int = 10) -> object:
+def network(name: str) -> Network:
+    """A row of the zoo; `InputError` where there is none of that name."""
+    if name not in ZOO:
+        raise InputError(f"model must be among {', '.join(ZOO)}. Got: {name}.")
+    return ZOO[name]
+
+
+def check(name: str, recipe: Recipe) -> None:
+    """Raises `InputError` where there is no such network, or the recipe is not for it."""
+    row = network(name)
+    if recipe.branch_losses and not row.recipe.branch_losses:
+        raise InputError(
+            f"recipe.branch_losses must be false for {name}, which averages no branches. Got: true."
+        )
+
+
+def build(
+    name: str, shape: tuple[int, ...] = (_MNIST_SIDE,) * 2, classes: int = 10
+) -> "keras.Model":
     """Builds an untrained model: raw pixels in, probabilities out.
 
     Args:
@@ -154,17 +175,17 @@ def build(name: str, shape: tuple[int, int] = (_MNIST_SIDE,) * 2, classes: int =
         classes: Number of classes.
 
     Returns:
-        A `keras.Model` with input `image`, float32 `[batch, height, width, 1]`, 0 to
-        255, and output `probabilities`, float32 `[batch, classes]`.
+        A model with input `image`, float32 `[batch, height, width, 1]`, 0 to 255, and output
+        `probabilities`, float32 `[batch, classes]`.
 
     Raises:
-        InputError: The images are too small for it.
+        InputError: There is no such network, or the images are too small for it.
     """
-    row = ZOO[name]
+    row = network(name)
     try:
         return assemble(row.hidden_layers, name, shape, classes, row.classifies)
     except ValueError as error:
-        least = _least_side(name, min(shape) + 1)
+        least = _least_side(row, min(shape) + 1)
         if least is None:
             raise
         raise InputError(
@@ -173,18 +194,23 @@ def build(name: str, shape: tuple[int, int] = (_MNIST_SIDE,) * 2, classes: int =
         ) from error
 
 
-def _least_side(name: str, first: int) -> int | None:
+def _least_side(row: Network, first: int) -> int | None:
     """The least side of images that a network can be built for, `first` or more, if any."""
-    row = ZOO[name]
     for side in range(first, _MNIST_SIDE + 1):
         with contextlib.suppress(ValueError):
-            assemble(row.hidden_layers, name, (side, side), classifies=row.classifies)
+            assemble(row.hidden_layers, "trial", (side, side), classifies=row.classifies)
             return side
     return None
 
 
-def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
-    """Puts scaling before, and the classifier behind, a network's layers.
+def assemble(
+    hidden_layers: Callable[..., list[Any]],
+    name: str,
+    shape: tuple[int, ...] = (28, 28),
+    classes: int = 10,
+    classifies: bool = False,
+) -> "keras.Model":
+    """Puts scaling before a network's layers, and the classifier behind them, untrained.
 
     Args:
         hidden_layers: As `Network.hidden_layers`.
@@ -192,9 +218,6 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
         shape: As `build`'s.
         classes: As `build`'s.
         classifies: As `Network.classifies`.
-
-    Returns:
-        An untrained `keras.Model`, as `build`'s.
     """
     import keras
 
@@ -212,7 +235,7 @@ def assemble(hidden_layers, name, shape=(28, 28), classes=10, classifies=False):
 
 # Layers with weights, and which of them multiply each position of the output. Biases,
 # normalization and activations are left out, as is usual.
-_KERNELS = {
+_KERNELS: dict[str, tuple[str, ...]] = {
     "Conv2D": ("kernel",),
     "DepthwiseConv2D": ("kernel",),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
@@ -222,14 +245,8 @@ _KERNELS = {
 }
 
 
-def multiply_accumulates(model):
-    """Multiply-accumulates that a model's convolutions and dense layers take an image.
-
-    Args:
-        model: A built `keras.Model`.
-
-    Returns:
-        int, multiply-accumulates an image.
+def multiply_accumulates(model: "keras.Model") -> int:
+    """Multiply-accumulates of a model's convolutions and dense layers per image.
 
     Raises:
         InputError: It holds a layer with weights of which it is not known what they cost.
@@ -238,14 +255,14 @@ def multiply_accumulates(model):
 
     total = 0
 
-    def called(layer, *inputs, **options):
+    def called(layer: Any, *inputs: Any, **options: Any) -> Any:
         nonlocal total
         kind = type(layer).__name__
         output = layer(*inputs, **options)
         if layer.weights and kind not in _KERNELS:
             raise InputError(
                 f"multiply-accumulates are known of {', '.join(_KERNELS)}. Got: {layer.name}, a "
-                f"{kind} with weights. Add it to models._KERNELS."
+                f"{kind} with weights. Add it to models.zoo._KERNELS."
             )
         positions = math.prod(output.shape[1:-1]) if layer.weights else 0
         for kernel in _KERNELS.get(kind, ()):

@@ -9,25 +9,48 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from mnist_edge import bundle, expect
+from mnist_edge import bundle, schema, staging
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
+from mnist_edge.models import Recipe
 from mnist_edge.safety import files
+from mnist_edge.schema import NotNegative, Sha256
+
+if TYPE_CHECKING:
+    import keras
 
 _VARIABLES, _BEST = "variables.npz", "best.npz"
 _ARRAYS = {_VARIABLES, _BEST}
 _FILES = {*_ARRAYS, bundle.STATE}
-_NUMBER = expect.Kind("a number", lambda value: isinstance(value, int | float))
-_STATE = {
-    "identity": {},
-    "history": {"loss": [_NUMBER]},
-    "seconds": expect.NOT_NEGATIVE,
-    "sha256": {_VARIABLES: expect.SHA256, f"{_BEST}?": expect.SHA256},
-}
+# NaN is one: what went wrong in a run is its end that says it.
+_Figure = Annotated[float, schema.Check("a number", lambda value: isinstance(value, int | float))]
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What is kept of an epoch besides arrays.
+
+    Attributes:
+        identity: `Checkpoint.identity`.
+        history: `Run.history`.
+        seconds: `Run.seconds`.
+        sha256: Of the files of arrays, by name.
+    """
+
+    identity: dict[str, Any]
+    history: dict[str, tuple[_Figure, ...]]
+    seconds: NotNegative
+    sha256: dict[str, Sha256]
+
+    def __post_init__(self) -> None:
+        if "loss" not in self.history or _VARIABLES not in self.sha256:
+            raise schema.SchemaError("losses and variables are missing")
 
 
 @dataclasses.dataclass
@@ -35,26 +58,26 @@ class Run:
     """A run as far as it has come.
 
     Attributes:
-        history: Metric's name to its values, one an epoch.
+        history: Metric's name to its values, one per epoch.
         best_weights: The model's weights after the epoch that validation prefers.
         seconds: Spent in finished epochs, over all sittings.
     """
 
-    history: dict = dataclasses.field(default_factory=dict)
-    best_weights: list = dataclasses.field(default_factory=list)
+    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """How many epochs are finished."""
         return len(self.history.get("loss", ()))
 
     @property
-    def best_epoch(self):
+    def best_epoch(self) -> int:
         """Index of the first epoch with the highest validation accuracy."""
         return int(np.argmax(self.history["val_accuracy"]))
 
-    def is_over(self, recipe):
+    def is_over(self, recipe: Recipe) -> bool:
         """Whether all epochs are finished, or validation has not improved for too long."""
         if self.epochs >= recipe.epochs:
             return True
@@ -72,13 +95,13 @@ class Checkpoint:
 
     Attributes:
         folder: Holds the checkpoint and nothing else.
-        identity: What makes the run what it is, a dict that JSON can hold.
+        identity: What makes the run what it is; JSON can hold it.
     """
 
     folder: Path
-    identity: dict
+    identity: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def check(self):
+    def check(self) -> None:
         """Raises `InputError` where the folder holds what is no checkpoint."""
         if files.kind(self.folder) not in ("a folder", "nothing"):
             raise InputError(
@@ -94,42 +117,36 @@ class Checkpoint:
                 "Move it elsewhere, or give another folder by --output."
             )
 
-    def save(self, variables, run):
+    def save(self, variables: Sequence["keras.Variable"], run: Run) -> None:
         """Keeps a run's last epoch, and the epoch before it where that was kept.
 
         Args:
-            variables: Keras variables: weights, optimizer, random states.
-            run: A `Run`.
+            variables: Weights, the optimizer's, random states.
+            run: The run.
         """
-        with bundle.made(self.folder):
-            bundle.recover(self.folder)
+        with staging.made(self.folder):
+            staging.recover(self.folder)
             kept = self.folder / f"{bundle.EPOCH}{run.epochs:05d}"
             _remove(kept)  # of another run, or damaged
-            with bundle.staged_folder(kept) as stage:
+            with staging.staged_folder(kept) as stage:
                 arrays = {_VARIABLES: variables, _BEST: run.best_weights}
                 arrays = {name: held for name, held in arrays.items() if held}
                 for name, held in arrays.items():
                     _save_arrays(stage / name, held)
-                state = {
-                    "identity": self.identity,
-                    "history": run.history,
-                    "seconds": run.seconds,
-                    "sha256": {name: bundle.sha256_file(stage / name) for name in arrays},
-                }
+                hashes = {name: bundle.sha256_file(stage / name) for name in arrays}
+                history = {name: tuple(values) for name, values in run.history.items()}
+                state = schema.encode(_State(self.identity, history, run.seconds, hashes))
                 bundle.write_json(stage / bundle.STATE, {"state": state, "sha256": _hash(state)})
         for path in self._epochs():
             if int(path.name.removeprefix(bundle.EPOCH)) not in (run.epochs, run.epochs - 1):
                 _remove(path)
 
-    def restore(self, variables, warn):
-        """Goes back to the last epoch that was kept whole.
+    def restore(self, variables: Sequence["keras.Variable"], warn: Callable[[str], object]) -> Run:
+        """Goes back to the last epoch that was kept whole; to a fresh run where none was.
 
         Args:
             variables: As `save`'s; assigned.
             warn: Called with a line for each epoch that is damaged.
-
-        Returns:
-            A `Run`; a fresh one where none was kept.
 
         Raises:
             InputError: The checkpoint is another run's, or all that it holds is damaged.
@@ -143,31 +160,32 @@ class Checkpoint:
             except (InputError, OSError) as error:
                 warn(f"{error}; going on from the epoch before")
                 continue
-            self._check_identity(state["identity"], remedy)
+            self._check_identity(state.identity, remedy)
             if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
                 raise InputError(f"{path} holds other arrays than the model has. {remedy}")
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-            return Run(state["history"], best, state["seconds"])
+            history = {name: list(figures) for name, figures in state.history.items()}
+            return Run(history, best, state.seconds)
         if epochs:
             raise InputError(f"{self.folder} holds no epoch that is whole. {remedy}")
         return Run()
 
-    def remove(self):
+    def remove(self) -> None:
         """Removes the checkpoint, and its folder where nothing else is in it."""
         if files.kind(self.folder) != "a folder":
             return
-        bundle.recover(self.folder)
+        staging.recover(self.folder)
         for path in self._epochs():
             _remove(path)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def _epochs(self):
+    def _epochs(self) -> list[Path]:
         """Folders of the epochs that are kept, the last one first."""
         return sorted(self.folder.glob(bundle.EPOCH + "*"), reverse=True)
 
-    def _check_identity(self, identity, remedy):
+    def _check_identity(self, identity: dict[str, Any], remedy: str) -> None:
         for key, value in self.identity.items():
             if identity.get(key) != value:
                 raise InputError(
@@ -176,38 +194,41 @@ class Checkpoint:
                 )
 
 
-def _is_ours(path):
+def _is_ours(path: Path) -> bool:
     """Whether a checkpoint's folder may hold it: an epoch, whole or being written."""
     if path.name.startswith(bundle.EPOCH):
         return files.kind(path) == "a folder" and {p.name for p in path.iterdir()} <= _FILES
     return path.name.startswith(bundle.STAGED)
 
 
-def _read_state(path):
+def _read_state(path: Path) -> _State:
     """The state of an epoch whose files are all as they were written; `InputError` otherwise."""
     document = bundle.read_json(path / bundle.STATE, ("state", "sha256"), "It is damaged")
-    state = document["state"]
-    if _hash(state) != document["sha256"] or expect.mismatch(state, _STATE):
-        raise InputError(f"{path / bundle.STATE} is damaged")
-    for name in _ARRAYS & set(state["sha256"]):
-        if bundle.sha256_file(path / name) != state["sha256"][name]:
+    try:
+        if _hash(document["state"]) != document["sha256"]:
+            raise schema.SchemaError("it is not what was written")
+        state = schema.decode(_State, document["state"])
+    except schema.SchemaError:
+        raise InputError(f"{path / bundle.STATE} is damaged") from None
+    for name in _ARRAYS & set(state.sha256):
+        if bundle.sha256_file(path / name) != state.sha256[name]:
             raise InputError(f"{path / name} is damaged")
     return state
 
 
-def _read_arrays(path, name, state):
+def _read_arrays(path: Path, name: str, state: _State) -> list[np.ndarray]:
     """Arrays of an epoch, in order; none where none were kept."""
-    if name not in state["sha256"]:
+    if name not in state.sha256:
         return []
     arrays = npz.read(path / name, remedy="It is damaged")
     return [arrays[key] for key in sorted(arrays)]
 
 
-def _hash(state):
+def _hash(state: object) -> str:
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
-def _remove(path):
+def _remove(path: Path) -> None:
     """Removes an epoch's own files, and its folder where nothing else is in it."""
     if files.kind(path) == "a folder":
         (path / bundle.STATE).unlink(missing_ok=True)  # first: without it, it is no epoch
@@ -217,5 +238,6 @@ def _remove(path):
             path.rmdir()
 
 
-def _save_arrays(path, arrays):
-    np.savez(path, **{f"{i:05d}": np.asarray(array) for i, array in enumerate(arrays)})
+def _save_arrays(path: Path, arrays: Sequence[Any]) -> None:
+    named: dict[str, Any] = {f"{i:05d}": np.asarray(array) for i, array in enumerate(arrays)}
+    np.savez(path, **named)

@@ -1,13 +1,16 @@
-"""A network as it is trained: distorted images, a teacher, an average of its weights.
+"""A network as it is trained: distorted images, a loss per branch, an average of its weights.
 
 What is saved is the network alone, which holds no layer of ours and no optimizer.
 """
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from mnist_edge.training.distortion import Distortion
+from mnist_edge.models import Recipe
+from mnist_edge.training.augment import Distortion
 from mnist_edge.training.normalization import quickened
 
 _SPARSE = "sparse_categorical_crossentropy"
@@ -17,26 +20,16 @@ class Learner(keras.Model):
     """Wraps a network while it is fitted; outside training it is the network.
 
     Attributes:
-        network: A copy of the `keras.Model` given, the one that learns.
+        network: A copy of the network given, the one that learns.
         distortion: The layer that distorts its images, or None.
     """
 
-    def __init__(self, network, recipe, seed, teacher=None):
-        """Wraps `network`.
-
-        Args:
-            network: A `keras.Model`, pixels in, probabilities out.
-            recipe: A `models.Recipe`.
-            seed: Of the distortion.
-            teacher: A trained `keras.Model` as `network`, or None.
-        """
+    def __init__(self, network: keras.Model, recipe: Recipe, seed: int) -> None:
+        """Wraps a network, pixels in, probabilities out; `seed` is the distortion's."""
         super().__init__(name=f"{network.name}_learner")
         self.network = quickened(network)
         self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
-        self._recipe, self._teacher = recipe, teacher
-        self._share = recipe.teacher_share if teacher else 0.0
-        if teacher:
-            teacher.trainable = False
+        self._recipe = recipe
         self._branches = None
         if recipe.branch_losses:
             averaging = self.network.layers[-2]  # what the softmax comes behind
@@ -47,10 +40,10 @@ class Learner(keras.Model):
             self._average.assign(weights)
             self._steps = self.add_weight((), "zeros", trainable=False, name="steps")
 
-    def call(self, images, training=False):
-        """Probabilities; in training, of distorted images, with the teacher's loss added.
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Probabilities `[batch, classes]`; in training, of distorted images.
 
-        In training with a loss a branch they are each branch's, `[batch, branches, classes]`.
+        In training with a loss per branch they are each branch's, `[batch, branches, classes]`.
         """
         if not training:
             return self.network(images, training=False)
@@ -61,42 +54,41 @@ class Learner(keras.Model):
             images = self.distortion(images, training=True)
         if self._branches:
             logits = self._branches(images, training=True)
-            probabilities = ops.softmax(ops.stack(logits, axis=1))
-        else:
-            probabilities = self.network(images, training=True)
-        if self._teacher:
-            taught = ops.stop_gradient(self._teacher(images, training=False))
-            if self._branches:
-                taught = _for_each_branch(taught, probabilities)
-            loss = ops.mean(ops.categorical_crossentropy(taught, probabilities))
-            self.add_loss(self._share * loss)
-        return probabilities
+            return ops.softmax(ops.stack(logits, axis=1))
+        return self.network(images, training=True)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Cross-entropy; label smoothing and the teacher's part in training alone."""
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> keras.KerasTensor:
+        """Cross-entropy; with label smoothing and per branch in training alone."""
         smoothing = self._recipe.label_smoothing
-        if not training or not (smoothing or self._teacher or self._branches):
+        if not training or not (smoothing or self._branches):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         if self._recipe.loss == _SPARSE:
             y = ops.one_hot(ops.cast(y, "int32"), y_pred.shape[-1])
         if self._branches:
-            y = _for_each_branch(y, y_pred)
+            y = ops.repeat(y[:, None], y_pred.shape[1], axis=1)
         losses = keras.losses.categorical_crossentropy(y, y_pred, label_smoothing=smoothing)
-        return (1 - self._share) * ops.mean(losses) + sum(self.losses)
+        return ops.mean(losses) + sum(self.losses)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Accuracy; of the branches' mean in training with a loss a branch."""
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict:
+        """Accuracy; of the branches' mean in training with a loss per branch."""
         if len(y_pred.shape) == 3:
             y_pred = ops.mean(y_pred, axis=1)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def _follow(self):
-        """Takes the weights that the step before left into the average, in the graph."""
+    def _follow(self) -> None:
+        """Updates the EMA with the weights that the step before left, in the graph."""
         self._average.assign(self._averaged())
         self._steps.assign_add(1.0)
 
-    def _averaged(self):
-        """The average with today's weights taken in, one after the other in a vector.
+    def _averaged(self) -> keras.KerasTensor:
+        """The EMA updated with the current weights, all of them one after the other in a vector.
 
         Moving statistics of batch normalization are averaged too: the last step's would not
         fit averaged weights. The momentum grows to the recipe's, so that the first weights
@@ -108,8 +100,8 @@ class Learner(keras.Model):
         )
         return weights + momentum * (self._average - weights)
 
-    def good_weights(self):
-        """The network's weights, averaged where the recipe says so, as `get_weights` has them."""
+    def ema_weights(self) -> list[np.ndarray]:
+        """As `network.get_weights()`, averaged where the recipe says so."""
         if not self._recipe.average:
             return self.network.get_weights()
         shapes = [weight.shape for weight in self.network.weights]
@@ -117,26 +109,19 @@ class Learner(keras.Model):
         parts = np.split(ops.convert_to_numpy(self._averaged()), ends[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def state(self):
-        """The variables that a resumed run needs, the optimizer's included, the teacher's not."""
-        fixed = {id(variable) for variable in self._teacher.variables} if self._teacher else set()
-        own = [variable for variable in self.variables if id(variable) not in fixed]
-        return [*own, *self.optimizer.variables]
+    def state(self) -> list[keras.Variable]:
+        """The variables that a resumed run needs, the optimizer's included."""
+        return [*self.variables, *self.optimizer.variables]
 
 
-def _for_each_branch(targets, probabilities):
-    """`targets`, `[batch, classes]`, as often as there are branches in `probabilities`."""
-    return ops.repeat(targets[:, None], probabilities.shape[1], axis=1)
+class ValidateEmaWeights(keras.callbacks.Callback):
+    """Gives the network its EMA weights while it is validated."""
 
-
-class GoodWeights(keras.callbacks.Callback):
-    """Lends the network its averaged weights while it is validated."""
-
-    def on_test_begin(self, logs=None):
-        """Puts the averaged weights in."""
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Puts the EMA weights in."""
         self._raw = self.model.network.get_weights()
-        self.model.network.set_weights(self.model.good_weights())
+        self.model.network.set_weights(self.model.ema_weights())
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Puts the weights back that training goes on with."""
         self.model.network.set_weights(self._raw)

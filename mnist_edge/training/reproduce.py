@@ -8,16 +8,23 @@ import dataclasses
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import mnist_edge
-from mnist_edge import bundle, cli, models
+from mnist_edge import cli, schema
+from mnist_edge.data import Dataset
 from mnist_edge.errors import InputError
-from mnist_edge.models.recipe import Recipe
+from mnist_edge.models import zoo
 from mnist_edge.training import train_record
+from mnist_edge.training.settings import TrainSettings
+from mnist_edge.training.train_record import Machine, TrainRecord
 
-_KEYS = ("model", "recipe", "teacher", "seed", "data", "versions", "machine")
+if TYPE_CHECKING:
+    pass
+
 _REMEDY = "Give a train.json that mnist_edge.train wrote."
 # Settings that go with --from: none of them changes what is learned.
 _BESIDE = (
@@ -41,72 +48,60 @@ class Repetition:
     """A run that is to be repeated.
 
     Attributes:
-        settings: The `TrainSettings` that repeat it.
-        recipe: Its `Recipe`.
-        record: What its `train.json` holds, a dict.
+        settings: Those that repeat it.
+        record: What its `train.json` holds.
     """
 
-    settings: object
-    recipe: Recipe
-    record: dict
+    settings: TrainSettings
+    record: TrainRecord
 
 
-def environment():
-    """What the weights depend on besides settings and data, the `train.json`'s part of it."""
+def versions() -> dict[str, str | None]:
+    """Versions that the weights depend on, by package; the backend's name as `backend`."""
     import keras
 
     backend = keras.backend.backend()
     return {
-        "versions": {
-            "mnist-edge": mnist_edge.__version__,
-            "python": platform.python_version(),
-            "keras": keras.version(),
-            "backend": backend,
-            "backend_version": _version(backend),  # its package has its name
-            "numpy": np.__version__,
-        },
-        "machine": {
-            "platform": platform.platform(),
-            "cpu_count": os.cpu_count(),
-            "cores_allowed": _cores_allowed(),
-            "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
-        },
+        "mnist-edge": mnist_edge.__version__,
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "backend": backend,
+        "backend_version": _version(backend),  # its package has its name
+        "numpy": np.__version__,
     }
 
 
-def _version(package):
+def machine() -> Machine:
+    """What else the weights depend on besides settings and data."""
+    return Machine(
+        platform=platform.platform(),
+        cpu_count=os.cpu_count(),
+        cores_allowed=_cores_allowed(),
+        variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
+    )
+
+
+def _version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _cores_allowed():
+def _cores_allowed() -> int | None:
     """How many cores this process may use: as many threads do the arithmetic."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
-def weights_sha256(model):
-    """SHA-256 of a model's weights in order; the file's own tells Keras's version too."""
-    return bundle.sha256_array(np.concatenate([w.ravel() for w in model.get_weights()]))
-
-
-def read(settings):
-    """Reads the run that `settings.from_` describes.
-
-    Args:
-        settings: A `TrainSettings` with `from_`.
-
-    Returns:
-        A `Repetition`.
+def read(path: Path, settings: TrainSettings) -> Repetition:
+    """Reads a run's `train.json`, and completes the settings to those that repeat it.
 
     Raises:
         InputError: The file is no record of a run, or a setting would change the run.
     """
-    path = settings.from_
-    record = train_record.read(path, _KEYS, _REMEDY)
+    record = train_record.read(path, _REMEDY)
     changed = [
         field.name
         for field in dataclasses.fields(settings)
@@ -117,80 +112,53 @@ def read(settings):
             f"--from repeats a run as it was. Got: --{changed[0].replace('_', '-')} too. "
             "Leave it out, or train without --from."
         )
-    if record["model"] not in models.ZOO:
-        raise InputError(
-            f"{path}: model must be among {', '.join(models.ZOO)}. Got: {record['model']}. "
-            f"{_REMEDY}"
-        )
-    recipe = Recipe.from_record(record["recipe"], path)
-    if recipe.branch_losses and not models.ZOO[record["model"]].recipe.branch_losses:
-        raise InputError(
-            f"{path}: recipe.branch_losses must be false for {record['model']}, which averages no "
-            f"branches. Got: true. {_REMEDY}"
-        )
-    given = record["data"]
-    moved = settings.data != type(settings).data
+    try:
+        zoo.check(record.model, record.recipe)
+    except InputError as error:
+        raise InputError(f"{path}: {error} {_REMEDY}") from None
+    is_moved = settings.data != type(settings).data
     repeated = dataclasses.replace(
         settings,
-        model=record["model"],
-        seed=record["seed"],
-        split_seed=given["split_seed"],
-        data=settings.data if moved else given["source"],
-        labels=tuple(given["labels"]) if "labels" in given else None,
+        model=record.model,
+        seed=record.seed,
+        split_seed=record.data.split_seed,
+        data=settings.data if is_moved else record.data.source,
+        labels=record.data.labels,
     )
-    return Repetition(repeated, recipe, record)
+    return Repetition(repeated, record)
 
 
-def check(repetition, dataset, teacher):
-    """Raises `InputError` where data or teacher are not the run's.
-
-    Args:
-        repetition: A `Repetition`.
-        dataset: The `data.Dataset` that was loaded.
-        teacher: Its `trained.Trained`, or None.
-    """
-    path, record = repetition.settings.from_, repetition.record
+def check(repetition: Repetition, dataset: Dataset) -> None:
+    """Raises `InputError` where the data that were loaded are not the run's."""
+    recorded = schema.encode(repetition.record.data.sha256)
     for name, got in dataset.sha256().items():
-        if got != record["data"]["sha256"][name]:
+        if got != recorded[name]:
             raise InputError(
-                f"{path} was trained on other data: {name} of {dataset.source} has another "
-                "SHA-256. Give the same data by --data."
+                f"{repetition.settings.from_} was trained on other data: {name} of "
+                f"{dataset.source} has another SHA-256. Give the same data by --data."
             )
-    taught = teacher and teacher.record["model_sha256"]
-    if taught != (record["teacher"] and record["teacher"]["model_sha256"]):
-        raise InputError(
-            f"{path} had another teacher: {record['recipe']['teacher']} is not the model of then. "
-            "Restore it."
-        )
 
 
-def differences(before, now):
-    """What differs between two records in what weights depend on, list of str."""
+def differences(before: TrainRecord, now: TrainRecord) -> list[str]:
+    """What differs between two runs in what weights depend on, a few words each."""
     found = []
-    for part in ("versions", "machine"):
-        for name in {**before[part], **now[part]}:
-            was, is_ = (record[part].get(name, "not recorded") for record in (before, now))
-            if was != is_:
-                found.append(cli.one_line(f"{name} was {was}, now {is_}"))
+    for was, is_ in (
+        (before.versions, now.versions),
+        (schema.encode(before.machine), schema.encode(now.machine)),
+    ):
+        for name in {**was, **is_}:
+            values = [record.get(name, "not recorded") for record in (was, is_)]
+            if values[0] != values[1]:
+                found.append(cli.one_line(f"{name} was {values[0]}, now {values[1]}"))
     return found
 
 
-def verdict(before, now):
-    """Whether a run came out as the one that it repeats.
-
-    Args:
-        before: The `train.json` of then, a dict.
-        now: The one of now.
-
-    Returns:
-        `(same, line)`: True, False, or None where the record of then has no hash.
-    """
+def verdict(before: TrainRecord, now: TrainRecord) -> tuple[bool, str]:
+    """Whether a run came out as the one that it repeats, and the line that says so."""
+    if before.weights_sha256 == now.weights_sha256:
+        return True, "repeated: the same weights, bit for bit"
     others = differences(before, now)
     because = f": {'; '.join(others)}" if others else ""
-    if "weights_sha256" not in before:
-        return None, "repeated; the record of then has no hash of its weights to compare with"
-    if before["weights_sha256"] == now["weights_sha256"]:
-        return True, "repeated: the same weights, bit for bit"
     return False, (
         "repeated with other weights; the same are promised on the same machine, with the same "
         f"versions and threads alone{because}"

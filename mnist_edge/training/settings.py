@@ -2,20 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from mnist_edge import bundle, data, models
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
-from mnist_edge.models.recipe import MOST_BATCH, MOST_EPOCHS
+from mnist_edge.models.recipe import MOST_BATCH, MOST_EPOCHS, Recipe
 
 
-def _recipes(field):
-    def shown(value):
-        return "/".join(map(str, value)) if isinstance(value, tuple) else value
-
-    return ", ".join(
-        f"{name} {shown(getattr(row.recipe, field))}" for name, row in models.ZOO.items()
-    )
+def _recipes(field: str) -> str:
+    return ", ".join(f"{name} {getattr(row.recipe, field)}" for name, row in models.ZOO.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +22,15 @@ class TrainSettings:
     epochs: int | None = setting(
         None, f"passes over the training images (default: the recipe's, {_recipes('epochs')})"
     )
-    batch_size: tuple[int, ...] | None = setting(
-        None,
-        "images a step; several are used in turn, each for an equal share of the epochs "
-        f"(default: the recipe's, {_recipes('batch_size')})",
-        nargs="+",
+    batch_size: int | None = setting(
+        None, f"images per step (default: the recipe's, {_recipes('batch_size')})"
     )
     seed: int = setting(0, "seed of weights, order and augmentation")
     split_seed: int = setting(0, "seed of the split into training and validation images")
     output: Path | None = setting(
         None, f"folder of the bundle (default: {bundle.ARTIFACTS}/<model>)"
     )
-    labels: str | None = setting(
+    labels: str | tuple[str, ...] | None = setting(
         None, f"{data.LABELS_HELP} (default: the data set's own, or the numbers)"
     )
     data: str = setting(data.MNIST, data.HELP)  # last: the field hides the module
@@ -55,12 +48,6 @@ class TrainSettings:
         None,
         "train on the validation images too, and keep the last weights (default: as the "
         "recipe does)",
-    )
-    teacher: str | None = setting(
-        None,
-        "learn from a trained network's probabilities as well: a bundle, a packaged model's "
-        "name, or 'none' (default: the recipe's, for the data that it was trained on)",
-        metavar="BUNDLE",
     )
     full: bool = setting(
         False,
@@ -80,14 +67,13 @@ class TrainSettings:
     quiet: bool = setting(False, "print the JSON line of results alone")
     list: bool = setting(False, "show the zoo and end")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         most = {"epochs": MOST_EPOCHS, "patience": MOST_EPOCHS, "batch_size": MOST_BATCH}
         for name, bound in most.items():
-            given = getattr(self, name)
-            for value in given if isinstance(given, tuple) else (given,):
-                if value is not None and not 1 <= value <= bound:
-                    flag = name.replace("_", "-")
-                    raise InputError(f"--{flag} must be 1 to {bound:,}. Got: {value}.")
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= bound:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} must be 1 to {bound:,}. Got: {value}.")
         for name in ("seed", "split_seed"):
             value = getattr(self, name)
             if not 0 <= value < 2**32:
@@ -96,26 +82,23 @@ class TrainSettings:
                 )
 
     @property
-    def recipe(self):
+    def recipe(self) -> Recipe:
         """The network's recipe with what the command line overrides."""
         network = models.ZOO[self.model]
         recipe = network.full_recipe if self.full else network.recipe
-        given = {
+        given: dict[str, Any] = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "patience": self.patience,
             "all_images": self.all_images,
-            "teacher": self.teacher,
             "keep": "best" if self.patience else "last" if self.all_images else None,
         }
         given = {name: value for name, value in given.items() if value is not None}
-        if self.teacher == "none":
-            given["teacher"] = None
         if self.augment is not None:
             given["augment"] = (recipe.augment or models.GENTLE) if self.augment else None
         return dataclasses.replace(recipe, **given)
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """Where the bundle goes."""
         return self.output or bundle.ARTIFACTS / self.model

@@ -1,4 +1,4 @@
-"""Measure how quick training is: seconds an epoch against plain `model.fit`.
+"""Measure how quick training is: seconds per epoch against plain `model.fit`.
 
     python -m mnist_edge.training.speed
     python -m mnist_edge.training.speed --model sprint --against classic
@@ -18,10 +18,12 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 from mnist_edge import backend, cli, data, models
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
+from mnist_edge.models import Recipe
 from mnist_edge.training import loop
 from mnist_edge.training.checkpoint import Run
 
@@ -37,74 +39,79 @@ class SpeedSettings:
     against: str | None = setting(
         None, "another network, by plain model.fit and its own recipe", choices=tuple(models.ZOO)
     )
-    images: int = setting(55_000, "images an epoch, at most MNIST's 60,000")
+    images: int = setting(55_000, "images per epoch, at most MNIST's 60,000")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, most in (("rounds", 1_000), ("images", 60_000)):
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"--{name} must be 1 to {most}. Got: {getattr(self, name)}.")
 
 
-def measure(settings):
-    """Times the three loops in turn.
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Time of an epoch, by the clock and of the processors."""
 
-    Args:
-        settings: A `SpeedSettings`.
+    wall: float
+    processor: float
 
-    Returns:
-        A dict: the loop's name to `(seconds an epoch, processor seconds an epoch)`, medians.
-    """
+
+def measure(settings: SpeedSettings) -> dict[str, Seconds]:
+    """Times the loops in turn; the median epoch by the loop's name."""
     mnist = data.load()
-    images = mnist.x_train[: settings.images, ..., None]
-    labels = mnist.y_train[: settings.images]
+    examples = mnist.x_train[: settings.images, ..., None], mnist.y_train[: settings.images]
 
-    def recipe_of(name):
-        recipe = models.ZOO[name].recipe
-        return dataclasses.replace(recipe, epochs=settings.rounds + 1, teacher=None)
+    def recipe_of(name: str) -> Recipe:
+        return dataclasses.replace(models.ZOO[name].recipe, epochs=settings.rounds + 1)
 
     recipe = recipe_of(settings.model)
     loops = {
-        OURS: _ours(settings.model, recipe, images, labels),
-        PLAIN: _plain(settings.model, recipe, images, labels),
-        STEPS: _steps(settings.model, recipe, images, labels),
+        OURS: _ours(settings.model, recipe, examples),
+        PLAIN: _plain(settings.model, recipe, examples),
+        STEPS: _steps(settings.model, recipe, examples),
     }
     if settings.against:
         other = settings.against
-        loops[f"{PLAIN} of {other}"] = _plain(other, recipe_of(other), images, labels)
-    times = {name: [] for name in loops}
+        loops[f"{PLAIN} of {other}"] = _plain(other, recipe_of(other), examples)
+    times: dict[str, list[Seconds]] = {name: [] for name in loops}
     for _ in range(settings.rounds + 1):
         for name, epoch in loops.items():
-            before = time.perf_counter(), time.process_time()
+            wall, processor = time.perf_counter(), time.process_time()
             epoch()
-            times[name].append((time.perf_counter() - before[0], time.process_time() - before[1]))
+            now = time.perf_counter(), time.process_time()
+            times[name].append(Seconds(now[0] - wall, now[1] - processor))
     return {
-        name: tuple(statistics.median(column) for column in zip(*rows[1:], strict=True))
+        name: Seconds(
+            statistics.median(one.wall for one in rows[1:]),
+            statistics.median(one.processor for one in rows[1:]),
+        )
         for name, rows in times.items()
     }
 
 
-def _ours(name, recipe, images, labels):
+def _ours(name: str, recipe: Recipe, examples: loop.Examples) -> Callable[[], object]:
+    images, labels = examples
+    learner = loop.compiled(models.build(name), recipe, 0, len(labels))
+    train = images, loop.targets(labels, recipe, 10)
+    return functools.partial(loop.fit_epoch, learner, recipe, 0, train, None, Run())
+
+
+def _plain(name: str, recipe: Recipe, examples: loop.Examples) -> Callable[[], object]:
+    from mnist_edge.training.optimizer import optimizer
+
+    images, labels = examples
     model = models.build(name)
-    learner = loop.compiled(model, recipe, 0, len(labels))
-    examples = {"train": (images, loop.targets(labels, recipe, 10)), "validation": None}
-    run = Run()
-    return lambda: loop.fit_epoch(learner, recipe, 0, examples, run, {})
+    model.compile(optimizer(recipe, len(labels)), recipe.loss, metrics=["accuracy"])
+    x, y = images.astype("float32"), loop.targets(labels, recipe, 10)
+    return functools.partial(model.fit, x, y, batch_size=recipe.batch_size, verbose=0)
 
 
-def _plain(name, recipe, images, labels):
-    model = models.build(name)
-    model.compile(loop.optimizer(recipe, len(labels)), recipe.loss, metrics=["accuracy"])
-    y = loop.targets(labels, recipe, 10)
-    floats = images.astype("float32")
-    return lambda: model.fit(floats, y, batch_size=recipe.batch_size[0], verbose=0)
-
-
-def _steps(name, recipe, images, labels):
+def _steps(name: str, recipe: Recipe, examples: loop.Examples) -> Callable[[], object]:
     import keras
 
+    images, labels = examples
     bare = dataclasses.replace(recipe, augment=None, average=0.0)
     learner = loop.compiled(models.build(name), bare, 0, len(labels))
-    batch = recipe.batch_size[0]
+    batch = recipe.batch_size
     x = keras.ops.convert_to_tensor(images[:batch].astype("float32"))
     y = keras.ops.convert_to_tensor(loop.targets(labels, recipe, 10)[:batch])
 
@@ -115,28 +122,24 @@ def _steps(name, recipe, images, labels):
     else:
         step = functools.partial(learner.train_function, itertools.repeat((x, y)))
 
-    def epoch():
+    def epoch() -> None:
         for _ in range(-(-len(labels) // batch)):
             step()
 
     return epoch
 
 
-def table(times):
-    """The times as Markdown, and what they come to in a line.
-
-    Args:
-        times: As `measure` returns them.
-    """
-    lines = ["| loop | s an epoch | processor s | share |", "| --- | --: | --: | --: |"]
-    for name, (wall, processor) in times.items():
-        share = wall / times[OURS][0]
-        lines.append(f"| {name} | {wall:.2f} | {processor:.2f} | {share:.0%} |")
+def table(times: dict[str, Seconds]) -> str:
+    """The times as Markdown."""
+    lines = ["| loop | s per epoch | processor s | share |", "| --- | --: | --: | --: |"]
+    for name, one in times.items():
+        share = one.wall / times[OURS].wall
+        lines.append(f"| {name} | {one.wall:.2f} | {one.processor:.2f} | {share:.0%} |")
     return "\n".join(lines)
 
 
 @cli.command
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, measures, prints the table; returns the exit status."""
     settings = cli.parse_settings(SpeedSettings, __doc__, argv)
     keras = backend.start_keras()
@@ -146,18 +149,18 @@ def main(argv=None):
     result = {
         "model": settings.model,
         "backend": keras.backend.backend(),
-        "epoch_s": round(ours[0], 3),
-        "ratio": round(ours[0] / plain[0], 3),
-        "arithmetic_share": round(steps[0] / ours[0], 3),
-        "processor_ratio": round(ours[1] / plain[1], 3),
-        "processor_arithmetic_share": round(steps[1] / ours[1], 3),
+        "epoch_s": round(ours.wall, 3),
+        "ratio": round(ours.wall / plain.wall, 3),
+        "arithmetic_share": round(steps.wall / ours.wall, 3),
+        "processor_ratio": round(ours.processor / plain.processor, 3),
+        "processor_arithmetic_share": round(steps.processor / ours.processor, 3),
     }
     if settings.against:
         other = times[f"{PLAIN} of {settings.against}"]
         result |= {
             "against": settings.against,
-            "against_ratio": round(ours[0] / other[0], 3),
-            "against_processor_ratio": round(ours[1] / other[1], 3),
+            "against_ratio": round(ours.wall / other.wall, 3),
+            "against_processor_ratio": round(ours.processor / other.processor, 3),
         }
     print(json.dumps(result))
     return cli.OK

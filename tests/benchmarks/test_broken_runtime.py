@@ -1,5 +1,6 @@
 """A runtime that is there and does not work is a failed row with its cause, in every command."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import predict, selftest, soak
-from benchmarks.run import judge
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.run import benchmark
 from benchmarks.worker import Worker, WorkerFailed
 from export import audit, pipeline
+from export.formats import FORMATS
 from mnist_edge import bundle, runtimes
 from mnist_edge.errors import InputError
 from tests import tiny
@@ -62,7 +63,7 @@ def test_other_commands_fail_too(only_tflite, without_keras, broken, capsys):
     broken("ai_edge_litert", f"ImportError({CAUSE!r})")
     assert selftest.main([str(only_tflite)]) == 1
     assert f"tflite-float32       FAILED   {SAID}" in capsys.readouterr().out
-    assert soak.main([str(only_tflite), "--variants", "tflite-float32", "--no-progress"]) == 1
+    assert soak.main([str(only_tflite), "--variants", "tflite-float32"]) == 1
     printed = capsys.readouterr().out
     assert f"tflite-float32 FAILED: {only_tflite / 'tflite-float32.tflite'}: {SAID}" in printed
     assert predict.main([pixels(only_tflite), str(only_tflite)]) == 1
@@ -89,7 +90,9 @@ def test_whatever_its_import_raises_is_the_cause(package, name, failure, said, b
 
 
 def test_an_export_is_one_line(monkeypatch):
-    monkeypatch.setattr(pipeline, "_MODULES", {"tflite": ("json",), "onnx": ("json", "foo.bar")})
+    for name, packages in {"tflite": {"a": "json"}, "onnx": {"a": "json", "b": "foo.bar"}}.items():
+        needing = dataclasses.replace(FORMATS[name], packages=packages)
+        monkeypatch.setitem(FORMATS, name, needing)
     monkeypatch.setitem(sys.modules, "foo", None)
     pipeline._import_packages({"tflite"})
     with pytest.raises(InputError, match=r"^foo\.bar must be there to export, and be importable\."):
@@ -107,8 +110,8 @@ def test_an_audit_is_one_line(only_tflite, broken, capsys):
 def test_what_can_not_be_found_is_not_installed_and_breaches_where_all_is_required(
     only_tflite, without_keras
 ):
-    settings = BenchmarkSettings(bundles=(only_tflite,), require=("all",), progress=False, **QUICK)
-    assert judge(settings)["breaches"] == ["keras: required and its runtime is not installed"]
+    report = benchmark(only_tflite, require=("all",), **QUICK)
+    assert report.breaches == ("keras: required and its runtime is not installed",)
 
 
 def test_keras_without_its_backend_is_not_installed(monkeypatch, tmp_path):

@@ -52,8 +52,8 @@ def test_a_packaged_model_is_on_record_and_its_card_is_of_it(name):
     assert trained["model_sha256"] == bundle.sha256_file(folder / bundle.MODEL)
     assert trained["model_sha256"] in text
     assert f"| {robustness.PLAIN} | {trained['metrics']['test_accuracy']:.2%} |" in text
-    (run,) = [r for r in records.runs_of(records.load(), name) if r["seed"] == trained["seed"]]
-    assert run["test_accuracy"] == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-4)
+    (run,) = [r for r in records.load().runs(name) if r.seed == trained["seed"]]
+    assert run.test_accuracy == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-4)
 
 
 def test_edge_withstands_shifts_and_rotations():

@@ -7,12 +7,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from benchmarks.run import judge
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.run import benchmark
 from export import artifact, source
 from export.settings import ExportSettings
 from export.variants import VARIANTS
-from mnist_edge import bundle, data, gate, runtimes
+from mnist_edge import bundle, data, gate, runtimes, schema
 from tests.conftest import QUICK
 
 
@@ -49,7 +48,7 @@ def maker(small, tmp_path_factory):
     opened = source.open_bundle(small.folder)
     settings = ExportSettings(source=small.folder, calibration_count=50)
     golden = data.as_inputs(opened.dataset.x_test[:10], opened.shape)
-    return artifact.Maker(opened, settings, golden, tmp_path_factory.mktemp("work"))
+    return artifact.Maker(opened, settings, golden, small.folder, tmp_path_factory.mktemp("work"))
 
 
 @pytest.mark.parametrize("variant", SAID)
@@ -61,7 +60,7 @@ def test_export_catches_a_cheat(small, maker, monkeypatch, cheat, variant):
     found = "\n".join(made.breaches)
     assert SAID[variant] in found or "gives no probabilities but" in found
     monkeypatch.setattr(artifact.onnx_convert, "convert", lambda *_: honest)
-    assert maker.make(VARIANTS[variant]).breaches == []
+    assert maker.make(VARIANTS[variant]).breaches == ()
 
 
 def test_benchmarks_catch_every_cheat_and_pass_the_honest_files(small, tmp_path, without_keras):
@@ -77,14 +76,14 @@ def test_benchmarks_catch_every_cheat_and_pass_the_honest_files(small, tmp_path,
             told = {"variant": path.stem, "file": path.name, "sha256": bundle.sha256_file(path)}
             listed.append(entries[variant] | told | {"size_bytes": path.stat().st_size})
     bundle.write_json(folder / bundle.MANIFEST, manifest | {"artifacts": listed})
-    result = judge(BenchmarkSettings(bundles=(folder,), progress=False, **QUICK))
-    statuses = {row["variant"]: row["status"] for row in result["rows"][1:]}
+    report = benchmark(folder, **QUICK)
+    statuses = {row.variant: row.status for row in report.measurements[1:]}
     assert statuses == {
         name: "passed" if name in SAID else "breached" for name in (e["variant"] for e in listed)
     }
-    advice = result["recommendation"]
-    assert {*advice["pareto"], advice["ship"]} <= set(SAID)
-    json.dumps(result, allow_nan=False)
+    advice = report.recommendation
+    assert {*advice.pareto, advice.ship} <= set(SAID)
+    json.dumps(schema.encode(report), allow_nan=False)
 
 
 @pytest.mark.long
@@ -96,17 +95,17 @@ def test_correct_exports_of_the_zoo_pass_and_their_one_hot_answers_do_not(name, 
     images = data.as_inputs(opened.dataset.x_test[:2000], opened.shape)
     labels, reference = opened.dataset.y_test[:2000], opened.predict(images)
     settings = ExportSettings(source=models.PRETRAINED / name, output=tmp_path)
-    made_by = artifact.Maker(opened, settings, images[:10], tmp_path)
+    made_by = artifact.Maker(opened, settings, images[:10], tmp_path, tmp_path)
     for variant in VARIANTS.values():
         if (name, variant.precision) == ("accurate", "int16x8"):
             continue  # 10 ms per image
         made = made_by.make(variant)
-        assert (made.breaches, made.remarks) == ([], []), variant.name
+        assert (made.breaches, made.remarks) == ((), ()), variant.name
         path = tmp_path / variant.file
         path.write_bytes(made.content)
         answers = runtimes.open_artifact(path).predict(images)
         is_float32 = variant.precision == "float32"
         bare = np.eye(10, dtype=np.float32)[answers.argmax(1)]
         for given, breached in ((answers, False), (bare, True)):
-            found = gate.judge(given, reference, labels, is_float32, gate.Thresholds())
+            found = gate.check(given, reference, labels, is_float32, gate.Thresholds())
             assert bool(found.breaches) is breached, variant.name

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks import latency, rounds
+from benchmarks import child, latency
 from benchmarks.worker import WorkerFailed
+from tests.benchmarks import made
 
 
 def test_each_call_takes_the_next_image_and_is_timed():
@@ -23,7 +24,8 @@ class Fake:
     """A worker that says it took so long, until its `last` turn."""
 
     def __init__(self, name, turns, batch=1, last=None):
-        self.name, self.turns, self.opened, self.last = name, turns, {"batch": batch}, last
+        self.name, self.turns, self.last = name, turns, last
+        self.opened = child.Opened("a fake", batch, 1)
 
     def time_calls(self, count, batch):
         if self.last == 0:
@@ -35,7 +37,7 @@ class Fake:
 
 
 def in_rounds(workers, failed=None):
-    return rounds.in_rounds(workers, rounds=2, calls=3, warmup=7, failed=failed)
+    return latency.in_rounds(workers, rounds=2, calls=3, warmup=7, failed=failed)
 
 
 def test_rounds_take_artifacts_in_turn_and_do_not_count_the_warmup():
@@ -62,45 +64,50 @@ def test_a_crash_in_any_round_costs_its_row_and_the_rest_goes_on(last):
 def test_summary_counts_every_call_and_clips_none():
     calls_us = np.arange(101.0).reshape(1, 101)
     calls_us[0, 100] = 1e6
-    block = latency.summary({1: calls_us, 32: np.full((1, 1), 64.0)})
-    assert (block["p50_us"], block["p90_us"], block["p99_us"]) == (50, 90, 99)
-    assert block["max_us"] == 1e6
-    assert block["calls"] == 101
-    assert block["images_per_second"]["32"] == 500_000
-    assert block["images_per_second"]["256"] is None
+    times = latency.summarize({1: calls_us, 32: np.full((1, 1), 64.0)})
+    assert (times.p50_us, times.p90_us, times.p99_us) == (50, 90, 99)
+    assert times.max_us == 1e6
+    assert times.calls == 101
+    assert times.images_per_second["32"] == 500_000
+    assert times.images_per_second["256"] is None
 
 
-def block(p50_us, spread=0.1):
-    return {"p50_us": p50_us, "p50_interval_us": [p50_us - spread, p50_us + spread]}
+def measure(times, siblings=None, overhead_us=None):
+    starts = dict.fromkeys(times, made.START)
+    return latency.measure(times, starts, siblings or {}, overhead_us or {})
 
 
 def test_ratios_are_to_keras_and_to_tflite_float32_of_the_same_run():
-    blocks = {"keras": block(300), "tflite-float32": block(10), "tflite-int8": block(5)}
-    rounds.add_ratios(blocks, {"tflite-int8": "tflite-float32"})
-    assert blocks["tflite-int8"]["speed_over_keras"] == 60
-    assert blocks["tflite-int8"]["speed_over_tflite_float32"] == 2
-    assert blocks["tflite-int8"]["slower_than_float"] is False
+    times = {"keras": 300, "tflite-float32": 10, "tflite-int8": 5}
+    found = measure(
+        {name: made.times(p50_us) for name, p50_us in times.items()},
+        {"tflite-int8": "tflite-float32"},
+        {"LiteRT 1": 2.5},
+    )["tflite-int8"]
+    assert (found.speedup_vs_keras, found.speedup_vs_tflite_float32) == (60, 2)
+    assert found.times_runtime_overhead == 2
+    assert found.slower_than_float is False
 
 
-def test_a_ratio_to_a_row_that_is_not_there_is_left_out():
-    blocks = {"onnx-int8": block(5)}
-    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
-    assert blocks["onnx-int8"] == block(5)
+def test_a_ratio_to_a_row_that_is_not_there_is_none():
+    found = measure({"onnx-int8": made.times(5)}, {"onnx-int8": "onnx-float32"})["onnx-int8"]
+    assert found.speedup_vs_keras is found.speedup_vs_tflite_float32 is None
+    assert found.times_runtime_overhead is found.slower_than_float is None
 
 
-@pytest.mark.parametrize("rounds_timed", [1, 2, 5])
-def test_below_six_rounds_nothing_is_told_slower(rounds_timed):
-    blocks = {
-        row: latency.summary({1: np.full((rounds_timed, 20), p50_us)})
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_below_six_rounds_nothing_is_told_slower(rounds):
+    times = {
+        row: latency.summarize({1: np.full((rounds, 20), p50_us)})
         for row, p50_us in (("onnx-float32", 10.0), ("onnx-int8", 30.0))
     }
-    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
-    assert blocks["onnx-int8"]["p50_interval_us"] is None
-    assert blocks["onnx-int8"]["slower_than_float"] is None
+    found = measure(times, {"onnx-int8": "onnx-float32"})["onnx-int8"]
+    assert found.p50_interval_us is None
+    assert found.slower_than_float is None
 
 
 @pytest.mark.parametrize(("p50_us", "slower"), [(9, False), (10.1, False), (11, True)])
 def test_quantized_is_slower_than_its_float_only_beyond_noise(p50_us, slower):
-    blocks = {"onnx-float32": block(10), "onnx-int8": block(p50_us)}
-    rounds.add_ratios(blocks, {"onnx-int8": "onnx-float32"})
-    assert blocks["onnx-int8"]["slower_than_float"] is slower
+    times = {"onnx-float32": made.times(10), "onnx-int8": made.times(p50_us)}
+    found = measure(times, {"onnx-int8": "onnx-float32"})["onnx-int8"]
+    assert found.slower_than_float is slower

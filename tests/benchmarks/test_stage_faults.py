@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 import mnist_edge
+from benchmarks import report
 from benchmarks.__main__ import main as benchmark
-from benchmarks.run import judge
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.run import benchmark as run
 from mnist_edge import bundle, lock
 
 ROOT = Path(mnist_edge.__file__).parents[1]
-ONCE = {"rounds": 2, "calls": 5, "warmup": 1, "progress": False}
-FLAGS = ["--rounds", "2", "--calls", "5", "--warmup", "1", "--no-progress"]
-REPORTS = (bundle.BENCHMARK_JSON, bundle.BENCHMARK_MARKDOWN, bundle.BENCHMARK_PICTURE)
+ONCE = {"rounds": 2, "calls": 5, "warmup": 1}
+FLAGS = ["--rounds", "2", "--calls", "5", "--warmup", "1"]
+REPORTS = (report.BENCHMARK_JSON, report.BENCHMARK_MARKDOWN, report.plots.PICTURE)
 
 
 def reports(folder):
@@ -42,38 +42,38 @@ def in_child(prelude, folder):
 
 
 @pytest.fixture
-def judged(bundle_of_three, without_keras):
+def measured(bundle_of_three, without_keras):
     """A bundle with the reports of a benchmark."""
     assert benchmark([str(bundle_of_three), *FLAGS]) == 0
     return bundle_of_three
 
 
-def test_a_full_disk_leaves_the_last_benchmark(judged):
-    before = reports(judged)
+def test_a_full_disk_leaves_the_last_benchmark(measured):
+    before = reports(measured)
     assert set(before) == set(REPORTS)
-    ended = in_child("resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", judged)
+    ended = in_child("resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", measured)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: ")
     assert "Raise the limit on a file's size" in line
-    assert reports(judged) == before
+    assert reports(measured) == before
 
 
-def test_a_killed_benchmark_leaves_the_last_one_and_nothing_in_its_way(judged):
-    before = reports(judged)
-    ended = in_child("report.text = lambda *_: os.kill(os.getpid(), signal.SIGKILL)", judged)
+def test_a_killed_benchmark_leaves_the_last_one_and_nothing_in_its_way(measured):
+    before = reports(measured)
+    ended = in_child("report.text = lambda *_: os.kill(os.getpid(), signal.SIGKILL)", measured)
     assert ended.returncode == -signal.SIGKILL
-    assert reports(judged) == before
-    assert benchmark([str(judged), *FLAGS]) == 0
-    assert not list(judged.glob(".*"))
+    assert reports(measured) == before
+    assert benchmark([str(measured), *FLAGS]) == 0
+    assert not list(measured.glob(".*"))
 
 
-def test_two_benchmarks_of_one_bundle_at_a_time_need_two_folders(judged, tmp_path, capsys):
-    with lock.held(judged):
-        assert benchmark([str(judged), *FLAGS]) == 2
+def test_two_benchmarks_of_one_bundle_at_a_time_need_two_folders(measured, tmp_path, capsys):
+    with lock.held(measured):
+        assert benchmark([str(measured), *FLAGS]) == 2
     assert "is in use by another command" in capsys.readouterr().err
-    with lock.held(tmp_path / "other", judged):  # as another benchmark that only reads it
-        assert benchmark([str(judged), "--output", str(tmp_path / "mine"), *FLAGS]) == 0
+    with lock.held(tmp_path / "other", measured):  # as another benchmark that only reads it
+        assert benchmark([str(measured), "--output", str(tmp_path / "mine"), *FLAGS]) == 0
 
 
 def test_artifacts_of_a_model_that_was_trained_again_are_refused(bundle_of_three, capsys):
@@ -92,12 +92,12 @@ def test_artifacts_of_a_model_that_was_trained_again_are_refused(bundle_of_three
 def test_a_clock_that_jumps_changes_no_figure(bundle_of_three, without_keras, monkeypatch):
     chance = random.Random(0)
     monkeypatch.setattr(time, "time", lambda: chance.uniform(-1e9, 4e9))
-    result = judge(BenchmarkSettings(bundles=(bundle_of_three,), **ONCE))
-    assert result["passed"]
-    for row in result["rows"][1:]:
-        (block,) = row["latency"]
-        assert 0 < block["p50_us"] < 1e6
-        assert block["load_ms"] > 0
+    found = run(bundle_of_three, **ONCE)
+    assert found.passed
+    for row in found.measurements[1:]:
+        (latency,) = row.latency
+        assert 0 < latency.p50_us < 1e6
+        assert latency.load_ms > 0
 
 
 def asks_the_wall_clock(source):

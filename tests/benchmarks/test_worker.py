@@ -4,7 +4,7 @@ import signal
 import numpy as np
 import pytest
 
-from benchmarks import machine, overhead, worker
+from benchmarks import machine, overhead
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, data
 from mnist_edge.safety import limits
@@ -22,24 +22,22 @@ def int8(small):
 
 
 def test_a_worker_tells_what_it_opened_and_what_that_cost(int8, images):
-    assert int8.opened["runtime"].startswith("LiteRT ")
-    assert int8.opened["batch"] == 1
+    assert int8.opened.runtime.startswith("LiteRT ")
+    assert int8.opened.batch == 1
     first = int8.first_call(images[:1])
-    assert min(int8.opened["import_ms"], int8.opened["load_ms"], first["first_call_us"]) > 0
-    assert first["memory_peak_bytes"] > int8.opened["memory_idle_bytes"] > 1e6
+    assert min(int8.imported.import_ms, int8.opened.load_ms, first.first_call_us) > 0
+    assert first.memory_peak_bytes > int8.imported.memory_idle_bytes > 1e6
 
 
 def test_a_childs_memory_is_its_own_and_not_its_parents():
     ballast = np.ones(50_000_000)  # 400 MB that the parent has had
     with Worker(overhead.EMPTY_CALL, threads=1) as one:
-        assert limits.peak_resident_bytes() > ballast.nbytes > one.opened["memory_idle_bytes"]
+        assert limits.peak_resident_bytes() > ballast.nbytes > one.imported.memory_idle_bytes
 
 
 def test_predictions_come_in_pieces_and_whole(int8, small, images):
     images = np.concatenate([images, images[:30]])
-    pieces = []
-    probabilities = int8.predict(images, lambda: pieces.append(1))
-    assert len(pieces) == worker.chunks(len(images)) == 2
+    probabilities = int8.predict(images)
     with np.load(small.folder / bundle.REFERENCE) as archive:
         reference = archive["probabilities"]
     assert probabilities.shape == (530, 10)
@@ -50,7 +48,7 @@ def test_predictions_come_in_pieces_and_whole(int8, small, images):
 def test_a_free_batch_is_timed_at_the_size_asked_for(small, images):
     with Worker(small.folder / "onnx-float32.onnx", threads=1) as one:
         one.keep(images[:10])
-        assert one.opened["batch"] is None
+        assert one.opened.batch is None
         assert one.time_calls(3, batch=32).shape == (3,)
 
 

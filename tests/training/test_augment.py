@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mnist_edge.training.augment import Affine
-from mnist_edge.training.distortion import Distortion, bilinear
+from mnist_edge.models import Affine
+from mnist_edge.training.augment import Distortion
 
 
 def dots(count=64):
@@ -13,7 +13,7 @@ def dots(count=64):
 
 
 def centers(images):
-    """Centres of mass `[n, 2]`, x and y, from the middle of the image."""
+    """Centers of mass `[n, 2]`, x and y, from the middle of the image."""
     weights = np.asarray(images)[..., 0]
     axis = np.arange(29) - 14
     total = weights.sum((1, 2))
@@ -48,7 +48,7 @@ def test_shift_moves_within_its_range_in_both_directions():
     assert (moved.std(axis=0) > 0.8).all()
 
 
-def test_zoom_scales_about_the_centre():
+def test_zoom_scales_about_the_center():
     x, y = centers(distort(zoom=0.1)).T
     assert x.min() > 7.1
     assert x.max() < 8.9
@@ -62,27 +62,15 @@ def test_the_same_seed_gives_the_same_images(seed):
     assert not np.array_equal(first, distort(seed + 1, rotation=10, shift=2))
 
 
-def test_elastic_bends_smoothly_by_about_as_many_pixels_as_asked_for():
-    moved = centers(distort(elastic=1.0)) - [8, 0]
-    assert 0.5 < moved.std() < 1.2
-    # Neighbors go the same way: a dot stays in one piece.
-    assert (np.count_nonzero(np.asarray(distort(elastic=1.0)) > 20, axis=(1, 2, 3)) <= 9).all()
-
-
-def test_an_affine_map_is_the_same_with_and_without_elastic():
-    # Far too little bending to be seen sends the images through the other way of sampling.
-    ranges = {"rotation": 20, "shift": 3, "zoom": 0.2, "shear": 10}
-    assert np.allclose(distort(**ranges), distort(**ranges, elastic=1e-6), atol=0.05)
-
-
 def test_what_lies_outside_is_0():
-    x, y = np.full((64, 29, 29), -50.0, np.float32), np.zeros((64, 29, 29), np.float32)
-    ones = np.ones((64, 29, 29, 1), np.float32)
-    assert np.asarray(bilinear(ones, x, y)).max() == 0
-    assert np.asarray(bilinear(ones, x + 49.5, y + 28)).min() == 0.5
+    white = np.full((64, 29, 29, 1), 255, np.float32)
+    moved = np.asarray(Distortion(Affine(shift=9), seed=0)(white, training=True))[..., 0]
+    shares = (moved == 0).mean(axis=(1, 2))
+    assert shares.max() > 0.3
+    assert np.isin(moved[:, [0, -1]], 0).any()
 
 
-def test_noise_has_a_strength_of_its_own_an_image_and_stays_within_bytes():
+def test_noise_has_a_strength_of_its_own_per_image_and_stays_within_bytes():
     layer = Distortion(Affine(noise=40), 0)
     gray = np.full((256, 28, 28, 1), 128, np.float32)
     deviations = (np.asarray(layer(gray, training=True)) - 128).std(axis=(1, 2, 3))
@@ -91,22 +79,3 @@ def test_noise_has_a_strength_of_its_own_an_image_and_stays_within_bytes():
     noisy = np.asarray(layer(np.zeros_like(gray), training=True))
     assert noisy.min() == 0
     assert noisy.max() > 40
-
-
-def test_erase_leaves_a_square_out_anywhere():
-    white = np.full((256, 28, 28, 1), 255, np.float32)
-    gone = np.asarray(Distortion(Affine(erase=6), 0)(white, training=True))[..., 0] == 0
-    assert (gone.sum(axis=(1, 2)) == 36).all()
-    rows = gone.any(axis=2)
-    assert (rows.sum(axis=1) == 6).all()
-    assert set(rows.argmax(axis=1)) == set(range(23))
-
-
-@pytest.mark.parametrize(
-    "ranges", [{"rotation": 30}, {"shift": 4}, {"elastic": 2}, {"noise": 50}, {"erase": 9}]
-)
-def test_a_strength_of_0_leaves_the_images_alone(ranges):
-    layer = Distortion(Affine(**ranges), 0)
-    assert not np.allclose(layer(dots(), training=True), dots(), atol=1e-3)
-    layer.strength.assign(0.0)
-    assert np.allclose(layer(dots(), training=True), dots(), atol=1e-3)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mnist_edge import data, models
+from mnist_edge.models import Affine
 from mnist_edge.training import learner, loop
-from mnist_edge.training.augment import Affine
+from mnist_edge.training.augment import Distortion
 from mnist_edge.training.checkpoint import Checkpoint
-from mnist_edge.training.distortion import Distortion
 
 SHAPE = (28, 28, 1)
 
@@ -31,7 +31,7 @@ def few_steps_at_once(monkeypatch):
 
 def test_best_keeps_the_weights_that_validation_prefers(few):
     # A learning rate high enough that validation does not only rise.
-    recipe = models.Recipe(epochs=4, batch_size=(64,), learning_rate=0.01, keep="best")
+    recipe = models.Recipe(epochs=4, batch_size=64, learning_rate=0.01, keep="best")
     keras.utils.set_random_seed(0)
     model = models.build("classic")
     _, run = loop.fit(model, recipe, 0, *few)
@@ -41,31 +41,25 @@ def test_best_keeps_the_weights_that_validation_prefers(few):
 
 
 def test_patience_stops_early_and_keeps_the_best(few):
-    recipe = models.Recipe(epochs=30, batch_size=(64,), learning_rate=0.1, keep="best", patience=2)
+    recipe = models.Recipe(epochs=30, batch_size=64, learning_rate=0.1, keep="best", patience=2)
     keras.utils.set_random_seed(0)
     _, run = loop.fit(models.build("classic"), recipe, 0, *few)
     assert run.epochs < 30
     assert run.epochs - 1 - run.best_epoch == 2
 
 
-def test_augmentation_reaches_training_and_is_weaker_in_the_gentle_epochs(few, monkeypatch):
-    made, strengths = [], []
-
-    def spied(*given):
-        made.append(given)
-        return Distortion(*given)
-
-    class Watch(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            strengths.append(float(self.model.distortion.strength))
-
-    monkeypatch.setattr(learner, "Distortion", spied)
-    recipe = models.Recipe(
-        epochs=3, batch_size=(256,), augment=Affine(rotation=10), gentle_epochs=1
+def test_augmentation_reaches_training(few, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        learner, "Distortion", lambda *given: made.append(given) or Distortion(*given)
     )
-    loop.fit(models.build("edge"), recipe, 7, *few, callbacks=[Watch()])
-    assert made == [(Affine(rotation=10), 7)]
-    assert strengths == [1, 1, 0.5]
+    recipe = models.Recipe(epochs=1, batch_size=256, augment=Affine(rotation=10))
+    changed = [
+        fit_weights("classic", dataclasses.replace(recipe, augment=augment), few)[1].history
+        for augment in (recipe.augment, None)
+    ]
+    assert made == [(Affine(rotation=10), 5)]
+    assert changed[0] != changed[1]
 
 
 # Averaged weights.
@@ -85,7 +79,7 @@ class EveryStep(keras.callbacks.Callback):
 def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few, monkeypatch):
     monkeypatch.setattr(loop, "_STEPS_AT_ONCE", 1)
     steps = EveryStep()
-    recipe = models.Recipe(epochs=3, batch_size=(128,), learning_rate=0.01, average=0.8)
+    recipe = models.Recipe(epochs=3, batch_size=128, learning_rate=0.01, average=0.8)
     keras.utils.set_random_seed(0)
     model = models.build("edge")  # it has moving statistics
     average = model.get_weights()
@@ -105,19 +99,19 @@ def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few, mon
 # Losses.
 
 
-def loss_of(recipe, few, teacher=None):
+def loss_of(recipe, few):
     """`(training's, validation's)` after an epoch in which nothing is learned."""
     keras.utils.set_random_seed(3)
     model = models.build("classic")
-    recipe = dataclasses.replace(recipe, epochs=1, batch_size=(512,), learning_rate=0.0)
-    _, run = loop.fit(model, recipe, 3, *few, teacher=teacher)
+    recipe = dataclasses.replace(recipe, epochs=1, batch_size=512, learning_rate=0.0)
+    _, run = loop.fit(model, recipe, 3, *few)
     probabilities = [model.predict(x, verbose=0) for x, _ in few]
     return run.history["loss"][0], run.history["val_loss"][0], probabilities
 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_label_smoothing_spreads_the_labels_in_training_alone(few, loss):
-    recipe = models.Recipe(1, (512,), loss=loss, label_smoothing=0.1)
+    recipe = models.Recipe(1, 512, loss=loss, label_smoothing=0.1)
     trained, validated, (p, q) = loss_of(recipe, few)
     labels = 0.9 * np.eye(10)[few[0][1]] + 0.1 / 10
     assert trained == pytest.approx(-np.mean(np.sum(labels * np.log(p), axis=1)), rel=1e-4)
@@ -125,20 +119,9 @@ def test_label_smoothing_spreads_the_labels_in_training_alone(few, loss):
     assert validated == pytest.approx(plain, rel=1e-4)
 
 
-def test_a_teachers_probabilities_are_learnt_from_by_their_share(few):
-    teacher = models.build("conv-conv")
-    taught = teacher.predict(few[0][0], verbose=0)
-    recipe = models.Recipe(1, (512,), teacher="any", teacher_share=0.7)
-    trained, validated, (p, q) = loss_of(recipe, few, teacher)
-    mixed = 0.3 * np.eye(10)[few[0][1]] + 0.7 * taught
-    assert trained == pytest.approx(-np.mean(np.sum(mixed * np.log(p), axis=1)), rel=1e-4)
-    plain = -np.mean(np.log(q[np.arange(512), few[1][1]]))
-    assert validated == pytest.approx(plain, rel=1e-4)
-
-
 def test_bytes_are_distorted_as_floats_are(few):
     (x, y), validation = few
-    recipe = models.Recipe(1, (256,), augment=Affine(rotation=10), learning_rate=0.01)
+    recipe = models.Recipe(1, 256, augment=Affine(rotation=10), learning_rate=0.01)
     runs = [
         fit_weights("classic", recipe, ((x.astype(kind), y), validation))[1]
         for kind in (np.uint8, np.float32)
@@ -146,29 +129,8 @@ def test_bytes_are_distorted_as_floats_are(few):
     assert runs[0].history == runs[1].history
 
 
-def test_a_teacher_sees_the_distorted_images_and_stays_as_it_is(few):
-    seen = []
-
-    class Watched(keras.layers.Layer):
-        def call(self, images):
-            seen.append(images)
-            return images
-
-    teacher = keras.Sequential([Watched(), models.build("edge")])
-    teacher.build((None, *SHAPE))
-    before = teacher.get_weights()
-    recipe = models.Recipe(1, (256,), teacher="any", augment=models.GENTLE)
-    model = models.build("classic")
-    lesson = learner.Learner(model, recipe, 0, teacher)
-    lesson.compile(optimizer="adam", loss=recipe.loss, run_eagerly=True)
-    lesson.train_on_batch(few[0][0][:8], few[0][1][:8])
-    assert not np.allclose(seen[-1], few[0][0][:8], atol=1)
-    loop.fit(model, recipe, 0, *few, teacher=teacher)
-    assert all(map(np.array_equal, before, teacher.get_weights()))
-
-
 def test_without_validation_the_last_weights_are_kept(few):
-    _, run = loop.fit(models.build("classic"), models.Recipe(2, (256,), all_images=True), 0, few[0])
+    _, run = loop.fit(models.build("classic"), models.Recipe(2, 256, all_images=True), 0, few[0])
     assert run.epochs == 2
     assert set(run.history) == {"accuracy", "loss"}
 
@@ -198,12 +160,11 @@ def fit_weights(name, recipe, few, checkpoint=None, resume=False, callbacks=()):
     return model.get_weights(), run
 
 
-STRONG = Affine(rotation=10, shift=2, elastic=1, noise=20, erase=5)
+STRONG = Affine(rotation=10, shift=2, noise=20)
 EVERYTHING = {
     "average": 0.9,
     "muon_rate": 0.05,
     "augment": STRONG,
-    "gentle_epochs": 2,
     "keep": "best",
 }
 
@@ -218,7 +179,7 @@ EVERYTHING = {
 )
 def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, name, changes):
     # edge has batch normalization; the other has Dropout.
-    recipe = dataclasses.replace(models.ZOO[name].recipe, epochs=4, batch_size=(64,), **changes)
+    recipe = dataclasses.replace(models.ZOO[name].recipe, epochs=4, batch_size=64, **changes)
     straight, straight_run = fit_weights(name, recipe, few)
     checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": name})
     with pytest.raises(KeyboardInterrupt):
@@ -230,14 +191,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, n
 
 
 def test_a_run_without_its_random_states_would_end_elsewhere(few, tmp_path):
-    recipe = models.Recipe(epochs=2, batch_size=(64,))
+    recipe = models.Recipe(epochs=2, batch_size=64)
     straight, _ = fit_weights("conv-pool-conv-pool", recipe, few)
     other, _ = fit_weights("conv-pool-conv-pool", dataclasses.replace(recipe, epochs=1), few)
     assert not all(map(np.array_equal, straight, other))
 
 
 def test_a_damaged_epoch_is_trained_again_to_the_same_end(few, tmp_path, capsys):
-    recipe = models.Recipe(epochs=3, batch_size=(64,))
+    recipe = models.Recipe(epochs=3, batch_size=64)
     straight, _ = fit_weights("conv-pool-conv-pool", recipe, few)
     checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "conv-pool-conv-pool"})
     with pytest.raises(KeyboardInterrupt):
@@ -255,6 +216,6 @@ def test_a_damaged_epoch_is_trained_again_to_the_same_end(few, tmp_path, capsys)
 def test_without_a_checkpoint_resume_starts_afresh(few, tmp_path):
     checkpoint = Checkpoint(tmp_path / "none", {"model": "classic"})
     _, run = fit_weights(
-        "classic", models.Recipe(epochs=1, batch_size=(64,)), few, checkpoint, resume=True
+        "classic", models.Recipe(epochs=1, batch_size=64), few, checkpoint, resume=True
     )
     assert run.epochs == 1

@@ -3,8 +3,14 @@ import json
 import pytest
 
 from mnist_edge.training import loop, speed
+from mnist_edge.training.speed import Seconds
 
 OTHER = f"{speed.PLAIN} of classic"
+TIMES = {
+    speed.OURS: Seconds(2.0, 3.0),
+    speed.PLAIN: Seconds(2.5, 4.0),
+    speed.STEPS: Seconds(1.9, 2.8),
+}
 
 
 def test_the_loops_take_the_same_number_of_steps_and_another_network_is_timed_beside(monkeypatch):
@@ -15,14 +21,13 @@ def test_the_loops_take_the_same_number_of_steps_and_another_network_is_timed_be
     )
     times = speed.measure(speed.SpeedSettings("sprint", rounds=1, against="classic", images=1000))
     assert list(times) == [speed.OURS, speed.PLAIN, speed.STEPS, OTHER]
-    assert all(seconds > 0 for row in times.values() for seconds in row)
+    assert all(seconds > 0 for one in times.values() for seconds in vars(one).values())
     ours, bare = learners
     assert int(ours.optimizer.iterations) == int(bare.optimizer.iterations) == 2 * 16  # 1,000 by 64
 
 
 def test_the_last_line_has_the_ratios(monkeypatch, capsys):
-    times = {speed.OURS: (2.0, 3.0), speed.PLAIN: (2.5, 4.0), speed.STEPS: (1.9, 2.8)}
-    monkeypatch.setattr(speed, "measure", lambda settings: times)
+    monkeypatch.setattr(speed, "measure", lambda settings: TIMES)
     assert speed.main([]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["ratio"], result["arithmetic_share"]) == (0.8, 0.95)
@@ -30,8 +35,8 @@ def test_the_last_line_has_the_ratios(monkeypatch, capsys):
 
 
 def test_the_last_line_has_the_ratio_to_another_network(monkeypatch, capsys):
-    times = {speed.OURS: (2.0, 3.0), speed.PLAIN: (2.5, 4.0), speed.STEPS: (1.9, 2.8)}
-    monkeypatch.setattr(speed, "measure", lambda settings: times | {OTHER: (1.0, 2.0)})
+    times = TIMES | {OTHER: Seconds(1.0, 2.0)}
+    monkeypatch.setattr(speed, "measure", lambda settings: times)
     assert speed.main(["--against", "classic"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["against_ratio"], result["against_processor_ratio"]) == (2.0, 1.5)

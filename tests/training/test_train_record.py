@@ -1,6 +1,7 @@
 """Mutants of `train.json`: for every reader a record that it takes, or one line and status 2."""
 
 import collections
+import dataclasses
 import json
 import types
 
@@ -12,10 +13,11 @@ from benchmarks import card
 from export import __main__ as export
 from export import pipeline
 from export import source as sources
-from mnist_edge import backend, bundle, evaluate, images, models, predict
+from mnist_edge import backend, bundle, data, evaluate, images, models, predict
 from mnist_edge import train as training
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
+from mnist_edge.models.trained import TrainedModel
 from mnist_edge.training import loop, train_record
 from tests.mutants.records import mutants
 from tests.safety import misbehaving
@@ -58,7 +60,7 @@ def readers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(card, "measure", lambda *_: {})
     monkeypatch.setattr(benchmarks.bundles, "_load_test_set", stop)
     record = json.loads((folder / bundle.TRAIN).read_text())
-    manifest = {"model": {"sha256": record["model_sha256"]}}
+    manifest = types.SimpleNamespace(model=types.SimpleNamespace(sha256=record["model_sha256"]))
     monkeypatch.setattr(benchmarks.bundles.manifests, "read", lambda *_: manifest)
     output = ["--output", str(tmp_path / "output")]
     return {
@@ -66,7 +68,7 @@ def readers(folder, tmp_path, monkeypatch):
         "export": lambda: export.main([str(folder), *output]),
         "predict": lambda: predict.main(["one.png", "--model", str(folder)]),
         "card": lambda: card.main([str(folder)]),
-        "benchmarks": lambda: benchmarks.main([str(folder), *output, "--no-progress"]),
+        "benchmarks": lambda: benchmarks.main([str(folder), *output]),
     }
 
 
@@ -123,7 +125,7 @@ def test_every_mutant_of_a_record_is_read_or_refused_in_one_line(folder, readers
 def repeated(folder, tmp_path, monkeypatch):
     """`train --from`, without a step of training."""
 
-    def fit_epoch(learner, recipe, seed, data, run, options):
+    def fit_epoch(learner, recipe, seed, train, validation, run, callbacks, verbose):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
             run.history.setdefault(name, []).append(0.5)
 
@@ -134,19 +136,20 @@ def repeated(folder, tmp_path, monkeypatch):
 
 
 def without_model(settings, repetition):
-    """As `train._train`, up to the data and the teacher."""
-    dataset = training._load(settings)
-    training._splits(settings, repetition.recipe, dataset)
-    _, teacher = training._teacher(settings, repetition.recipe, dataset, None)
-    training.reproduce.check(repetition, dataset, teacher)
-    return repetition.record | {"weights_sha256": "0" * 64}
+    """As `train.train`, up to the data."""
+    dataset = data.load(settings.data, settings.labels)
+    training.reproduce.check(repetition, dataset)
+    recipe = repetition.record.recipe
+    training._splits(dataset, settings.split_seed, recipe)
+    record = dataclasses.replace(repetition.record, weights_sha256="0" * 64)
+    return TrainedModel(None, record)
 
 
 def test_mutants_of_a_record_are_repeated_or_refused_in_one_line(
     folder, repeated, monkeypatch, capsys
 ):
     monkeypatch.setattr(backend, "start_keras", lambda: None)
-    monkeypatch.setattr(training, "_train", without_model)
+    monkeypatch.setattr(training, "train", without_model)
     counts = run(folder, {"--from": repeated}, 250, capsys)
     assert all(counts["--from", outcome] for outcome in ("taken", "refused"))
 
@@ -169,10 +172,13 @@ def test_334_mutants_of_a_record_are_repeated_or_refused_in_one_line(folder, rep
         ({"model": "../edge"}, "model must be a name"),
         ({"seed": -1}, "seed must be an integer of 0 or more, at most 4,294,967,295. Got: -1"),
         ({"recipe": {"epochs": 1}}, "recipe.batch_size is missing"),
-        ({"recipe": {"epochs": 1, "batch_size": []}}, "recipe.batch_size must hold a number"),
-        ({"recipe": {"epochs": 0, "batch_size": [1]}}, "recipe.epochs must be an integer of 1"),
-        ({"recipe": {"batch": 1}}, "recipe must be of fields that this version knows. Got: batch"),
-        ({"recipe": {"epochs": 1, "batch_size": [1], "branch_losses": True}}, "averages no branch"),
+        ({"recipe": {"epochs": 1, "batch_size": [1]}}, "batch_size must be an integer of 1 or"),
+        ({"recipe": {"epochs": 0, "batch_size": 1}}, "recipe.epochs must be an integer of 1"),
+        (
+            {"recipe": {"epochs": 1, "batch_size": 1, "batch": 1}},
+            "recipe must be of fields that this version knows. Got: batch",
+        ),
+        ({"recipe": {"epochs": 1, "batch_size": 1, "branch_losses": True}}, "averages no branch"),
         ({"data": {"split_seed": 1.5}}, "data.split_seed must be an integer"),
         ({"data": {"labels": ["x"]}}, "data.labels must name 10 classes. Got: 1"),
         ({"data": {"labels": [1] * 10}}, "data.labels[0] must be printable text. Got: 1"),
@@ -196,23 +202,16 @@ def test_what_cannot_be_repeated_is_said(folder, repeated, tmp_path, capsys, cha
 
 @pytest.mark.parametrize("name", ["nano", "edge", "accurate"])
 def test_packaged_records_are_read(name):
-    path = models.PRETRAINED / name / bundle.TRAIN
-    keys = ("model", "data", "recipe", "weights_sha256", *card._KEYS)
-    record = train_record.read(path, keys, "")
-    assert models.Recipe.from_record(record["recipe"], path).epochs == record["recipe"]["epochs"]
+    record = train_record.read(models.PRETRAINED / name / bundle.TRAIN, "")
+    assert record.model == name
+    assert record.recipe == models.ZOO[name].full_recipe
 
 
-def test_a_record_of_the_first_version_is_read_where_it_holds_what_is_needed(folder, tmp_path):
-    """It had no labels, no teacher, and a batch size that was a number."""
-    record = json.loads((folder / bundle.TRAIN).read_text())
-    del record["data"]["labels"], record["teacher"], record["weights_sha256"]
-    record |= {"schema": 1, "recipe": {"epochs": 5, "batch_size": 64}}
-    record["machine"] = {"platform": "Linux", "cpu_count": None}
+def test_a_record_of_an_older_version_is_refused(folder, tmp_path):
+    record = json.loads((folder / bundle.TRAIN).read_text()) | {"schema": 2}
     bundle.write_json(tmp_path / bundle.TRAIN, record)
-    read = train_record.read(tmp_path / bundle.TRAIN, ("model", "data", "model_sha256"), "")
-    assert trained.Trained(None, read).labels == tuple("0123456789")
-    with pytest.raises(InputError, match=r"recipe.batch_size must be a list. Got: 64"):
-        models.Recipe.from_record(read["recipe"], "train.json")
+    with pytest.raises(InputError, match=r"schema must be 3\. Got: 2\. Run: python -m mnist_edge"):
+        trained.check(tmp_path)
 
 
 def test_sources_are_opened_by_the_record(folder, readers):

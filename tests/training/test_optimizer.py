@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from mnist_edge import models
-from mnist_edge.training import loop
-from mnist_edge.training.muon import ConvolutionMuon
+from mnist_edge.training.optimizer import ConvolutionMuon, optimizer
 
-RECIPE = models.Recipe(1, (8,), learning_rate=0.01, weight_decay=0.1, muon_rate=0.05)
+RECIPE = models.Recipe(1, 8, learning_rate=0.01, weight_decay=0.1, muon_rate=0.05)
 
 
 def stepped(optimizer, variables, gradients):
@@ -43,7 +42,7 @@ def test_a_kernels_step_is_nearly_orthogonal_and_points_down_the_gradient(index,
 
 def test_all_other_weights_are_adamws_with_its_own_rate_and_decay():
     ours, adamw = (random_variables() for _ in range(2))
-    step = stepped(loop.optimizer(RECIPE, 8), *ours)[2]
+    step = stepped(optimizer(RECIPE, 8), *ours)[2]
     other = keras.optimizers.AdamW(0.01, weight_decay=0.1)
     assert step == pytest.approx(stepped(other, *adamw)[2], abs=1e-6)
 
@@ -53,5 +52,5 @@ def test_a_kernel_decays_by_its_own_rate():
     kernel = np.array(variables[0])
     plain = ConvolutionMuon(0.05, weight_decay=0.0, rms_rate=None)
     step = stepped(plain, *random_variables())[0]
-    decayed = stepped(loop.optimizer(RECIPE, 8), variables, gradients)[0]
+    decayed = stepped(optimizer(RECIPE, 8), variables, gradients)[0]
     assert decayed - step == pytest.approx(-0.05 * 0.1 * kernel, abs=1e-6)

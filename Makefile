@@ -1,14 +1,14 @@
-# make run   train the default model, export it, judge and time the exports
-# make test  run the tests
+# make run     train the default model, export it, check and time the exports
+# make test    run the tests
 # make faults  run the tests of faults that take minutes: kills, mutants, hostile files
-# make lint  check style and types
-# make audit is a vulnerability known of the pinned packages?
+# make lint    check style and types
+# make vulnerabilities  is one known of the pinned packages?
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test faults lint audit
+.PHONY: run test faults lint vulnerabilities
 
 run: .venv/installed-all
 	$(BIN)/python -m mnist_edge.train
@@ -26,8 +26,8 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
-audit: .venv/installed-dev
-	$(BIN)/python .ci/audit.py constraints.txt
+vulnerabilities: .venv/installed-dev
+	$(BIN)/python .ci/vulnerabilities.py constraints.txt
 
 .venv/installed-%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

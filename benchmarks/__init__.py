@@ -1,3 +1,3 @@
-"""Measure a bundle: is each artifact right, and how fast is it? `python -m benchmarks`."""
+"""Checks the accuracy and measures the speed of a bundle's artifacts (`python -m benchmarks`)."""
 
-import mnist_edge  # noqa: F401, switches ONNX Runtime's telemetry off
+import mnist_edge  # noqa: F401, turns off ONNX Runtime's telemetry

@@ -3,9 +3,9 @@
     python -m benchmarks artifacts/edge artifacts/classic
 
 runs the Keras model and each artifact on the whole test set, prints one table, writes
-`benchmark.json`, `benchmark.md` and pictures, and exits with 1 where an artifact
-breaches the gate. The Keras row is measured where Keras is installed; the stored
-reference is what all are compared with.
+`benchmark.json`, `benchmark.md` and plots, and exits with status 1 if an artifact fails
+the gate. Artifacts are compared with the Keras predictions stored at export, so Keras
+itself is optional; without it, only its own row is missing.
 """
 
 import json
@@ -24,12 +24,12 @@ def main(argv: list[str] | None = None) -> int:
     settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
     bundle.refuse_replacing(settings.folder, report.FILES)
     with lock.held(settings.folder, *settings.bundles):
-        read = bundles.load_all(settings.bundles)
-        result = run(settings, read)
+        loaded = bundles.load_all(settings.bundles)
+        result = run(settings, loaded)
         text = report.text(result)
-        left_out = report.write(result, read, settings.folder)
-    print(text)  # once all is written: a terminal may be closed
-    for line in left_out:
+        skipped = report.write(result, loaded, settings.folder)
+    print(text)  # after writing the files: standard output may be closed
+    for line in skipped:
         print(line, file=sys.stderr)
     if settings.json:
         print(json.dumps(schema.encode(result), separators=(",", ":"), allow_nan=False))

@@ -1,4 +1,4 @@
-"""Read bundles: manifest, test set, stored reference, and whether each file is the one meant."""
+"""Loads bundles: manifest, test set, stored reference predictions and artifacts."""
 
 import dataclasses
 import math
@@ -20,15 +20,16 @@ from .measurement import KERAS_ROW, BundleRecord
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """A file to be measured: the Keras model, or what was exported from it.
+    """A file to measure: the Keras model or an artifact exported from it.
 
     Attributes:
-        variant: Its name.
+        variant: Name of the variant.
         format: "keras", "tflite" or "onnx".
-        precision: As in the variant's name.
-        path: Where it is.
-        record: What the manifest says of the file.
-        softmax_added: Whether export put softmax behind it, which this file lacks.
+        precision: Precision, as in the variant's name.
+        path: Path of the file.
+        record: The manifest's size and hash of the file.
+        softmax_added: Whether this file returns logits, and export appended a softmax to the
+            artifacts.
     """
 
     variant: str
@@ -40,23 +41,23 @@ class Artifact:
 
     @property
     def is_float32(self) -> bool:
-        """Whether it computes in float32."""
+        """Whether the artifact computes in float32."""
         return self.precision == "float32"
 
     def damage(self) -> str | None:
-        """Why the file is not the one that the manifest describes; None where it is."""
+        """Returns how the file differs from its manifest entry; None if it matches."""
         return manifests.damage(self.path, self.record)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A bundle, read.
+    """A loaded bundle.
 
     Attributes:
-        label: What tells it from the run's other bundles.
-        folder: Where it is.
-        manifest: What `python -m export` wrote.
-        images: float32 `[n, ...]`, test images as the model takes them.
+        label: Name of the bundle, unique within a run.
+        folder: Path of the bundle.
+        manifest: The manifest written by `python -m export`.
+        images: float32 `[n, ...]`, test images in the model's input shape.
         labels: Integers `[n]`.
         reference: float32 `[n, classes]`, the Keras model's probabilities.
     """
@@ -70,12 +71,12 @@ class Bundle:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """The Keras model, then what was exported from it."""
+        """The Keras model, then the exported artifacts."""
         return artifacts(self.folder, self.manifest)
 
     @property
     def float_siblings(self) -> dict[str, str]:
-        """Variant of the same format in float32, by every other variant."""
+        """Maps each reduced-precision variant to the float32 variant of its format."""
         return {
             entry.variant: f"{entry.format}-float32"
             for entry in self.manifest.artifacts
@@ -83,7 +84,7 @@ class Bundle:
         }
 
     def record(self) -> BundleRecord:
-        """What the report tells of it."""
+        """Returns the bundle's entry in the report."""
         return BundleRecord(
             bundle=self.label,
             model=self.manifest.model.name,
@@ -97,7 +98,7 @@ class Bundle:
 
 
 def artifacts(folder: Path, manifest: Manifest) -> tuple[Artifact, ...]:
-    """What a bundle holds: the Keras model, then what was exported from it."""
+    """Returns a bundle's Keras model, followed by its exported artifacts."""
     model = manifest.model
     keras = Artifact(
         *(KERAS_ROW, "keras", "float32", folder / model.file, model), model.softmax_added
@@ -110,17 +111,17 @@ def artifacts(folder: Path, manifest: Manifest) -> tuple[Artifact, ...]:
 
 
 def load_all(folders: Sequence[Path]) -> list[Bundle]:
-    """Reads bundles.
+    """Loads bundles.
 
     Raises:
-        InputError: One is missing, damaged, or named twice.
+        InputError: A bundle is missing, damaged or named twice.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError(f"each bundle must be named once. Got: {' '.join(map(str, folders))}.")
     labels = [cli.printable(folder.resolve().name) for folder in folders]
     if len(set(labels)) < len(labels):
         labels = [cli.printable(folder) for folder in folders]
-    if len(set(labels)) < len(labels):  # names that differ in what no terminal shows
+    if len(set(labels)) < len(labels):  # differ in unprintable characters only
         labels = [f"{i}: {label}" for i, label in enumerate(labels, start=1)]
     return [_load(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
@@ -135,25 +136,25 @@ def _load(folder: Path, label: str) -> Bundle:
 
 
 def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
-    """Raises `InputError` where the model was trained again since it was exported."""
+    """Raises `InputError` if the model was trained again after it was exported."""
     if files.kind(folder / bundle.TRAIN) == "nothing":
         return
     if train_record.read(folder / bundle.TRAIN, remedy).model_sha256 != manifest.model.sha256:
         raise InputError(
-            f"{folder}: the artifacts are of another model than {bundle.TRAIN}'s; it was trained "
-            f"again since they were made. {remedy}"
+            f"{folder}: the artifacts must be exports of the model in {bundle.TRAIN}. Got: exports "
+            f"of another model; it was trained again since they were made. {remedy}"
         )
 
 
 def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
-    """Test images as the model takes them, and their labels."""
+    """Loads the test images, in the model's input shape, and their labels."""
     dataset = data.load_recorded(manifest.data.source, folder)
     for name in ("x_test", "y_test"):
         got = bundle.sha256_array(getattr(dataset, name))
         if got != getattr(manifest.data.sha256, name):
             raise InputError(
-                f"{dataset.source}: {name} is not the one that the bundle was exported with "
-                f"(SHA-256 {got[:12]}…). Restore it, or train and export again."
+                f"{dataset.source}: {name} must be the one that the bundle was exported with. "
+                f"Got: SHA-256 {got[:12]}…. Restore it, or train and export again."
             )
     return data.as_inputs(dataset.x_test, manifest.model.input_shape), dataset.y_test
 
@@ -161,7 +162,7 @@ def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.nda
 def _load_reference(
     folder: Path, manifest: Manifest, labels: np.ndarray, remedy: str
 ) -> np.ndarray:
-    """The Keras model's probabilities, float32, one row per label."""
+    """Loads the Keras model's probabilities: float32 `[len(labels), classes]`."""
     path = folder / manifest.reference.file
     cause = manifests.damage(path, manifest.reference)
     if cause:
@@ -174,12 +175,12 @@ def _load_reference(
             f"{path} must hold predictions, float32 {list(shape)}. "
             f"Got: {found.dtype} {list(found.shape)}. {remedy}"
         )
-    wrong = metrics.no_probabilities(found)
+    wrong = metrics.probability_fault(found)
     if wrong:
         raise InputError(f"{path} must hold probabilities. Got: {wrong}. {remedy}")
     if shape[1] < max(2, int(labels.max()) + 1):
         raise InputError(
-            f"{path} must know every class of the test set. Got: {shape[1]} classes, labels up to "
+            f"{path} must cover every class of the test set. Got: {shape[1]} classes, labels up to "
             f"{labels.max()}. {remedy}"
         )
     return found

@@ -1,9 +1,9 @@
-"""Write a bundle's card: what the model is, how it was made, how far it can be trusted.
+"""Write a model card for a bundle: data, recipe, accuracy, limitations.
 
     python -m benchmarks.card mnist_edge/models/pretrained/edge
 
 measures the bundle's model on the test images, clean and distorted, and writes `CARD.md`
-beside it, from `train.json`, from the record of all seeds and from what it measured.
+into the bundle from `train.json`, the recorded runs of all seeds, and these measurements.
 """
 
 import sys
@@ -22,15 +22,15 @@ from . import robustness
 from .frontier import records
 
 CARD = "CARD.md"
-# What no figure on MNIST tells.
+# Limitations that accuracy on MNIST does not show.
 _LIMITS = (
-    "MNIST's digits are centered, upright, light on dark, one per image: bring a picture into "
+    "MNIST's digits are centered, upright, light on dark, one per image: convert pictures to "
     "that form first (`python -m mnist_edge.predict` does).",
-    "It answers with a digit whatever it is shown; there is no class for anything else, and a "
-    "high probability is no proof that a digit was there.",
-    "Inverted images (dark on light) are not understood.",
-    "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so figures above "
-    "99.85 % would say nothing.",
+    "It predicts a digit for every input; there is no class for anything else, and a high "
+    "probability does not show that the image contains a digit.",
+    "Inverted images (dark on light) are not recognized.",
+    "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so accuracy above "
+    "99.85 % is not meaningful.",
 )
 
 
@@ -43,14 +43,14 @@ def measure(
 
     Args:
         opened: The bundle's model.
-        dataset: What it is tested on.
-        distortions: Names of `robustness.DISTORTIONS`.
+        dataset: The dataset to test on.
+        distortions: Names in `robustness.DISTORTIONS`.
 
     Returns:
-        Distortion's name to accuracy, a share, on all its test images.
+        Accuracy on all test images, as a share, by distortion.
 
     Raises:
-        InputError: The model fails, or the data are of another shape.
+        InputError: The model fails, or the data have another shape.
     """
     name = opened.record.model
     robustness.check(opened.shape, name)
@@ -58,18 +58,18 @@ def measure(
     accuracy = {}
     for distortion in distortions:
         distorted = robustness.distort(images, distortion)
-        answers = trained.probabilities(opened.model, distorted, name)
-        accuracy[distortion] = float(np.mean(answers.argmax(1) == dataset.y_test))
+        probabilities = trained.probabilities(opened.model, distorted, name)
+        accuracy[distortion] = float(np.mean(probabilities.argmax(1) == dataset.y_test))
     return accuracy
 
 
 def card(record: TrainRecord, runs: Sequence[records.Run], accuracy: dict[str, float]) -> str:
-    """The card's text, Markdown.
+    """Formats the card as Markdown.
 
     Args:
-        record: What the bundle's `train.json` holds.
-        runs: The model's runs on record.
-        accuracy: As `measure` returns it.
+        record: The bundle's training record.
+        runs: The model's recorded runs.
+        accuracy: Accuracy by distortion, as returned by `measure`.
     """
     used = record.data
     rows = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
@@ -83,13 +83,14 @@ A classifier of {used.classes} handwritten digits: {record.parameters:,} paramet
 
 **Data.** {cli.printable(used.source)}: {used.train_count:,} training images, \
 {used.validation_count:,} kept for validation, {used.test_count:,} for this report. The \
-recipe was chosen on validation images, split off the training images\
+recipe was chosen on validation images, split from the training images\
 {"" if used.validation_count else "; this model was then trained on all of them"} \
-(`docs/search.md` tells how, and where the test set was in view). Hashes are in `train.json`.
+(`docs/search.md` describes how, and where test accuracy influenced a choice). Hashes are in \
+`train.json`.
 
-**Recipe.** {record.recipe.words()}; seed {record.seed}, \
+**Recipe.** {record.recipe.describe()}; seed {record.seed}, \
 {record.training_seconds:.0f} s of training on {record.machine.cpu_count} cores. \
-Again: `python -m mnist_edge.train --model {record.model} --full --seed {record.seed}`.
+Reproduce: `python -m mnist_edge.train --model {record.model} --full --seed {record.seed}`.
 
 **All seeds.** {records.accuracy_words(runs)} on the test images.
 
@@ -97,8 +98,8 @@ Again: `python -m mnist_edge.train --model {record.model} --full --seed {record.
 | --- | --: |
 {rows}
 
-Shifts go to a random side, or corner where it says diagonally, rotations to either; noise is \
-Gaussian with {robustness.NOISE} gray levels of 255.
+Shifts and rotations have a random direction; noise is Gaussian with a standard deviation of \
+{robustness.NOISE} gray levels of 255.
 
 **Limits.**
 {limits}
@@ -109,7 +110,7 @@ Made with {cli.printable(versions)}. `model.keras` has SHA-256 `{record.model_sh
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Measures, writes the card; returns the exit status."""
+    """Measures the model in `argv` and writes its card; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle with train.json")
     folder = parser.parse_args(argv).bundle

@@ -1,6 +1,7 @@
-"""What runs in an artifact's own process: open it, predict, time calls, answer.
+"""Functions that run in an artifact's own process: open it, predict, time calls.
 
-`benchmarks.worker` asks; the first argument of each function is the process's memory.
+`benchmarks.worker` sends the requests. The first argument of each function is a dict that keeps
+state between requests.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from . import latency, overhead
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What importing the runtime took, and what the process held before it came."""
+    """Time to import the runtime, and peak memory of the process before the import."""
 
     import_ms: NotNegative
     memory_idle_bytes: Count | None
@@ -28,17 +29,17 @@ class Imported:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """An artifact that is open; `batch` is None where it is free."""
+    """An opened artifact; `batch` is its fixed batch size, None if any size is accepted."""
 
     runtime: Text
-    # More images per call than this no report shows; a bomb's batch may be 2**31.
+    # Larger than any batch in a report; a malicious file may declare 2**31.
     batch: Annotated[int, integer(1, 2**16)] | None
     load_ms: NotNegative
 
 
 @dataclasses.dataclass(frozen=True)
 class FirstCall:
-    """How long the first call took, and the most that the process held until then."""
+    """Time of the first call, and peak memory of the process up to its end."""
 
     first_call_us: NotNegative
     memory_peak_bytes: Count | None
@@ -46,7 +47,7 @@ class FirstCall:
 
 @dataclasses.dataclass(frozen=True)
 class Lap:
-    """Every image once: SHA-256 of the results' bytes, seconds in calls, memory afterwards."""
+    """One pass over the images: SHA-256 of the results, seconds in calls, memory afterwards."""
 
     sha256: Sha256
     predictions: CountFrom1
@@ -55,7 +56,7 @@ class Lap:
 
 
 def _import(state: dict[str, Any], path: str, threads: int) -> Imported:
-    """Imports the file's runtime, and limits what is reserved from here on."""
+    """Imports the file's runtime, then limits further memory reservations."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
     overhead.import_runtime(path, threads)
@@ -74,7 +75,7 @@ def _open(state: dict[str, Any], path: str, threads: int) -> Opened:
 
 
 def _first_call(state: dict[str, Any], images: np.ndarray) -> FirstCall:
-    """The first call, and the most memory until then: no more images are here yet."""
+    """Makes the first call, before more images take memory, and reads the peak memory."""
     opened = state["opened"]
     inputs = opened.encode(images)[: opened.batch or 1]
     (first_call_us,) = latency.time_calls(opened.call, inputs, 0, 1, opened.batch or 1)
@@ -85,8 +86,8 @@ def _predict(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     found = state["opened"].predict(images)
     if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > data.MOST_CLASSES:
         raise ValueError(
-            f"gives {found.dtype} {list(found.shape)}; float32 [n, classes] promised, at most "
-            f"{data.MOST_CLASSES} classes"
+            f"must return float32 [n, classes], at most {data.MOST_CLASSES} classes. "
+            f"Got: {found.dtype} {list(found.shape)}"
         )
     return found.astype(np.float32, copy=False)
 
@@ -113,7 +114,7 @@ def _lap(state: dict[str, Any]) -> Lap:
 
 
 def lap(call: Callable[[np.ndarray], np.ndarray], calls: Sequence[np.ndarray]) -> Lap:
-    """Makes every call once."""
+    """Calls the artifact once on each batch of `calls`."""
     started = time.perf_counter()
     results = [call(values) for values in calls]
     seconds = time.perf_counter() - started

@@ -1,11 +1,11 @@
-"""Name what got worse between two runs, beyond noise.
+"""Find regressions between two benchmark runs, beyond noise.
 
     python -m benchmarks.compare OLD.json NEW.json
 
 compares two `benchmark.json` row by row: status, accuracy and agreement image by image,
-size, and latency relative to each run's own reference workload, so that a machine that is
-busier or slower throughout is no regression. Prints both machines and exits with 1 on a
-regression.
+file size, and latency relative to each run's reference workload, so that a slower or busier
+machine does not count as a regression. Prints both machines and exits with status 1 if
+there is a regression.
 """
 
 import sys
@@ -20,13 +20,12 @@ from .latency import is_above
 from .measurement import NOT_INSTALLED, PASSED, Interval, Latency, Measurement, Parity, Report
 
 _REMEDY = "Run: python -m benchmarks"
-
-
-# The largest p of McNemar's test at which accuracy or agreement that fell is no noise.
+# Significance level of McNemar's test for a drop of accuracy or agreement.
 _MAX_P = 0.01
-_MAX_GROWTH = 0.01  # of a file, as a share
-# Of a median in reference workloads, as a share; intervals must lie apart as well. Eight
-# variants of two models, four runs on two shared cores: at most 0.036 apart.
+_MAX_GROWTH = 0.01  # of a file's size, as a share
+# Of the median relative to the reference workload, as a share; intervals must not overlap
+# either. In four runs of eight variants of two models on two shared cores, medians differed by
+# at most 0.036.
 _MAX_SLOWDOWN = 0.1
 
 
@@ -34,10 +33,10 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
     """Compares two runs.
 
     Returns:
-        `(regressions, notes)`: one line each; a note is what could not be compared.
+        `(regressions, notes)`, both as lines; notes are about rows that could not be compared.
 
     Raises:
-        InputError: A bundle was measured on other test images in each.
+        InputError: The runs measured a bundle on different test images.
     """
     tests = {one.bundle: one.test_sha256 for one in old.bundles}
     for one in new.bundles:
@@ -52,31 +51,31 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
         name = row.name(True)
         after = latest.pop(name, None)
         if after is None:
-            regressions.append(f"{name}: is gone")
+            regressions.append(f"{name}: is missing")
         elif NOT_INSTALLED in (row.status, after.status):
-            notes.append(f"{name}: not compared, its runtime was missing from a run")
+            notes.append(f"{name}: not compared, its runtime was missing in one of the runs")
         else:
             found = _status(row, after) or [
-                *_answers(row.parity, after.parity),
+                *_parity(row.parity, after.parity),
                 *_size(row, after),
                 *_latency(row, after, old, new),
             ]
             regressions += [f"{name}: {cause}" for cause in found]
     notes += [f"{name}: new" for name in latest]
     if not all(map(_has_intervals, (old, new))):
-        notes.append("latency: not compared, fewer than six rounds can't be told from noise")
+        notes.append("latency: not compared, needs six or more rounds in both runs")
     return regressions, notes
 
 
 def _status(before: Measurement, after: Measurement) -> list[str]:
-    """A row that passed and does not; nothing else is compared then."""
+    """Reports a row that no longer passes."""
     if before.status == PASSED != after.status:
         return [f"{after.status}, was {before.status}: {'; '.join(after.breaches)}"]
     return []
 
 
-def _answers(before: Parity | None, after: Parity | None) -> list[str]:
-    """Accuracy and agreement: of the images that changed sides, did more turn bad?"""
+def _parity(before: Parity | None, after: Parity | None) -> list[str]:
+    """Reports a significant drop of accuracy or agreement, by McNemar's test."""
     if not before or not after:
         return []
     found = []
@@ -104,16 +103,17 @@ def _size(before: Measurement, after: Measurement) -> list[str]:
 
 
 def _latency(before: Measurement, after: Measurement, old: Report, new: Report) -> list[str]:
-    """Medians in reference workloads, for each number of threads that both runs timed."""
+    """Reports slowdowns relative to the reference workload, at each common number of threads."""
     found = []
     latest = {one.threads: one for one in after.latency}
     for one in before.latency:
         later = latest.get(one.threads)
         if later is None:
             continue
-        (then, then_ends), (now, now_ends) = _in_workloads(one, old), _in_workloads(later, new)
+        then, then_interval = _in_workloads(one, old)
+        now, now_interval = _in_workloads(later, new)
         rise = now / then - 1
-        if rise > _MAX_SLOWDOWN and is_above(now_ends, then_ends):
+        if rise > _MAX_SLOWDOWN and is_above(now_interval, then_interval):
             found.append(
                 f"latency at threads {one.threads}: {then:.2f} -> {now:.2f} reference workloads, "
                 f"{rise:+.0%} ({one.p50_us:.1f} -> {later.p50_us:.1f} µs)"
@@ -122,10 +122,10 @@ def _latency(before: Measurement, after: Measurement, old: Report, new: Report) 
 
 
 def _in_workloads(one: Latency, report: Report) -> tuple[float, Interval | None]:
-    """A median and its interval as multiples of what the run's own workload took."""
+    """Returns a median and its interval as multiples of the run's reference workload."""
     block = report.block(one.threads)
-    ends, workload = one.p50_interval_us, block.reference_workload_p50_interval_us
-    interval = (ends[0] / workload[1], ends[1] / workload[0]) if ends and workload else None
+    own, workload = one.p50_interval_us, block.reference_workload_p50_interval_us
+    interval = (own[0] / workload[1], own[1] / workload[0]) if own and workload else None
     return one.p50_us / block.reference_workload_p50_us, interval
 
 
@@ -137,7 +137,7 @@ def _has_intervals(report: Report) -> bool:
 
 
 def fingerprints(old: Report, new: Report) -> list[str]:
-    """Both machines, a line each, and one where they differ."""
+    """Describes both machines, one line each, and warns if they differ."""
     lines = []
     for name, report in (("old", old), ("new", new)):
         facts = schema.encode(report.machine).items()
@@ -148,13 +148,13 @@ def fingerprints(old: Report, new: Report) -> list[str]:
         workload_us = report.timing.blocks[0].reference_workload_p50_us
         lines.append(f"{name}: {shown}, pinned to {cores}, reference workload {workload_us} µs")
     if old.machine != new.machine:
-        lines.append("the machines differ: a latency that does may be theirs")
+        lines.append("the machines differ, which may explain a difference in latency")
     return lines
 
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Parses `argv`, compares, prints; returns the exit status."""
+    """Compares the two runs in `argv` and prints regressions; returns the exit status."""
     parser = cli.parser(__doc__)
     parser.add_argument("old", type=Path, help="benchmark.json of the run to compare with")
     parser.add_argument("new", type=Path, help="benchmark.json of the run to check")

@@ -1,6 +1,6 @@
-"""Microseconds per call, NumPy array in, NumPy array out.
+"""Measures microseconds per call, NumPy array in, NumPy array out.
 
-All artifacts are timed in turn, round after round, so that noise falls on all alike.
+Every round times each artifact once, so that noise affects all of them alike.
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ Key = typing.TypeVar("Key", bound=Hashable)
 # Microseconds, float64 `[rounds, calls]`, by batch size.
 Samples = dict[int, np.ndarray]
 
-# Beside single images: a few, and as many as a server would gather.
+# Batch sizes to time: a single image, a small batch, and a server's batch.
 BATCHES = (1, 32, 256)
-# A round times this many calls of each batch beyond single images: one of 256 images
-# takes as long as 200 single ones.
+# Calls per round of each larger batch: one call on 256 images takes as long as 200 calls on
+# one.
 _BATCH_CALLS = 1
 _FLOAT = "tflite-float32"
 
@@ -37,8 +37,8 @@ def time_calls(
     """Times calls.
 
     Args:
-        call: Takes `[batch, ...]`.
-        inputs: `[n, ...]`, used in turn from `start`, round and round.
+        call: Function of an array `[batch, ...]`.
+        inputs: `[n, ...]`, used in turn from `start`, wrapping around.
         start: Index of the first input.
         count: Number of calls.
         batch: Inputs per call.
@@ -64,18 +64,18 @@ def in_rounds(
     failed: Callable[[Key, WorkerFailed], None],
     turn_done: Callable[[], object] = lambda: None,
 ) -> dict[Key, Samples]:
-    """Times all artifacts in turn.
+    """Times all artifacts in turn, in each of several rounds.
 
     Args:
-        workers: Each with its images kept.
-        rounds: How many times each has its turn.
-        calls: Calls per turn.
+        workers: Workers to which `keep` has sent images, by key.
+        rounds: Number of rounds.
+        calls: Calls per artifact and round.
         warmup: Calls before the first round, not counted.
-        failed: Called with a key and the error that ended its worker; the rest go on.
-        turn_done: Called as each turn ends.
+        failed: Called with the key and the error of a worker that fails; the rest continue.
+        turn_done: Called after each artifact's turn in a round.
 
     Returns:
-        The samples of those that did not fail.
+        The samples of the workers that did not fail, by key.
     """
     turns: dict[Key, dict[int, list[np.ndarray]]] = {
         key: {batch: [] for batch in _batches(worker.opened.batch)}
@@ -89,7 +89,7 @@ def in_rounds(
                 del turns[key]
                 failed(key, error)
                 continue
-            if number:  # the first is the warm-up
+            if number:  # round 0 is the warm-up
                 for batch, times_us in turn.items():
                     turns[key][batch].append(times_us)
             turn_done()
@@ -100,7 +100,7 @@ def in_rounds(
 
 
 def _batches(fixed: int | None) -> tuple[int, ...]:
-    """The batch sizes to time, the first one call by call."""
+    """Returns the batch sizes to time; percentiles are of the first one."""
     return BATCHES if fixed is None else (fixed,)
 
 
@@ -113,7 +113,7 @@ def _turn(worker: "Worker", batches: tuple[int, ...], calls: int) -> Samples:
 
 
 def summarize(samples: Samples) -> CallTimes:
-    """Percentiles and throughput of one artifact, every call counted, none clipped.
+    """Computes percentiles and throughput of one artifact, without removing outliers.
 
     The percentiles are of the first batch size.
     """
@@ -138,7 +138,7 @@ def summarize(samples: Samples) -> CallTimes:
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What an artifact's process told before its calls were timed."""
+    """Costs of starting an artifact's process, before its calls are timed."""
 
     threads: int
     pinned_cores: tuple[int, ...] | None
@@ -147,25 +147,25 @@ class Start:
     first: "FirstCall"
 
 
-def measure(
+def combine(
     times: Mapping[str, CallTimes],
     starts: Mapping[str, Start],
     siblings: Mapping[str, str],
     overhead_us: Mapping[str, float],
 ) -> dict[str, Latency]:
-    """Latency of each artifact of a bundle, beside the others of the same rounds.
+    """Combines each artifact's times with its ratios to the bundle's other artifacts.
 
     Args:
-        times: By variant.
-        starts: By variant.
-        siblings: Variant of the same format in float32, by quantized variant.
-        overhead_us: Median of a call that computes nothing, by runtime.
+        times: Call times by variant, all from the same rounds.
+        starts: Start-up costs by variant.
+        siblings: The float32 variant of the same format, by reduced-precision variant.
+        overhead_us: Median latency of the overhead graph, by runtime.
     """
     p50_us = {variant: own.p50_us for variant, own in times.items()}
 
-    def beside(variant: str, own: CallTimes) -> Latency:
+    def combine(variant: str, own: CallTimes) -> Latency:
         start, sibling = starts[variant], times.get(siblings.get(variant, ""))
-        ends = sibling.p50_interval_us if sibling else None
+        sibling_interval = sibling.p50_interval_us if sibling else None
         return Latency(
             **vars(own),
             threads=start.threads,
@@ -176,10 +176,10 @@ def measure(
             speedup_vs_keras=_ratio(p50_us.get(KERAS_ROW), own.p50_us),
             speedup_vs_tflite_float32=_ratio(p50_us.get(_FLOAT), own.p50_us),
             times_runtime_overhead=_ratio(own.p50_us, overhead_us.get(start.opened.runtime)),
-            slower_than_float=is_above(own.p50_interval_us, ends),
+            slower_than_float=is_above(own.p50_interval_us, sibling_interval),
         )
 
-    return {variant: beside(variant, own) for variant, own in times.items()}
+    return {variant: combine(variant, own) for variant, own in times.items()}
 
 
 def _ratio(us: float | None, other_us: float | None) -> float | None:
@@ -187,5 +187,5 @@ def _ratio(us: float | None, other_us: float | None) -> float | None:
 
 
 def is_above(one: Interval | None, other: Interval | None) -> bool | None:
-    """Whether an interval lies above another: more than noise; None where one is missing."""
+    """Whether an interval lies entirely above another; None if either is missing."""
     return one[0] > other[1] if one and other else None

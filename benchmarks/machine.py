@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on: its fingerprint, its cores."""
+"""Describes the machine of a benchmark run, and picks the cores to pin to."""
 
 import dataclasses
 import os
@@ -12,15 +12,15 @@ from mnist_edge.schema import Count, Text
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What tells two machines' figures apart, and nothing that names the machine.
+    """Hardware and software that affect a benchmark; nothing identifies the individual machine.
 
     Attributes:
-        processor: Its name.
-        cpu_count: Number of its processors.
-        governor: How Linux sets their frequency; None where not told.
+        processor: Name of the processor.
+        cpu_count: Number of logical processors.
+        governor: Linux's CPU frequency governor; None if unknown.
         platform: The operating system.
-        python: Version.
-        numpy: Version.
+        python: Python version.
+        numpy: NumPy version.
     """
 
     processor: Text
@@ -32,7 +32,7 @@ class Machine:
 
 
 def fingerprint() -> Machine:
-    """The machine that this runs on."""
+    """Describes the machine that this runs on."""
     return Machine(
         processor=_processor(),
         cpu_count=os.cpu_count(),
@@ -44,7 +44,7 @@ def fingerprint() -> Machine:
 
 
 def _processor() -> str:
-    """The processor's name, from the place that each kind of machine keeps it in."""
+    """Returns the processor's name: from `/proc/cpuinfo`, or else from `platform`."""
     for line in (_text("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model"):
@@ -53,7 +53,7 @@ def _processor() -> str:
 
 
 def _text(path: str) -> str | None:
-    """A small file's text, None where it can't be read."""
+    """Reads a small file; None if it can't be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:
@@ -61,10 +61,10 @@ def _text(path: str) -> str | None:
 
 
 def cores_for(threads: int) -> tuple[int, ...] | None:
-    """The cores to pin a process of so many threads to, sorted.
+    """Returns the cores to pin a process of `threads` threads to, sorted.
 
-    The last ones: the first core is where Linux serves most interrupts. None where the system
-    can't pin or has too few cores.
+    These are the last ones, since Linux handles most interrupts on the first. None if the system
+    can't pin processes or has too few cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None

@@ -1,6 +1,6 @@
-"""The records of `benchmark.json`: a `Report`, in it one `Measurement` per artifact.
+"""Typed records of `benchmark.json`: a `Report` with one `Measurement` per artifact.
 
-docs/benchmark-schema.md says what each key holds.
+docs/benchmark-schema.md documents every key.
 """
 
 import dataclasses
@@ -27,14 +27,14 @@ from mnist_edge.schema import (
 from .machine import Machine
 
 BENCHMARK_JSON = "benchmark.json"
-# What the Keras model is called beside the artifacts that were exported from it.
+# Variant name of the Keras model's row.
 KERAS_ROW = "keras"
 PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
 
-# Reports give a thousandth of a microsecond, and nobody waits for eleven days.
+# From a report's resolution to about eleven days.
 Microseconds = Annotated[float, number(0.001, 1e12)]
 Interval = tuple[float, float]
-# What is no probability may be any float32, and the distance between two of them.
+# An artifact that fails the gate may return any float32; this holds their differences too.
 _Finite = Annotated[
     float,
     Check("a finite number", lambda value: type(value) in (int, float) and abs(value) < 1e300),
@@ -43,7 +43,7 @@ _Finite = Annotated[
 
 @dataclasses.dataclass(frozen=True)
 class Disagreements:
-    """The test images on which an artifact chooses otherwise than the reference."""
+    """Test images on which an artifact and the reference predict different classes."""
 
     indices: tuple[Count, ...]
     labels: tuple[Count, ...]
@@ -53,9 +53,9 @@ class Disagreements:
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """An artifact's answers beside the Keras reference's, on the same test images.
+    """An artifact's predictions compared with the Keras reference's on the same test images.
 
-    Shares are 0 to 1, intervals 95 %, divergences in nats per image.
+    Shares are 0 to 1, intervals are 95 %, divergences are in nats per image.
     """
 
     accuracy: Share
@@ -77,7 +77,7 @@ class Parity:
 
 @dataclasses.dataclass(frozen=True)
 class CallTimes:
-    """How long calls took, every one counted; images per second by batch size."""
+    """Latency percentiles over all calls, and images per second by batch size."""
 
     calls: CountFrom1
     p50_us: Microseconds
@@ -90,7 +90,7 @@ class CallTimes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Latency(CallTimes):
-    """What an artifact takes at one number of threads, alone and beside others of its run."""
+    """An artifact's latency and memory at one number of threads, and its ratios to other rows."""
 
     threads: CountFrom1
     pinned_cores: tuple[Count, ...] | None
@@ -107,7 +107,7 @@ class Latency(CallTimes):
 
 @dataclasses.dataclass(frozen=True)
 class Robustness:
-    """Accuracy by distortion, on so many of the test images."""
+    """Accuracy by distortion, on `image_count` of the test images."""
 
     image_count: CountFrom1
     noise_gray_levels: NotNegative
@@ -116,7 +116,7 @@ class Robustness:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What was measured of one artifact, or of the Keras model; what was not is None."""
+    """Results for one artifact or the Keras model; None for whatever was not measured."""
 
     bundle: Text
     variant: Name
@@ -135,13 +135,13 @@ class Measurement:
     robustness: Robustness | None = None
 
     def name(self, several: bool) -> str:
-        """Its variant, after its bundle where there are `several`."""
+        """Returns the row's name: its variant, prefixed by its bundle if there are `several`."""
         return f"{self.bundle}/{self.variant}" if several else self.variant
 
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeOverhead:
-    """Median of a call that computes nothing, in one runtime."""
+    """Median latency of the overhead graph in one runtime."""
 
     runtime: Text
     p50_us: Microseconds
@@ -149,7 +149,7 @@ class RuntimeOverhead:
 
 @dataclasses.dataclass(frozen=True)
 class TimingBlock:
-    """What was timed in the same rounds as the artifacts, at one number of threads."""
+    """Baselines timed in the same rounds as the artifacts, at one number of threads."""
 
     threads: CountFrom1
     pinned_cores: tuple[Count, ...] | None
@@ -161,7 +161,7 @@ class TimingBlock:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How the calls were timed."""
+    """Settings of the timing, and one block per number of threads."""
 
     rounds: CountFrom1
     calls: CountFrom1
@@ -173,7 +173,7 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class BundleRecord:
-    """A bundle of the run, and what its artifacts were tested on."""
+    """A bundle of the run and its test set."""
 
     bundle: Text
     model: Text
@@ -190,9 +190,9 @@ class Recommendation:
     """Which artifact to ship.
 
     Attributes:
-        pareto: Those that none beats in accuracy, size and latency at once.
-        ship: The one to ship; None where none fits.
-        why: In words.
+        pareto: Artifacts on the Pareto front of accuracy, size and latency.
+        ship: The artifact to ship; None if none meets the limits.
+        why: The reason, in one sentence.
     """
 
     pareto: tuple[Text, ...]
@@ -205,15 +205,15 @@ class Report(schema.Record):
     """One run of the benchmark.
 
     Attributes:
-        passed: Whether nothing breached the gate.
-        breaches: Every breach, with the artifact that it is of.
+        passed: Whether every artifact passed the gate.
+        breaches: Every breach, prefixed with the artifact's name.
         recommendation: Which artifact to ship.
-        thresholds: Of the gate.
-        require: Variants that had to be there and run.
-        timing: How calls were timed, and what a call costs that computes nothing.
-        machine: Where.
-        bundles: In the order in which they were named.
-        measurements: By bundle, the Keras model first.
+        thresholds: The gate's thresholds.
+        require: Variants that were required to exist and run.
+        timing: Settings of the timing, and its baselines.
+        machine: The machine that ran the benchmark.
+        bundles: The bundles, in the order given.
+        measurements: The rows, by bundle, each starting with the Keras model.
     """
 
     passed: bool
@@ -236,18 +236,18 @@ class Report(schema.Record):
 
     @property
     def several(self) -> bool:
-        """Whether there are several bundles."""
+        """Whether the run covers more than one bundle."""
         return len(self.bundles) > 1
 
     def block(self, threads: int) -> TimingBlock:
-        """What was timed at so many threads, beside the artifacts."""
+        """Returns the timing block of a number of threads."""
         return next(block for block in self.timing.blocks if block.threads == threads)
 
     def records(self) -> list[dict[str, Any]]:
-        """Flat dicts for `pandas.DataFrame`: one per artifact and number of threads.
+        """Returns flat dicts for `pandas.DataFrame`, one per artifact and number of threads.
 
-        Intervals are two columns, `_low` and `_high`; lists are left out. What was not measured
-        is None.
+        Intervals become two columns, `_low` and `_high`; lists are omitted. Values that were not
+        measured are None.
         """
         return [
             _flat(Measurement, row) | _flat(Parity, row.parity) | _flat(Latency, latency)
@@ -257,15 +257,15 @@ class Report(schema.Record):
 
 
 def read(path: Path, remedy: str) -> Report:
-    """Reads a `benchmark.json`, which may be anybody's.
+    """Reads and validates a `benchmark.json`, which may be untrusted.
 
     Raises:
-        InputError: It is missing, damaged or of another version.
+        InputError: The file is missing, damaged or of another schema version.
     """
     return schema.read(Report, path, remedy)
 
 
-# Fields that are no column.
+# Fields that `records` omits.
 _NESTED = {
     *("breaches", "remarks", "parity", "latency", "robustness", "pinned_cores"),
     *("recall_per_class", "wrong_indices", "disagreements", "images_per_second"),
@@ -273,7 +273,7 @@ _NESTED = {
 
 
 def _flat(kind: type, record: object | None) -> dict[str, Any]:
-    """A record's figures by column; None where there is no record."""
+    """Returns a record's values by column; all None without a record."""
     columns: dict[str, Any] = {}
     for name in (field.name for field in dataclasses.fields(kind) if field.name not in _NESTED):
         value = getattr(record, name, None)

@@ -1,6 +1,7 @@
-"""What a call costs that computes nothing, and a known computation to compare machines by.
+"""Calls timed beside the artifacts: runtime overhead, an empty call, a reference workload.
 
-All of it is timed in the same rounds as the artifacts.
+All are timed in the same rounds as the artifacts. The reference workload is a fixed computation
+for comparing machines.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,11 @@ import numpy as np
 from mnist_edge import runtimes
 from mnist_edge.runtimes import Predictor
 
-# By format, a graph of one operator with the artifacts' input and output, made by
-# `tests/export/test_overhead_graphs.py`: the runtime's own overhead.
+# Graphs of one operator with the artifacts' input and output, by format; their latency is the
+# runtime's overhead. `tests/export/test_overhead_graphs.py` generates them.
 GRAPHS = {format: Path(__file__).with_name(f"overhead.{format}") for format in ("tflite", "onnx")}
-# No files, only names: a call of nothing, which is what the harness itself costs, and a
-# fixed computation of about 10 µs, in NumPy on one thread whatever the artifacts do.
+# Names used in place of a file's path: an empty call, which measures the benchmark's own
+# overhead, and a NumPy computation of about 10 µs on one thread.
 EMPTY_CALL, REFERENCE_WORKLOAD = "harness.empty", "harness.reference"
 
 
@@ -25,21 +26,21 @@ def _workload() -> Callable[[np.ndarray], np.ndarray]:
     return lambda _: np.exp(values, out=result)
 
 
-def _as_it_is(values: np.ndarray) -> np.ndarray:
+def _identity(values: np.ndarray) -> np.ndarray:
     return values
 
 
-_CALLS = {EMPTY_CALL: lambda: _as_it_is, REFERENCE_WORKLOAD: _workload}
+_CALLS = {EMPTY_CALL: lambda: _identity, REFERENCE_WORKLOAD: _workload}
 
 
 def import_runtime(path: str, threads: int) -> None:
-    """As `runtimes.import_runtime`; what is no file needs none."""
+    """Imports the runtime for `path`; the harness's own calls need none."""
     if path not in _CALLS:
         runtimes.import_runtime(path, threads)
 
 
 def open_artifact(path: str, threads: int) -> Predictor:
-    """As `runtimes.open_artifact`, and opens what is no file."""
+    """Opens an artifact, or one of the harness's own calls by name."""
     if path not in _CALLS:
         return runtimes.open_artifact(path, threads)
-    return Predictor("NumPy", None, encode=_as_it_is, call=_CALLS[path](), decode=_as_it_is)
+    return Predictor("NumPy", None, encode=_identity, call=_CALLS[path](), decode=_identity)

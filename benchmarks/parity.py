@@ -1,4 +1,4 @@
-"""An artifact's answers beside the Keras reference's, image by image."""
+"""Compares an artifact's predictions with the Keras reference's, image by image."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from mnist_edge import metrics
 from .measurement import Disagreements, Interval, Parity
 
 
-def as_probabilities(answers: np.ndarray, softmax_added: bool) -> np.ndarray:
-    """What a file answers, as probabilities.
+def as_probabilities(outputs: np.ndarray, softmax_added: bool) -> np.ndarray:
+    """Converts a model's outputs to probabilities.
 
     Args:
-        answers: float32 `[n, classes]`, as the file gives them.
-        softmax_added: Whether they are logits, behind which export put softmax.
+        outputs: float32 `[n, classes]`.
+        softmax_added: Whether `outputs` are logits, to which export appended a softmax.
     """
-    return metrics.softmax(answers) if softmax_added else answers
+    return metrics.softmax(outputs) if softmax_added else outputs
 
 
 def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> Parity:
@@ -61,7 +61,7 @@ def _interval(hits: np.ndarray) -> Interval:
 
 
 def _recall(right: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float | None, ...]:
-    """Share of each class's images that are right; None for a class without images."""
+    """Returns recall by class; None for a class without images."""
     counts = np.bincount(labels, minlength=classes)
     hits = np.bincount(labels, weights=right, minlength=classes)
     return tuple(

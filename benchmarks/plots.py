@@ -1,4 +1,4 @@
-"""The pictures of a report; skipped, and said so, where Matplotlib is not installed."""
+"""Draws the plots of a report, if Matplotlib is installed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
 PICTURE = "benchmark.png"
 DISAGREEMENTS_PICTURE = "benchmark-disagreements.png"
 FILES = {PICTURE, DISAGREEMENTS_PICTURE}
-_MOST_DRAWN = 40  # disagreeing images: more than that is a broken artifact, and seen in the table
+_MOST_DRAWN = 40  # disagreeing images; more mean a broken artifact, which the table shows
 _DPI = 150
 
 
-def draw(report: Report, read: Sequence[Bundle], folder: Path) -> list[str]:
-    """Draws what a report has to show.
+def draw(report: Report, loaded: Sequence[Bundle], folder: Path) -> list[str]:
+    """Draws the plots of a report.
 
     Args:
-        report: What a run gave.
-        read: Its bundles.
-        folder: Where the pictures go.
+        report: The report.
+        loaded: The bundles of the report.
+        folder: Folder for the plots.
 
     Returns:
-        What was not drawn and why, one line each.
+        One line per plot that could not be drawn, with the reason.
     """
     if not drawing.available():
-        return ["no pictures: Matplotlib is not installed"]
-    left_out = []
+        return ["no plots: Matplotlib is not installed"]
+    skipped = []
     points = [(row, row.parity) for row in report.measurements if row.parity and row.latency]
     if points:
         _scatter(points, report.several, folder / PICTURE)
-    tiles, count = _tiles(report, read)
+    tiles, count = _tiles(report, loaded)
     if tiles:
         _disagreements(tiles, count, folder / DISAGREEMENTS_PICTURE)
     elif count:
-        left_out.append("no picture of disagreements: the examples are no images")
-    return left_out
+        skipped.append("no plot of disagreements: the examples are not images")
+    return skipped
 
 
 def _scatter(points: Sequence[tuple[Measurement, Parity]], several: bool, path: Path) -> None:
-    """Accuracy against latency, size as area, names on the points."""
+    """Plots accuracy against latency; a disc's area is the file's size."""
     figure = drawing.blank(12, 8.5)
     axes = figure.subplots()
     largest = max(row.size_bytes for row, _ in points)
     labels = list(dict.fromkeys(row.bundle for row, _ in points))
     x = [row.latency[0].p50_us for row, _ in points]
     y = [100 * parity.accuracy for _, parity in points]
-    # Area is in points squared: 900 is a disc of half an inch.
+    # In points squared: 900 is a disc about half an inch wide.
     areas = [30 + 900 * row.size_bytes / largest for row, _ in points]
     for i, (row, parity) in enumerate(points):
         color = f"C{labels.index(row.bundle)}"
         axes.scatter(x[i], y[i], s=areas[i], color=color, alpha=0.4)
         axes.scatter(x[i], y[i], s=6, color="black", zorder=3)
-        # Without its interval, a difference of three images in 10,000 would look like one.
+        # Intervals show that a few images of 10,000 are not a significant difference.
         ends = [100 * end for end in parity.accuracy_interval]
         axes.plot([x[i]] * 2, ends, color=color, linewidth=0.8, alpha=0.5)
     axes.set_xscale("log")
     axes.margins(0.15)
-    axes.set_xlabel("median of a call at batch 1, µs (logarithmic)")
+    axes.set_xlabel("median latency at batch 1, µs (log scale)")
     axes.set_ylabel("accuracy on the test set, %")
     threads = points[0][0].latency[0].threads
     axes.set_title(
-        f"Accuracy against latency, threads: {threads}; bar: 95 % interval; area: size, the "
-        f"largest {largest / 1000:,.0f} kB"
+        f"Accuracy against latency, threads: {threads}; bar: 95 % interval; area: file size, at "
+        f"most {largest / 1000:,.0f} kB"
     )
     axes.grid(alpha=0.3)
     names = [drawing.plain(row.name(several)) for row, _ in points]
@@ -86,23 +86,23 @@ def label_points(
     areas: Sequence[float],
     names: Sequence[str],
 ) -> None:
-    """Puts each name as near its point as leaves names and discs apart, with a line to it.
+    """Labels points, as near as possible without overlaps, with a line from label to point.
 
     Args:
-        axes: What the points are drawn on.
-        x: The points' places, in data units.
-        y: Likewise.
-        areas: The discs' areas, points squared.
-        names: The points' names; an empty one is only kept clear of the others.
+        axes: Axes that the points are drawn on.
+        x: The points' x coordinates, in data units.
+        y: The points' y coordinates, in data units.
+        areas: Areas of the points' discs, in points squared.
+        names: The labels; a point with an empty one is only an obstacle for the others.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox
 
     canvas = FigureCanvasAgg(axes.figure)
-    canvas.draw()  # settles the layout, which the places below depend on
+    canvas.draw()  # computes the layout, which the positions below depend on
     frame, centers = axes.get_window_extent(), axes.transData.transform(np.column_stack([x, y]))
-    # Half of a disc's diameter, in pixels, as the side of a box that mostly covers it.
+    # 0.8 of each disc's radius in pixels: half the side of a box that mostly covers the disc.
     reaches = 0.8 * np.sqrt(np.asarray(areas) / np.pi) * axes.figure.dpi / 72
     taken = [
         Bbox([center - reach, center + reach])
@@ -125,17 +125,17 @@ def label_points(
                 in_layout=False,
             )
             label.update_positions(canvas.get_renderer())
-            box = Text.get_window_extent(label).padded(2)  # the text's, without the line's
-            hidden = any(map(box.overlaps, taken))
-            if not hidden and frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1):
+            box = Text.get_window_extent(label).padded(2)  # of the text, without the line
+            is_free = not any(map(box.overlaps, taken))
+            if is_free and frame.contains(box.x0, box.y0) and frame.contains(box.x1, box.y1):
                 break
             label.remove()
         else:
-            axes.add_artist(label)  # no free place: the last one tried
+            axes.add_artist(label)  # no free position: keep the last one tried
         taken.append(box)
 
 
-# Places of a name about its point, in points, nearest first.
+# Positions of a label relative to its point, in points, nearest first.
 _OFFSETS = [
     (side * reach, rise)
     for reach in (14, 30, 60, 100)
@@ -144,16 +144,16 @@ _OFFSETS = [
 ]
 
 
-def _tiles(report: Report, read: Sequence[Bundle]) -> tuple[list[tuple[np.ndarray, str]], int]:
-    """`([(image, title)], count)`: what to draw, and how many images disagree at all."""
-    by_label = {one.label: one for one in read}
-    answers: dict[tuple[str, int], dict[str, int]] = {}
+def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndarray, str]], int]:
+    """Returns `([(image, title)], count)`: the images to draw, and the number that disagree."""
+    by_label = {one.label: one for one in loaded}
+    predictions: dict[tuple[str, int], dict[str, int]] = {}
     for row in report.measurements:
         if row.parity:
             found = row.parity.disagreements
             for index, choice in zip(found.indices, found.choices, strict=True):
-                answers.setdefault((row.bundle, index), {})[row.variant] = choice
-    images = sorted(answers)
+                predictions.setdefault((row.bundle, index), {})[row.variant] = choice
+    images = sorted(predictions)
     tiles = []
     for place in robustness.spaced(len(images), _MOST_DRAWN):
         label, index = images[place]
@@ -162,14 +162,14 @@ def _tiles(report: Report, read: Sequence[Bundle]) -> tuple[list[tuple[np.ndarra
         if picture is None:
             return [], len(images)
         lines = [f"image {index} is {one.labels[index]}", f"keras: {one.reference[index].argmax()}"]
-        lines += [f"{variant}: {choice}" for variant, choice in answers[label, index].items()]
-        title = "\n".join([label, *lines] if len(read) > 1 else lines)
+        lines += [f"{variant}: {choice}" for variant, choice in predictions[label, index].items()]
+        title = "\n".join([label, *lines] if len(loaded) > 1 else lines)
         tiles.append((picture, drawing.plain(title)))
     return tiles, len(images)
 
 
 def _as_picture(image: np.ndarray) -> np.ndarray | None:
-    """An example as Matplotlib draws it; None where it is no gray or color image."""
+    """Converts an example for `imshow`; None if it is not a gray or color image."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     is_picture = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
@@ -177,7 +177,7 @@ def _as_picture(image: np.ndarray) -> np.ndarray | None:
 
 
 def _disagreements(tiles: Sequence[tuple[np.ndarray, str]], count: int, path: Path) -> None:
-    """The images on which an artifact and Keras disagree, with both answers."""
+    """Draws the images on which an artifact and Keras disagree, titled with both predictions."""
     columns = min(8, len(tiles))
     lines = -(-len(tiles) // columns)
     tallest = max(title.count("\n") for _, title in tiles) + 1

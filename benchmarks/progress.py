@@ -1,4 +1,4 @@
-"""Progress bars on standard error, where it is a terminal and tqdm is installed."""
+"""Shows progress bars on standard error if it is a terminal and tqdm is installed."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def bar(total: int, title: str) -> Iterator[Callable[[], object]]:
-    """Shows a bar; yields a function to be called as each of `total` steps is done."""
+    """Shows a bar; yields a function to call after each of `total` steps."""
     try:
         from tqdm import tqdm
     except ImportError:

@@ -1,4 +1,4 @@
-"""Which artifact to ship: the ones that no other beats, and of those that fit, one."""
+"""Recommends which artifact to ship, and finds the Pareto front."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from .settings import BenchmarkSettings
 
 
 class _Choice:
-    """A measured artifact's figures, latency at the first number of threads."""
+    """A measured artifact's accuracy, size, and latency at the first number of threads."""
 
     def __init__(self, row: Measurement, parity: Parity, several: bool) -> None:
         self.row, self.name, self.accuracy = row, row.name(several), parity.accuracy
@@ -20,12 +20,12 @@ class _Choice:
         return f"{self.name} ({self.accuracy:.2%}, {self.kb:.1f} kB, {self.us:.1f} µs)"
 
     def beats(self, other: "_Choice") -> bool:
-        """Whether it is nowhere worse than another, and somewhere better."""
+        """Whether this artifact dominates another: no worse in any figure, better in one."""
         mine, others = ((-one.accuracy, one.kb, one.us) for one in (self, other))
         return mine != others and all(a <= b for a, b in zip(mine, others, strict=True))
 
 
-# A limit of the settings, the unit to show it in, and the figure that it bounds.
+# Name of the setting that holds the limit, its unit, and the limited figure.
 _LIMITS: tuple[tuple[str, str, Callable[[_Choice], float]], ...] = (
     ("max_kb", "kB", lambda choice: choice.kb),
     ("max_us", "µs", lambda choice: choice.us),
@@ -35,12 +35,12 @@ _LIMITS: tuple[tuple[str, str, Callable[[_Choice], float]], ...] = (
 def recommend(rows: Sequence[Measurement], settings: BenchmarkSettings) -> Recommendation:
     """Recommends an artifact.
 
-    Of those that fit, the fastest whose accuracy is not told apart from the best one's:
-    it lies within the best one's 95 % interval.
+    This is the fastest of the artifacts that meet the limits and whose accuracy lies within the
+    95 % interval of the most accurate one's.
 
     Args:
-        rows: What was measured.
-        settings: Has `max_kb`, `max_us` and `min_accuracy`; None or 0 asks for nothing.
+        rows: The measurements.
+        settings: Limits `max_kb`, `max_us` and `min_accuracy`; None or 0 means no limit.
     """
     several = len({row.bundle for row in rows}) > 1
     measured = [
@@ -63,29 +63,29 @@ def recommend(rows: Sequence[Measurement], settings: BenchmarkSettings) -> Recom
         if one is not chosen
         and not is_above(one.latency.p50_interval_us, chosen.latency.p50_interval_us)
     ]
-    noise = f"; not told slower: {', '.join(others)}" if others else ""
+    ties = f"; not significantly slower: {', '.join(others)}" if others else ""
     why = (
-        f"{chosen}: the fastest of the {len(level)} that fit and whose accuracy is not told apart "
-        f"from the best one's ({best.name}, {low:.2%} to {high:.2%}){noise}"
+        f"{chosen}: the fastest of the {len(level)} that meet the limits with an accuracy within "
+        f"the best one's 95 % interval ({best.name}, {low:.2%} to {high:.2%}){ties}"
     )
     return Recommendation(pareto, chosen.name, why)
 
 
 def _excess(choice: _Choice, settings: BenchmarkSettings) -> float:
-    """By how much an artifact misses the limits, as a sum of shares of them; 0 where it fits."""
+    """Returns by how much an artifact misses the limits, summed as shares; 0 if it meets them."""
     over = [
         max(0.0, figure(choice) / limit - 1)
         for key, _, figure in _LIMITS
         if (limit := getattr(settings, key)) is not None
     ]
-    # A point of accuracy weighs as much as a tenth of size or time: errors, not hits, scale.
+    # One point of accuracy weighs as much as 10 % of size or latency.
     lacking = max(0.0, settings.min_accuracy - choice.accuracy)
     return sum(over) + 10 * lacking
 
 
 def _nearest(measured: Sequence[_Choice], settings: BenchmarkSettings) -> str:
     if not measured:
-        return "none fits: none could be measured"
+        return "no artifact to ship: none could be measured"
     nearest = min(measured, key=lambda one: _excess(one, settings))
     wanted = [
         f"at most {limit:g} {unit}"
@@ -94,5 +94,5 @@ def _nearest(measured: Sequence[_Choice], settings: BenchmarkSettings) -> str:
     ]
     if settings.min_accuracy:
         wanted.append(f"accuracy at least {settings.min_accuracy:.2%}")
-    line = f"none fits ({', '.join(wanted) or 'the gate'}); nearest: {nearest}"
+    line = f"no artifact meets the limits ({', '.join(wanted) or 'the gate'}); nearest: {nearest}"
     return line if nearest.row.status == PASSED else f"{line}, {nearest.row.status}"

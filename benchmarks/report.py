@@ -1,4 +1,4 @@
-"""A report in words, and written: JSON, Markdown and pictures."""
+"""Formats a report as text and Markdown, and writes it with its plots."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ from . import bundles, plots, robustness, tables
 from .measurement import BENCHMARK_JSON, Report, TimingBlock
 
 BENCHMARK_MARKDOWN = "benchmark.md"
-# All that a run writes.
+# Every file that a run writes.
 FILES = (BENCHMARK_JSON, BENCHMARK_MARKDOWN, *plots.FILES)
 
 
 def caption(report: Report) -> str:
-    """What the main table was measured with, one line per subject."""
+    """Describes how the main table was measured: test set, timing, machine."""
     timing, machine = report.timing, report.machine
     calls = timing.rounds * timing.calls
     counts = [f"{one.bundle} on {one.test_count:,} test images" for one in report.bundles]
@@ -22,8 +22,8 @@ def caption(report: Report) -> str:
     governor = f", governor {machine.governor}" if machine.governor else ""
     lines = [
         f"{', '.join(counts)}; the stored reference's accuracy: {', '.join(accuracies)}.",
-        f"Latency of a call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
-        f"{timing.rounds} rounds of all artifacts in turn, none left out.",
+        f"Latency per call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
+        f"{timing.rounds} rounds over all artifacts, no outliers removed.",
         *map(_block, timing.blocks),
         f"{machine.processor}, {machine.cpu_count} cores{governor}, Python {machine.python}.",
     ]
@@ -38,18 +38,18 @@ def _block(block: TimingBlock) -> str:
         f", runtime overhead of {one.runtime} {one.p50_us:.2f} µs" for one in block.runtime_overhead
     )
     return (
-        f"{threads}, {pinned}; the harness itself (an empty call) "
+        f"{threads}, {pinned}; benchmark overhead (an empty call) "
         f"{block.harness_overhead_p50_us:.2f} µs{overheads}, "
-        f"the reference workload {block.reference_workload_p50_us:.2f} µs."
+        f"reference workload {block.reference_workload_p50_us:.2f} µs."
     )
 
 
 def verdict(report: Report) -> str:
-    """The breaches, one per line, then the recommendation and the verdict."""
+    """Lists the breaches, one per line, then the recommendation and the verdict."""
     thresholds, advice = report.thresholds, report.recommendation
     lines = [f"BREACH {breach}" for breach in report.breaches]
     pareto = ", ".join(advice.pareto) or tables.MISSING
-    lines.append(f"not beaten in accuracy, size and latency: {pareto}")
+    lines.append(f"Pareto front of accuracy, size and latency: {pareto}")
     lines.append(f"ship {advice.why}" if advice.ship else advice.why)
     required = (
         f"agreement at least {thresholds.min_agreement:.1%}, accuracy at most "
@@ -64,7 +64,7 @@ def verdict(report: Report) -> str:
 
 
 def text(report: Report) -> str:
-    """What the terminal shows."""
+    """Formats a report for the terminal."""
     parts = [tables.main_table(report)]
     if len(report.timing.blocks) > 1:
         parts.append(tables.latency_table(report))
@@ -74,7 +74,7 @@ def text(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """What `benchmark.md` holds."""
+    """Formats a report for `benchmark.md`."""
     sections = [
         ("Verdict", tables.main_table(report), caption(report), verdict(report)),
         ("Agreement with Keras", tables.parity_table(report)),
@@ -94,33 +94,33 @@ def _is_structure(line: str) -> bool:
 
 
 _LATENCY_NOTE = (
-    f"{tables.MISSING} at a batch: the artifact's own batch is fixed at another size. Memory is "
-    "the process's peak through opening and the first call."
+    f"{tables.MISSING} at a batch size: the artifact has a fixed batch of another size. Memory is "
+    "the process's peak up to the end of the first call."
 )
 _ROBUSTNESS_NOTE = (
-    "Accuracy on distorted test images: shifts to a random side, rotations to a random one, "
-    f"Gaussian noise of {robustness.NOISE} gray levels of 255, blur of 1 pixel, strokes 1 pixel "
-    "thinner and thicker, 255 minus the pixel."
+    "Accuracy on distorted test images: shifts and rotations in a random direction, Gaussian "
+    f"noise with a standard deviation of {robustness.NOISE} gray levels of 255, blur with a sigma "
+    "of 1 pixel, strokes 1 pixel thinner and thicker, colors inverted."
 )
 
 
-def write(report: Report, read: Sequence[bundles.Bundle], folder: Path) -> list[str]:
-    """Writes `benchmark.json`, `benchmark.md` and the pictures, all or none.
+def write(report: Report, loaded: Sequence[bundles.Bundle], folder: Path) -> list[str]:
+    """Writes `benchmark.json`, `benchmark.md` and the plots, all or none.
 
     Args:
-        report: What a run gave.
-        read: Its bundles.
-        folder: Where they go.
+        report: The report to write.
+        loaded: The bundles of the report.
+        folder: Folder for the files.
 
     Returns:
-        What was left out, one line each.
+        One line per plot that could not be drawn.
     """
     with staging.staged(folder) as stage:
         schema.write(stage / BENCHMARK_JSON, report)
         path = stage / BENCHMARK_MARKDOWN
         path.write_text(markdown(report), encoding="utf-8", errors="backslashreplace")
-        left_out = plots.draw(report, read, stage)
+        skipped = plots.draw(report, loaded, stage)
         drawn = {path.name for path in stage.iterdir()}
-    for name in plots.FILES - drawn:  # an earlier run's would contradict this one's table
+    for name in plots.FILES - drawn:  # a plot of an earlier run would contradict this table
         (folder / name).unlink(missing_ok=True)
-    return left_out
+    return skipped

@@ -1,4 +1,4 @@
-"""Accuracy on distorted test images: where does a model break before its users see it?"""
+"""Measures accuracy on distorted test images."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +10,12 @@ from mnist_edge.errors import InputError
 from .measurement import Robustness
 from .worker import Worker, WorkerFailed
 
-# Takes float32 `[n, height, width, channels]`, 0 to 255, and returns such images.
+# Maps float32 images `[n, height, width, channels]`, 0 to 255, to images of the same shape.
 Distortion = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 PLAIN = "plain"
 _SEED = 0
-NOISE = 40  # standard deviation in gray levels of 255: plainly seen, and still legible
+NOISE = 40  # standard deviation, in gray levels of 255; clearly visible, digits stay legible
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
@@ -86,14 +86,14 @@ DISTORTIONS: dict[str, Distortion] = {
 
 
 def check(shape: tuple[int, ...], where: Path | str) -> None:
-    """Raises `InputError` where SciPy is missing or a model's examples are no images.
+    """Raises `InputError` if SciPy is missing or the examples are not images.
 
     Args:
-        shape: Of an example.
-        where: Whose it is.
+        shape: Shape of one example.
+        where: Name of the model or its bundle, for the message.
     """
     try:
-        import scipy  # noqa: F401, asked for here so that a long run does not end without it
+        import scipy  # noqa: F401, checked before a long run starts
     except ImportError as error:
         raise InputError(
             f"robustness needs SciPy. Got: {error}. Install 'mnist-edge[benchmarks]'."
@@ -106,14 +106,14 @@ def check(shape: tuple[int, ...], where: Path | str) -> None:
 
 
 def distort(images: np.ndarray, distortion: str) -> np.ndarray:
-    """Distorts images; the same call gives the same images.
+    """Distorts images, deterministically.
 
     Args:
         images: float32 `[n, height, width]` or `[n, height, width, channels]`, 0 to 255.
         distortion: A name of `DISTORTIONS`.
 
     Returns:
-        float32, shaped as `images`.
+        float32, in the shape of `images`.
     """
     stacked = images.reshape(*images.shape[:3], -1)
     distorted = DISTORTIONS[distortion](stacked, np.random.default_rng(_SEED))
@@ -121,7 +121,7 @@ def distort(images: np.ndarray, distortion: str) -> np.ndarray:
 
 
 def distort_all(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Images under each distortion, as `distort` takes and gives them."""
+    """Returns `distort(images, name)` by name, for every distortion."""
     return {name: distort(images, name) for name in DISTORTIONS}
 
 
@@ -130,21 +130,21 @@ def measure(worker: Worker, distorted: Mapping[str, np.ndarray], labels: np.ndar
 
     Args:
         worker: The artifact.
-        distorted: float32 `[n, ...]`, by distortion.
+        distorted: float32 images `[n, ...]`, by distortion.
         labels: Integers `[n]`.
 
     Raises:
-        WorkerFailed: The artifact can't be asked, or gives NaN or infinity.
+        WorkerFailed: The artifact fails, or returns NaN or infinity.
     """
     accuracy = {}
     for name, images in distorted.items():
-        answers = worker.predict(images)
-        if not np.isfinite(answers).all():
-            raise WorkerFailed(f"gives NaN or infinity for test images, {name}")
-        accuracy[name] = float(np.mean(answers.argmax(1) == labels))
+        outputs = worker.predict(images)
+        if not np.isfinite(outputs).all():
+            raise WorkerFailed(f"returned NaN or infinity for test images, {name}")
+        accuracy[name] = float(np.mean(outputs.argmax(1) == labels))
     return Robustness(len(labels), NOISE, accuracy)
 
 
 def spaced(count: int, wanted: int) -> np.ndarray:
-    """Indices of `wanted` of `count` images, evenly spaced; all where there are fewer."""
+    """Returns `wanted` evenly spaced indices below `count`, or all of them if there are fewer."""
     return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)

@@ -1,4 +1,4 @@
-"""Check and time every artifact of every bundle, each in a process of its own."""
+"""Runs the benchmark: checks and times every artifact of every bundle, one process each."""
 
 import contextlib
 import dataclasses
@@ -34,68 +34,71 @@ from .recommend import recommend
 from .settings import ALL, BenchmarkSettings
 from .worker import Allowance, Worker, WorkerFailed
 
-Found = TypeVar("Found")
-# An artifact of the run: its bundle's label and its variant.
+Result = TypeVar("Result")
+# Identifies an artifact within a run: its bundle's label and its variant.
 Key = tuple[str, str]
-# Each artifact of the run and the bundle that it is of.
+# Each artifact of the run, with its bundle.
 Candidates = Mapping[Key, tuple[Bundle, Artifact]]
 
-# What else is timed stands where a bundle's label does; no label has this character.
+# Takes the place of a bundle's label in the keys of the harness's own calls; printable labels
+# can't contain it.
 _HARNESS = "\0"
 EMPTY_CALL = (_HARNESS, overhead.EMPTY_CALL)
 REFERENCE_WORKLOAD = (_HARNESS, overhead.REFERENCE_WORKLOAD)
-# Images that calls are timed on, in turn.
-_KEPT_COUNT = 1000
+# Calls are timed on this many images in turn.
+_TIMED_IMAGES = 1000
 
 
 def benchmark(*folders: Path | str, **settings: Any) -> Report:
-    """Checks and times every artifact of bundles.
+    """Checks and times every artifact of the given bundles.
 
         report = benchmark("artifacts/edge", rounds=10)
         pandas.DataFrame(report.records())
 
-    Each artifact runs in a process of its own, so a script must call this below
+    Each artifact runs in its own process, so a script must call this below
     `if __name__ == "__main__":`.
 
     Args:
-        *folders: The bundles, as `python -m export` writes them; without one, the default one.
-        **settings: Of `BenchmarkSettings`, which are the command's flags.
+        *folders: Bundle folders written by `python -m export`; defaults to the default bundle.
+        **settings: Fields of `BenchmarkSettings`, the same as the command's flags.
 
     Raises:
-        InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
+        InputError: A bundle is missing or damaged, or a limit is too low to measure anything.
     """
     if folders:
         settings["bundles"] = tuple(map(Path, folders))
     return run(BenchmarkSettings(**settings))
 
 
-def run(settings: BenchmarkSettings, read: Sequence[Bundle] = ()) -> Report:
+def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     """Runs a benchmark.
 
     Args:
-        settings: How.
-        read: The settings' bundles, where `bundles.load_all` has read them already.
+        settings: What to measure and how.
+        loaded: The bundles of `settings`, if `bundles.load_all` has already loaded them.
 
     Raises:
-        InputError: A bundle is missing or damaged, or a limit leaves no room to measure.
+        InputError: A bundle is missing or damaged, or a limit is too low to measure anything.
     """
-    read = read or bundles.load_all(settings.bundles)
-    for one in read if settings.robustness else ():
+    loaded = loaded or bundles.load_all(settings.bundles)
+    for one in loaded if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.folder)
-    candidates = {(one.label, file.variant): (one, file) for one in read for file in one.artifacts}
+    candidates = {
+        (one.label, file.variant): (one, file) for one in loaded for file in one.artifacts
+    }
     installed = {k: c for k, c in candidates.items() if runtimes.is_installed(c[1].path)}
     damages = {key: file.damage() for key, (_, file) in installed.items()}
     failures = {key: cli.printable(cause) for key, cause in damages.items() if cause}
     blocks: list[_Block] = []
     for threads in settings.threads:
-        left = {key: one for key, one in installed.items() if key not in failures}
-        blocks.append(_run_block(settings, left, threads))
+        remaining = {key: one for key, one in installed.items() if key not in failures}
+        blocks.append(_run_block(settings, remaining, threads))
         failures |= blocks[-1].failures
     measurements = tuple(
         _measurement(key[0], file, key in installed, failures.get(key), blocks)
         for key, (_, file) in candidates.items()
     )
-    breaches = _breaches(settings, read, measurements)
+    breaches = _breaches(settings, loaded, measurements)
     return Report(
         passed=not breaches,
         breaches=tuple(breaches),
@@ -111,14 +114,14 @@ def run(settings: BenchmarkSettings, read: Sequence[Bundle] = ()) -> Report:
             tuple(block.timing for block in blocks),
         ),
         machine=machine.fingerprint(),
-        bundles=tuple(one.record() for one in read),
+        bundles=tuple(one.record() for one in loaded),
         measurements=measurements,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """What came of the artifacts at one number of threads; `checks` are of the first."""
+    """Results at one number of threads; only the first block has `checks` and `robustness`."""
 
     timing: TimingBlock
     starts: Mapping[Key, Start]
@@ -129,23 +132,23 @@ class _Block:
 
 
 def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int) -> _Block:
-    """Opens what can be opened, checks it where this is the first block, and times it."""
+    """Opens and times the artifacts at one number of threads; the first block also checks them."""
     is_first = threads == settings.threads[0]
     with contextlib.ExitStack() as stack:
         session = _Session(settings, candidates, threads, stack)
-        starts = session.each(session.open)
-        checks = session.each(session.check) if is_first else {}
+        starts = session.for_each(session.open)
+        checks = session.for_each(session.check) if is_first else {}
         times, overheads = session.time()
-        robust = session.each(session.distort) if is_first and settings.robustness else {}
+        robust = session.for_each(session.distort) if is_first and settings.robustness else {}
     latencies: dict[Key, Latency] = {}
     for one in {label: one for (label, _), (one, _) in candidates.items()}.values():
-        beside = latency.measure(
+        measured = latency.combine(
             {name: own for (label, name), own in times.items() if label == one.label},
             {name: start for (label, name), start in starts.items() if label == one.label},
             one.float_siblings,
             {each.runtime: each.p50_us for each in overheads},
         )
-        latencies |= {(one.label, name): measured for name, measured in beside.items()}
+        latencies |= {(one.label, name): result for name, result in measured.items()}
     workload = times[REFERENCE_WORKLOAD]
     timing = TimingBlock(
         threads=threads,
@@ -159,7 +162,7 @@ def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int
 
 
 class _Session:
-    """The processes of one block, as long as `stack` keeps them, and what failed of them."""
+    """Worker processes of one block, closed with `stack`, and the failures among them."""
 
     def __init__(
         self,
@@ -176,51 +179,54 @@ class _Session:
         self._workers: dict[Key, Worker] = {}
         self._distorted: dict[str, dict[str, np.ndarray]] = {}
 
-    def each(self, step: Callable[[Key], Found]) -> dict[Key, Found]:
-        """What a step gives of each artifact; one that fails gets no further step."""
-        found = {}
+    def for_each(self, step: Callable[[Key], Result]) -> dict[Key, Result]:
+        """Returns the step's result for each artifact; skips artifacts that have failed."""
+        results = {}
         for key in self._candidates:
             if key not in self.failures:
                 try:
-                    found[key] = step(key)
+                    results[key] = step(key)
                 except WorkerFailed as error:
-                    self._failed(key, error)
-        return found
+                    self._fail(key, error)
+        return results
 
-    def _failed(self, key: Key, error: WorkerFailed) -> None:
+    def _fail(self, key: Key, error: WorkerFailed) -> None:
         if key in (EMPTY_CALL, REFERENCE_WORKLOAD):
             raise InputError(
-                f"the harness's own process, which opens no artifact, failed: {error}. "
-                "Raise --memory-limit-mb or --timeout-seconds."
+                "the benchmark's own process, which opens no artifact, must run. "
+                f"Got: {error}. Raise --memory-limit-mb or --timeout-seconds."
             ) from error
-        if key in self._candidates:  # a runtime's overhead is no artifact's fault
+        if key in self._candidates:  # failing to time a runtime's overhead fails no artifact
             self.failures[key] = cli.printable(error)
 
     def _open(self, path: Path | str) -> Worker:
         return self._stack.enter_context(Worker(path, self._threads, self.allowance))
 
     def open(self, key: Key) -> Start:
-        """Opens an artifact, makes its first call and gives it the images to be timed on."""
+        """Opens an artifact, makes its first call and sends it the images for timing."""
         one, file = self._candidates[key]
         self._workers[key] = process = self._open(file.path)
         first = process.first_call(one.images[: process.opened.batch or 1])
-        process.keep(one.images[:_KEPT_COUNT])
+        process.keep(one.images[:_TIMED_IMAGES])
         cores = self.allowance.cores
         return Start(self._threads, cores, process.imported, process.opened, first)
 
     def check(self, key: Key) -> tuple[Parity | None, gate.Verdict]:
-        """Its parity, None where its answers can't be compared, and the gate's verdict."""
+        """Returns an artifact's parity and the gate's verdict.
+
+        Parity is None if the predictions have another shape than the reference or are not finite.
+        """
         one, file = self._candidates[key]
-        answers = self._workers[key].predict(one.images, one.reference.shape[1])
-        found = parity.as_probabilities(answers, file.softmax_added)
+        outputs = self._workers[key].predict(one.images, one.reference.shape[1])
+        probabilities = parity.as_probabilities(outputs, file.softmax_added)
         thresholds = self._settings.thresholds
-        verdict = gate.check(found, one.reference, one.labels, file.is_float32, thresholds)
-        if found.shape != one.reference.shape or not np.isfinite(found).all():
+        verdict = gate.check(probabilities, one.reference, one.labels, file.is_float32, thresholds)
+        if probabilities.shape != one.reference.shape or not np.isfinite(probabilities).all():
             return None, verdict
-        return parity.measure(found, one.reference, one.labels), verdict
+        return parity.measure(probabilities, one.reference, one.labels), verdict
 
     def distort(self, key: Key) -> Robustness:
-        """Its accuracy on distorted test images."""
+        """Measures an artifact's accuracy on distorted test images."""
         one, _ = self._candidates[key]
         chosen = robustness.spaced(len(one.images), self._settings.robustness_count)
         if one.label not in self._distorted:
@@ -229,7 +235,7 @@ class _Session:
         return robustness.measure(self._workers[key], self._distorted[one.label], labels)
 
     def time(self) -> tuple[dict[Key, CallTimes], tuple[RuntimeOverhead, ...]]:
-        """Times the artifacts, in the same rounds as the harness and each runtime's overhead."""
+        """Times the artifacts, the harness and each runtime's overhead in the same rounds."""
         settings = self._settings
         workers = {k: process for k, process in self._workers.items() if k not in self.failures}
         formats = {self._candidates[key][1].format for key in workers}
@@ -237,7 +243,7 @@ class _Session:
         workers |= harness
         with progress.bar((settings.rounds + 1) * len(workers), "timing") as done:
             samples = latency.in_rounds(
-                workers, settings.rounds, settings.calls, settings.warmup, self._failed, done
+                workers, settings.rounds, settings.calls, settings.warmup, self._fail, done
             )
         times = {key: latency.summarize(one) for key, one in samples.items()}
         overheads = (
@@ -248,7 +254,7 @@ class _Session:
         return times, tuple(overheads)
 
     def _open_harness(self, formats: set[str]) -> dict[Key, Worker]:
-        """Opens what computes nothing or a known thing: the harness's own, one per runtime."""
+        """Opens the empty call, the reference workload and one overhead graph per format."""
         paths: dict[Key, Path | str] = {key: key[1] for key in (EMPTY_CALL, REFERENCE_WORKLOAD)}
         paths |= {(_HARNESS, name): p for name, p in overhead.GRAPHS.items() if name in formats}
         workers = {}
@@ -258,16 +264,16 @@ class _Session:
                 process.keep(np.zeros((1, 28, 28, 1), np.float32))
                 workers[key] = process
             except WorkerFailed as error:
-                self._failed(key, error)
+                self._fail(key, error)
         return workers
 
 
 def _measurement(
     label: str, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
 ) -> Measurement:
-    """What came of an artifact at every number of threads."""
+    """Combines an artifact's results at every number of threads into one row."""
     key, first = (label, file.variant), blocks[0]
-    found, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
+    measured_parity, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
     breaches = [*verdict.breaches, *([failure] if failure else [])]
     status = FAILED if failure else BREACHED if breaches else PASSED
     opened = first.starts[key].opened if key in first.starts else None
@@ -284,26 +290,26 @@ def _measurement(
         remarks=tuple(verdict.remarks),
         runtime=opened.runtime if opened else None,
         batch=opened.batch if opened else None,
-        parity=found,
+        parity=measured_parity,
         latency=tuple(block.latency[key] for block in blocks if key in block.latency),
         robustness=first.robustness.get(key),
     )
 
 
 def _breaches(
-    settings: BenchmarkSettings, read: Sequence[Bundle], measurements: Sequence[Measurement]
+    settings: BenchmarkSettings, loaded: Sequence[Bundle], measurements: Sequence[Measurement]
 ) -> list[str]:
-    """Every breach of the run, with the row that it is of."""
+    """Returns every breach of the run, each prefixed with its row's name."""
     found = []
-    for one in read:
+    for one in loaded:
         rows = [row for row in measurements if row.bundle == one.label]
-        breaches = [f"{row.variant}: {cause}" for row in rows for cause in row.breaches]
+        breaches = [f"{row.variant}: {breach}" for row in rows for breach in row.breaches]
         statuses = {row.variant: row.status for row in rows}
         required = [variant for variant in settings.require if variant != ALL]
         required += statuses if ALL in settings.require else ()
         breaches += gate.missing(dict.fromkeys(required), statuses, NOT_INSTALLED)
         passed = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
         if not passed and not breaches:
-            breaches.append("no artifact could be measured: no runtime for any is installed")
-        found += [f"{one.label}/{breach}" if len(read) > 1 else breach for breach in breaches]
+            breaches.append("no artifact could be measured: no runtime for them is installed")
+        found += [f"{one.label}/{breach}" if len(loaded) > 1 else breach for breach in breaches]
     return found

@@ -1,13 +1,13 @@
-"""Does an artifact stay itself under load: same bits, same memory, after a million calls?
+"""Soak test: check that results and memory stay constant over a million calls.
 
     python -m benchmarks.soak artifacts/edge
     python -m benchmarks.soak artifacts/edge --processes 8 --predictions 20000
 
-runs each artifact in a process of its own, lap after lap over the same test images, one
-image per call, one thread. Every lap's results are hashed and must be the first lap's, bit
-for bit; resident memory may grow by at most `--max-growth` over what it was when the first
-fiftieth of the laps was done. With several processes all of them open the file at the same
-moment, and must compute what one process alone computed. Exits with 1 on a breach.
+runs each artifact in its own process, one image per call, one thread, in many laps: passes
+over the same test images. The results of every lap must be bit-identical to the first lap's.
+Resident memory may grow by at most `--max-growth`, counted from the end of the first 2 % of
+the laps. With `--processes`, all processes open the file at the same time and must compute
+the same results as one process alone. Exits with status 1 on failure.
 """
 
 import concurrent.futures
@@ -30,27 +30,29 @@ from . import bundles, child, machine, progress, tables
 from .child import Lap
 
 _LAP_IMAGES = 1000
-# The laps in which a runtime still fills its caches and pools: a fiftieth, at least one.
-_WARMUP_SHARE = 50
+# One in this many laps, at least one, is warm-up: the runtime still fills caches and pools.
+_WARMUP_DIVISOR = 50
 PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
 
 
 @dataclasses.dataclass(frozen=True)
 class SoakSettings:
-    """The settings of one run, and every default of the command line."""
+    """Settings of one soak test; each is a command-line flag."""
 
-    bundle: Path = setting(bundle.ARTIFACTS / models.DEFAULT, "folder that python -m export wrote")
-    predictions: int = setting(1_000_000, "predictions of each process, rounded up to whole laps")
+    bundle: Path = setting(
+        bundle.ARTIFACTS / models.DEFAULT, "bundle folder written by python -m export"
+    )
+    predictions: int = setting(1_000_000, "predictions per process, rounded up to whole laps")
     variants: tuple[str, ...] = setting(
         ("keras", "tflite-int8", "tflite-float32", "onnx-float32"),
-        "what to run; 'keras' is the model itself",
+        "variants to run; 'keras' is the Keras model",
         nargs="+",
         metavar="VARIANT",
     )
     processes: int = setting(1, "processes that run an artifact at the same time")
-    max_growth: float = setting(0.05, "most that resident memory may grow, as a share")
-    timeout_seconds: float = setting(120, "a process that takes longer for a lap has failed")
-    json: bool = setting(False, "end standard output with the result on one line of JSON")
+    max_growth: float = setting(0.05, "maximum growth of resident memory, as a share")
+    timeout_seconds: float = setting(120, "a process that takes longer for a lap fails")
+    json: bool = setting(False, "print the result as JSON on the last line of standard output")
 
     def __post_init__(self) -> None:
         for name in ("predictions", "processes", "max_growth", "timeout_seconds"):
@@ -61,11 +63,11 @@ class SoakSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SoakResult:
-    """What came of one artifact; figures are None where it did not run.
+    """Result for one artifact; figures are None if it did not run.
 
-    Predictions are of all processes, `seconds` those in the calls of the slowest. Memory is of
-    the process that grew most, after the first laps and the most later; None where the system
-    does not tell.
+    `predictions` counts all processes, and `seconds` is the slowest process's time in calls.
+    Memory is that of the process that grew most, after the warm-up laps and at its later peak;
+    None if the system has no /proc.
     """
 
     variant: str
@@ -76,34 +78,34 @@ class SoakResult:
     predictions: int | None = None
     predictions_per_second: int | None = None
     seconds: float | None = None
-    other_laps: int | None = None
+    mismatched_laps: int | None = None
     resident_start_bytes: int | None = None
     resident_most_bytes: int | None = None
     growth: float | None = None
 
 
 class Run(NamedTuple):
-    """One process's runtime and laps."""
+    """Runtime and laps of one process."""
 
     runtime: str
     laps: list[Lap]
 
 
 def run(settings: SoakSettings) -> Iterator[SoakResult]:
-    """Runs the chosen artifacts of a bundle.
+    """Runs the selected artifacts of a bundle.
 
     Raises:
-        InputError: The bundle is missing or damaged, or has no such variant.
+        InputError: The bundle is missing or damaged, or lacks a variant.
     """
-    (read,) = bundles.load_all([settings.bundle])
-    artifacts = {artifact.variant: artifact for artifact in read.artifacts}
+    (loaded,) = bundles.load_all([settings.bundle])
+    artifacts = {artifact.variant: artifact for artifact in loaded.artifacts}
     for variant in settings.variants:
         if variant not in artifacts:
             raise InputError(
                 f"--variants must be among {', '.join(artifacts)}. Got: {variant}. "
                 f"Leave it out, or run: python -m export {settings.bundle}"
             )
-    images = read.images[:_LAP_IMAGES]
+    images = loaded.images[:_LAP_IMAGES]
     for variant in settings.variants:
         path = artifacts[variant].path
         if cause := artifacts[variant].damage():
@@ -134,18 +136,18 @@ def run_at_once(
     allowance: Allowance,
     lap_done: Callable[[], object] = lambda: None,
 ) -> list[Run]:
-    """Runs a file in several processes, one thread each, which open it at the same moment.
+    """Runs a file in several processes, one thread each, which open it at the same time.
 
     Args:
         path: The artifact.
-        images: float32 `[n, ...]`, as the model takes them.
-        count: Number of laps each.
-        processes: How many.
-        allowance: Of each.
-        lap_done: Called as each lap of each process is done.
+        images: float32 `[n, ...]`, in the model's input shape.
+        count: Number of laps per process.
+        processes: Number of processes.
+        allowance: Limits of each process.
+        lap_done: Called after each lap of each process.
 
     Raises:
-        WorkerFailed: A process ended before its last lap, or took too much.
+        WorkerFailed: A process failed before its last lap, or exceeded its limits.
     """
 
     def begin(process: Process) -> None:
@@ -165,7 +167,7 @@ def run_at_once(
             stack.enter_context(Process(child.REQUESTS, allowance)) for _ in range(processes)
         ]
         for begun in concurrent.futures.as_completed([pool.submit(begin, p) for p in started]):
-            begun.result()  # the first to fail is the cause; the others are then ended
+            begun.result()  # raises the first failure, which ends the other processes
         asked = [pool.submit(follow, process) for process in started]
         for followed in concurrent.futures.as_completed(asked):
             followed.result()
@@ -173,21 +175,21 @@ def run_at_once(
 
 
 def check(variant: str, runs: Sequence[Run], expected: str, max_growth: float) -> SoakResult:
-    """What came of one artifact's runs.
+    """Checks the runs of one artifact.
 
     Args:
-        variant: The artifact.
+        variant: Name of the artifact.
         runs: One per process.
-        expected: SHA-256 that each lap's results must have.
-        max_growth: Most that resident memory may grow, as a share.
+        expected: SHA-256 that every lap's results must have.
+        max_growth: Maximum growth of resident memory, as a share.
     """
     predictions = sum(lap.predictions for one in runs for lap in one.laps)
     seconds = max(sum(lap.seconds for lap in one.laps) for one in runs)
-    other_laps = sum(lap.sha256 != expected for one in runs for lap in one.laps)
+    mismatched_laps = sum(lap.sha256 != expected for one in runs for lap in one.laps)
     start, most, growth = max((_growth(one.laps) for one in runs), key=lambda found: found[2] or 0)
     causes = []
-    if other_laps:
-        causes.append(f"{other_laps} laps gave other bits")
+    if mismatched_laps:
+        causes.append(f"laps with different results: {mismatched_laps}")
     if growth and growth > max_growth:
         causes.append(f"memory grew by {growth:.1%}, at most {max_growth:.1%} allowed")
     return SoakResult(
@@ -199,7 +201,7 @@ def check(variant: str, runs: Sequence[Run], expected: str, max_growth: float) -
         predictions=predictions,
         predictions_per_second=round(predictions / seconds),
         seconds=round(seconds, 1),
-        other_laps=other_laps,
+        mismatched_laps=mismatched_laps,
         resident_start_bytes=start,
         resident_most_bytes=most,
         growth=None if growth is None else round(growth, 6),
@@ -207,9 +209,9 @@ def check(variant: str, runs: Sequence[Run], expected: str, max_growth: float) -
 
 
 def _growth(laps: Sequence[Lap]) -> tuple[int | None, int | None, float | None]:
-    """Resident bytes after the first laps, the most later, and the share between them."""
+    """Returns resident bytes after the warm-up laps, their later peak, and the growth."""
     resident = [lap.resident_bytes for lap in laps]
-    later = resident[max(1, len(resident) // _WARMUP_SHARE) - 1 :]
+    later = resident[max(1, len(resident) // _WARMUP_DIVISOR) - 1 :]
     known = [one for one in later if one is not None]
     if not known:
         return None, None, None
@@ -222,23 +224,23 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[SoakResult], str]], ...] = (
     ("processes", True, lambda one: tables.shown(one.processes, "")),
     ("predictions", True, lambda one: tables.shown(one.predictions, ",")),
     ("per second", True, lambda one: tables.shown(one.predictions_per_second, ",")),
-    ("laps with other bits", True, lambda one: tables.shown(one.other_laps, "")),
+    ("mismatched laps", True, lambda one: tables.shown(one.mismatched_laps, "")),
     ("memory, MB", True, lambda one: tables.megabytes(one.resident_start_bytes, ".1f")),
-    ("at most, MB", True, lambda one: tables.megabytes(one.resident_most_bytes, ".1f")),
+    ("peak, MB", True, lambda one: tables.megabytes(one.resident_most_bytes, ".1f")),
     ("growth", True, lambda one: tables.shown(one.growth, ".2%")),
     ("verdict", False, lambda one: one.status),
 )
 
 
 def table(results: Sequence[SoakResult]) -> str:
-    """The outcome as a Markdown table, one row per artifact."""
+    """Formats the results as a Markdown table, one row per artifact."""
     headings = [(heading, is_numeric) for heading, is_numeric, _ in _COLUMNS]
     return tables.layout(headings, [[cell(one) for *_, cell in _COLUMNS] for one in results])
 
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Parses `argv`, runs, prints the table; returns the exit status."""
+    """Parses `argv`, runs the soak test, prints the table; returns the exit status."""
     settings = cli.parse_settings(SoakSettings, __doc__, argv, positional=["bundle"])
     results = list(run(settings))
     print(table(results))

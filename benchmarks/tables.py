@@ -1,4 +1,4 @@
-"""A report as tables that a terminal and a README both show."""
+"""Formats a report as Markdown tables, which are readable in a terminal too."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,16 +12,16 @@ _MOST_COLUMNS = 100
 
 
 class Column(NamedTuple):
-    """A column: its heading, and the cell of what it shows, a dash where that is None."""
+    """A table column: `cell` formats a record of type `of`, or a dash if there is none."""
 
     heading: str
     of: type[Measurement] | type[Parity] | type[Latency]
     cell: Callable[[Any], str]
-    is_numeric: bool = True  # and then right-aligned
+    is_numeric: bool = True  # numeric columns are right-aligned
 
 
 def shown(value: object | None, form: str) -> str:
-    """A figure in a format, a dash where it is None."""
+    """Formats a value; a dash if it is None."""
     return MISSING if value is None else format(value, form)
 
 
@@ -34,12 +34,12 @@ def _times(ratio: float | None) -> str:
 
 
 def megabytes(count: int | None, form: str = ".0f") -> str:
-    """Bytes as 1,000,000 of them, a dash where they are None."""
+    """Formats bytes as megabytes (1e6 bytes); a dash if they are None."""
     return MISSING if count is None else format(count / 1e6, form)
 
 
 def _own_bytes(one: Latency) -> int | None:
-    """What opening and the first call took, beyond Python and NumPy."""
+    """Returns the memory of runtime and artifact, without that of Python and NumPy."""
     peak, idle = one.memory_peak_bytes, one.memory_idle_bytes
     return None if peak is None or idle is None else peak - idle
 
@@ -86,7 +86,7 @@ _PARITY = (
     Column("mean difference", Parity, lambda one: f"{one.mean_probability_difference:.1e}"),
     Column("largest", Parity, lambda one: f"{one.max_probability_difference:.1e}"),
     Column("divergence, nats", Parity, lambda one: f"{one.divergence:.1e}"),
-    Column("one-hot's", Parity, lambda one: f"{one.one_hot_divergence:.1e}"),
+    Column("of one-hot, nats", Parity, lambda one: f"{one.one_hot_divergence:.1e}"),
 )
 _LATENCY = (
     Column("threads", Latency, lambda one: str(one.threads)),
@@ -99,7 +99,7 @@ _LATENCY = (
     Column("first call, µs", Latency, lambda one: f"{one.first_call_us:.0f}"),
     Column("load, ms", Latency, lambda one: f"{one.load_ms:.1f}"),
     Column("memory, MB", Latency, lambda one: megabytes(one.memory_peak_bytes)),
-    Column("of it the runtime's", Latency, lambda one: megabytes(_own_bytes(one))),
+    Column("of it runtime and artifact", Latency, lambda one: megabytes(_own_bytes(one))),
     Column("images/s at 1", Latency, _rate(1)),
     Column("at 32", Latency, _rate(32)),
     Column("at 256", Latency, _rate(256)),
@@ -107,35 +107,35 @@ _LATENCY = (
 
 
 def main_table(report: Report) -> str:
-    """The one table: one row per artifact, at the first number of threads."""
+    """Formats the main table: one row per artifact, at the first number of threads."""
     return _table(
         report, _MAIN, [(row, next(iter(row.latency), None)) for row in report.measurements]
     )
 
 
 def parity_table(report: Report) -> str:
-    """Agreement and accuracy in full."""
+    """Formats accuracy and agreement in detail."""
     return _table(report, _PARITY, [(row, None) for row in report.measurements])
 
 
 def recall_table(report: Report) -> str:
-    """Recall by class; as many columns as the widest row has."""
+    """Formats recall by class; has one column per class of the bundle with most classes."""
     widths = [len(row.parity.recall_per_class) for row in report.measurements if row.parity]
     classes = max(widths, default=0)
     if classes > _MOST_COLUMNS:
-        return f"Of {classes:,} classes: `recall_per_class` in `{BENCHMARK_JSON}`."
+        return f"For {classes:,} classes, see `recall_per_class` in `{BENCHMARK_JSON}`."
     columns = [Column(str(c), Parity, _recall(c)) for c in range(classes)]
     return _table(report, columns, [(row, None) for row in report.measurements])
 
 
 def latency_table(report: Report) -> str:
-    """Latency in full: one row per artifact and number of threads."""
+    """Formats latency in detail: one row per artifact and number of threads."""
     pairs = [(row, one) for row in report.measurements for one in row.latency]
     return _table(report, _LATENCY, pairs)
 
 
 def robustness_table(report: Report) -> str:
-    """Accuracy under each distortion."""
+    """Formats accuracy under each distortion."""
     found = [(row, row.robustness) for row in report.measurements if row.robustness]
     distortions = found[0][1].accuracy if found else ()
     headings = [("artifact", False), ("images", True), *((name, True) for name in distortions)]
@@ -151,13 +151,13 @@ def robustness_table(report: Report) -> str:
 
 
 def remarks(row: Measurement) -> list[str]:
-    """What the verdict adds about a row."""
+    """Returns a row's remarks, which the verdict column shows after its status."""
     found = list(row.remarks)
     slower = [one.threads for one in row.latency if one.slower_than_float]
     if slower:
         several = len(row.latency) > 1
         at = f" at threads {', '.join(map(str, slower))}" if several else ""
-        found.append(f"slower than its float{at}")
+        found.append(f"slower than float32{at}")
     return found
 
 
@@ -179,17 +179,17 @@ def _table(
 
 
 def layout(headings: Sequence[tuple[str, bool]], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, padded so that it reads well unrendered too.
+    """Formats a Markdown table, padded to be readable unrendered.
 
     Args:
-        headings: `(heading, whether numbers)` per column; numbers are right-aligned.
-        lines: One cell per column.
+        headings: `(heading, is_numeric)` per column; numeric columns are right-aligned.
+        lines: Rows of one cell per column.
 
     Returns:
-        One line per row, without a final newline.
+        The table, without a final newline.
     """
     titles = [title for title, _ in headings]
-    lines = [[cli.printable(cell) for cell in line] for line in lines]  # names are from elsewhere
+    lines = [[cli.printable(cell) for cell in line] for line in lines]  # names may be untrusted
     widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     rule = [
         "-" * (width - 1) + (":" if right else "-")

@@ -1,4 +1,4 @@
-"""One child process per artifact: a file that crashes its runtime costs a row, not the run."""
+"""Runs each artifact in a child process, so that a crash fails one row and not the run."""
 
 import math
 from pathlib import Path
@@ -12,29 +12,29 @@ from . import child
 
 __all__ = ["Allowance", "Worker", "WorkerFailed"]
 
-# Images per request: an answer comes within the time limit on a slow device too.
+# Images per request, so that slow devices answer within the time limit too.
 _CHUNK = 500
-# Of an answer that is an array, what stands before its elements.
+# Most bytes of an array answer that precede its elements.
 _HEAD_BYTES = 1000
-# No call takes less; reports give a thousandth of a microsecond.
+# Shortest plausible call; reports have a resolution of a thousandth of a microsecond.
 _LEAST_US = 0.001
 
 
 class Worker(Process):
-    """An artifact opened in a process of its own, and the requests that it answers.
+    """An artifact opened in its own process.
 
     Args:
         path: The artifact.
-        threads: How many threads a call may use.
-        allowance: What it may take.
+        threads: Number of threads that a call may use.
+        allowance: Limits of the process.
 
     Attributes:
-        imported: What importing the runtime took.
-        opened: What was opened.
+        imported: Cost of importing the runtime.
+        opened: The opened artifact's runtime, batch and load time.
 
     Raises:
-        WorkerFailed: The runtime can't be imported, or the artifact can't be opened. Every
-            request may raise it, too.
+        WorkerFailed: The runtime can't be imported or the artifact can't be opened. Every
+            request may raise it as well.
     """
 
     def __init__(self, path: Path | str, threads: int, allowance: Allowance = DEFAULT) -> None:
@@ -48,39 +48,42 @@ class Worker(Process):
             raise
 
     def open(self, path: Path | str) -> None:
-        """Opens another artifact of the same runtime in place of this one."""
+        """Opens another artifact of the same runtime in place of the current one."""
         self.opened = self.ask_for(child.Opened, "open", str(path), self._threads)
 
     def first_call(self, images: np.ndarray) -> child.FirstCall:
-        """Makes the first call, on float32 `[n, ...]`, as many as the artifact's batch takes."""
+        """Makes the first call, on float32 `[n, ...]`, one batch of images."""
         return self.ask_for(child.FirstCall, "first call", images)
 
     def predict(self, images: np.ndarray, most_classes: int = data.MOST_CLASSES) -> np.ndarray:
-        """Probabilities of images, float32 `[n, classes]`.
+        """Returns the outputs for images, float32 `[n, classes]`.
 
         Args:
-            images: float32 `[n, ...]` as the model takes them.
-            most_classes: An answer of more is refused before it is read.
+            images: float32 `[n, ...]`, in the model's input shape.
+            most_classes: An answer with more classes is refused before it is read.
         """
         outputs: list[np.ndarray] = []
         for start in range(0, len(images), _CHUNK):
             chunk = images[start : start + _CHUNK]
             found = self._array("predict", np.float32, (len(chunk), most_classes), chunk)
             if outputs and found.shape[1] != outputs[0].shape[1]:
-                raise WorkerFailed(f"gives {outputs[0].shape[1]} classes, then {found.shape[1]}")
+                raise WorkerFailed(
+                    f"must return as many classes for all images. Got: {outputs[0].shape[1]}, then "
+                    f"{found.shape[1]}"
+                )
             outputs.append(found)
         return np.concatenate(outputs)
 
     def keep(self, images: np.ndarray) -> None:
-        """Hands over the images that `time_calls` runs on, float32 `[n, ...]`."""
+        """Sends the images that `time_calls` uses, float32 `[n, ...]`."""
         self.ask("keep", images)
 
     def time_calls(self, count: int, batch: int = 1) -> np.ndarray:
-        """Times calls, on the images of `keep` in turn.
+        """Times calls, cycling through the images sent by `keep`.
 
         Args:
-            count: How many calls.
-            batch: Images per call; a fixed batch of the artifact goes before it.
+            count: Number of calls.
+            batch: Images per call; ignored if the artifact has a fixed batch.
 
         Returns:
             float64 `[count]`, microseconds per call.
@@ -88,20 +91,20 @@ class Worker(Process):
         batch = self.opened.batch or batch
         times_us = self._array("time calls", np.float64, (count,), count, batch)
         most_us = 1e6 * self._allowance.timeout_seconds
-        in_order = _LEAST_US <= np.median(times_us) <= times_us.max() <= most_us  # NaN is not
-        if len(times_us) < count or not in_order:
-            raise WorkerFailed("answered 'time calls' with what are no times")
+        is_valid = _LEAST_US <= np.median(times_us) <= times_us.max() <= most_us  # False for NaN
+        if len(times_us) < count or not is_valid:
+            raise WorkerFailed("answered 'time calls' with invalid times")
         return times_us
 
     def _array(
         self, request: str, dtype: type[np.floating], most: tuple[int, ...], *arguments: object
     ) -> np.ndarray:
-        """Asks for an array, and takes no other type or shape; the last side may be shorter."""
+        """Requests an array of this type and shape; only its last side may be shorter."""
         most_bytes = math.prod(most) * np.dtype(dtype).itemsize + _HEAD_BYTES
         found = self.ask(request, *arguments, most_bytes=most_bytes)
         shape = getattr(found, "shape", None)
         if shape is None or found.dtype != dtype or len(shape) != len(most):
-            raise WorkerFailed(f"answered {request!r} with no array of {np.dtype(dtype)}")
+            raise WorkerFailed(f"did not answer {request!r} with a {np.dtype(dtype)} array")
         if shape[:-1] != most[:-1] or shape[-1] > most[-1] or not shape[-1]:
-            raise WorkerFailed(f"gives {list(shape)}, {list(most)} is the most")
+            raise WorkerFailed(f"returned {list(shape)}, at most {list(most)} allowed")
         return found

@@ -1,12 +1,12 @@
-"""Export a Keras classifier to TFLite and ONNX, every variant.
+"""Export a Keras classifier to every TFLite and ONNX variant.
 
     python -m export artifacts/edge
     python -m export model.keras --data data.npz --output artifacts/mine
 
-writes the `.tflite` and `.onnx` files, `reference.npz` (the Keras model's
-probabilities on the test images), `golden.npz` (one image per class with what each artifact
-makes of it) and `manifest.json`. Each artifact is audited, reopened in its runtime and
-compared with the model first; all are written, or none.
+writes the `.tflite` and `.onnx` files, `reference.npz` (the Keras model's probabilities on
+the test images), `golden.npz` (one image per class with each artifact's output) and
+`manifest.json`. Each artifact is first audited, run, and compared with the Keras model.
+Either all files are written, or none.
 """
 
 import sys
@@ -21,12 +21,12 @@ from .variants import VARIANTS
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Parses `argv`, exports, prints one line per artifact; returns the exit status."""
+    """Runs the export command; returns the exit status."""
     return run(cli.parse_settings(ExportSettings, __doc__, argv, positional=["source"]))
 
 
 def main_for(format: str, description: str | None, argv: list[str] | None) -> int:
-    """The command of one format's script; returns the exit status."""
+    """Runs the export command of a single format; returns the exit status."""
     precisions = [v.precision for v in VARIANTS.values() if v.format == format]
     parser = cli.settings_parser(
         ExportSettings, description, positional=["source"], without=["variants"]
@@ -36,7 +36,7 @@ def main_for(format: str, description: str | None, argv: list[str] | None) -> in
         nargs="+",
         choices=precisions,
         default=precisions,
-        help=f"which to make (default: {' '.join(precisions)})",
+        help=f"precisions to export (default: {' '.join(precisions)})",
     )
     values = vars(parser.parse_args(argv))
     chosen = tuple(f"{format}-{precision}" for precision in values.pop("precision"))
@@ -44,7 +44,7 @@ def main_for(format: str, description: str | None, argv: list[str] | None) -> in
 
 
 def run(settings: ExportSettings) -> int:
-    """Exports as a command: prints lines and a table, returns the exit status."""
+    """Exports, printing progress and a summary; returns the exit status."""
     with cli.needing("export"):
         import tqdm
 
@@ -56,7 +56,7 @@ def run(settings: ExportSettings) -> int:
     except GateError as error:
         for line in str(error).split("\n"):
             print(f"error: {line}.", file=sys.stderr)
-        remedy = "" if settings.fallback else " Try --fallback, or leave them out by --variants."
+        remedy = "" if settings.fallback else " Try --fallback, or other --variants."
         print(f"error: nothing was written.{remedy}", file=sys.stderr)
         return cli.GATE_FAILED
     print(f"\n{pipeline.summary(artifacts)}\n\nwritten: {cli.printable(settings.folder)}")

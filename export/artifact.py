@@ -1,4 +1,4 @@
-"""Make one artifact and check it: convert, embed metadata, audit, forward pass, compare."""
+"""Make one artifact: convert, embed metadata, audit, run, and compare with the Keras model."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from .variants import VARIANTS, Variant
 if TYPE_CHECKING:
     import keras
 
-# Images on which the layers are ranked.
+# Number of check images that rank the layers for the fallback.
 _RANKING_COUNT = 200
 
 
@@ -32,9 +32,9 @@ class Artifact:
     """An exported file.
 
     Attributes:
-        path: Where it lies, in its bundle.
-        entry: What the manifest says of it.
-        golden: float32 `[n, classes]`, its probabilities on the golden images.
+        path: Its path in the bundle.
+        entry: Its entry in the manifest.
+        golden: Its probabilities on the golden images, float32 `[n, classes]`.
     """
 
     path: Path
@@ -49,14 +49,14 @@ class Artifact:
 
 @dataclasses.dataclass(frozen=True)
 class CheckedArtifact(Artifact):
-    """An artifact that was made and checked.
+    """An artifact that was made and checked, but not yet written.
 
     Attributes:
         content: Its bytes.
-        agreement: Share of the check images on which it agrees with the model.
-        breaches: Why it must not be written; empty where it may.
-        remarks: What to know of that verdict.
-        seconds: What it took.
+        agreement: Top-1 agreement with the Keras model on the check images.
+        breaches: Failed checks, one line each; empty if it passed.
+        remarks: Notes on the gate's verdict.
+        seconds: Time to make and check it.
     """
 
     content: bytes
@@ -67,14 +67,14 @@ class CheckedArtifact(Artifact):
 
 
 class Maker:
-    """Makes and checks the artifacts of one model; what they share is made once.
+    """Makes and checks the artifacts of one model; shared intermediate files are made once.
 
     Args:
         source: The model and its data.
-        options: How to convert.
-        golden_images: float32 `[n, ...]`, one per class.
-        folder: Where the artifacts are to lie.
-        work: Where the intermediate files go.
+        options: The export options.
+        golden_images: One image per class, float32 `[n, ...]`.
+        folder: The bundle that the artifacts will be written to.
+        work: Folder for intermediate files.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class Maker:
         self._prepared: dict[str, Path] = {}
 
     def make(self, variant: Variant) -> CheckedArtifact:
-        """Makes a variant.
+        """Makes and checks the artifact of a variant.
 
         Raises:
-            InputError: The model can't be converted; the line names the layer.
+            InputError: The model can't be converted; the message names the layer.
         """
         prepared, images = self._prepare(variant.format), self._calibration.images
         convert = FORMATS[variant.format].convert
@@ -105,7 +105,7 @@ class Maker:
         )
 
     def fallback_steps(self, variant: Variant) -> Iterator[fallback.Step]:
-        """What may pass where a quantized variant breached the gate, in order."""
+        """Yields alternatives to a quantized variant that breached the gate, in order."""
         prepared = self._prepare(variant.format)
         return fallback.steps(variant, prepared, self._calibration, self._choose, self._error)
 
@@ -126,7 +126,7 @@ class Maker:
 
     @contextlib.contextmanager
     def _converting(self, format: str) -> Iterator[None]:
-        """Holds the converters' logs back, and makes one line of what they raise."""
+        """Hides the converters' logs and turns their exceptions into `InputError`."""
 
         def export_alone(model: "keras.Model", folder: Path) -> None:
             prepared = FORMATS[format].prepare(model, 1, folder, self._options.opset)
@@ -138,7 +138,7 @@ class Maker:
             yield
 
     def check(self, conversion: Conversion) -> CheckedArtifact:
-        """Converts, and checks what comes out; errors as `make`'s."""
+        """Converts and checks the result; raises as `make` does."""
         started, variant = time.perf_counter(), conversion.variant
         path = self._work / f"checked-{variant.file}"
         with self._converting(variant.format):
@@ -158,7 +158,7 @@ class Maker:
             is_float32=variant.precision == "float32",
             thresholds=gate.Thresholds(),
         )
-        # A file's runtime tells both.
+        # Set for every artifact that was opened.
         assert opened.input
         assert opened.output
         entry = ArtifactEntry(
@@ -175,14 +175,14 @@ class Maker:
             calibration=conversion.calibration.record if variant.calibrated else None,
             audit=audit.record(graph),
         )
-        found = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
+        breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(
             path=self._folder / variant.file,
             entry=entry,
             golden=golden,
             content=content,
             agreement=float(np.mean(computed.argmax(1) == self._expected.argmax(1))),
-            breaches=tuple(found),
+            breaches=tuple(breaches),
             remarks=tuple(verdict.remarks),
             seconds=time.perf_counter() - started,
         )
@@ -200,31 +200,31 @@ class Maker:
         )
 
     def _error(self, variant: Variant, content: bytes) -> float:
-        """Mean absolute difference from the model's probabilities, on some images."""
+        """Returns the mean absolute difference from the Keras model's probabilities."""
         computed = self._run(variant, content, _RANKING_COUNT)
         return float(np.abs(computed - self._expected[:_RANKING_COUNT]).mean())
 
     def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
-        """What a file without metadata computes on the first `count` check images."""
+        """Runs artifact bytes on the first `count` check images, by default all."""
         path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
         return runtimes.open_artifact(path).predict(self._images[:count])
 
 
 def changes(before: np.ndarray, after: np.ndarray) -> list[str]:
-    """What writing a file again must not do: change a bit of what it computes.
+    """Checks that the optimized file's outputs are bit for bit those of the converter's file.
 
     Args:
-        before: float32 `[n, classes]`, by the file as it was converted.
-        after: The same, by the file as it is to be written.
+        before: Outputs of the converter's file, float32 `[n, classes]`.
+        after: Outputs of the optimized file, of the same shape.
 
     Returns:
-        The breach in words; empty where all bits are the same.
+        The breach as a message; empty if all bits are the same.
     """
     differing = np.any(before.view(np.uint32) != after.view(np.uint32), axis=1)
     if not differing.any():
         return []
     return [
-        f"computes otherwise than the converter's own file on {differing.sum()} of "
+        f"gives different outputs than the converter's file on {differing.sum()} of "
         f"{len(differing)} validation images"
     ]

@@ -1,10 +1,10 @@
-"""Read an artifact back: is it what its name says?
+"""Audit artifacts: read the files back and check that each matches its variant.
 
     python -m export.audit artifacts/edge/*.tflite artifacts/edge/*.onnx
 
-prints what each file holds and exits with 1 where a file is not what its metadata, or
-else its name, says, and with 2 where one can't be read. `python -m export` runs the same
-audit on every file before the file gets its name.
+prints the content of each file. The exit status is 1 if a file does not match the variant in
+its metadata, or else its name, and 2 if a file can't be read. `python -m export` runs the same
+audit on every artifact before it is written.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ from .formats import FORMATS
 from .graph import FLOATS, INDEX_TYPES, Graph
 from .variants import KNOWN, Variant
 
-# Flatbuffers and Protocol Buffers both end here.
+# The size limit of both FlatBuffers and Protocol Buffers.
 _MOST_BYTES = 2**31
-# The TFLite converter leaves smaller weights as they are in a dynamic-int8 file.
+# The TFLite converter leaves smaller weights in float32 in a dynamic-int8 file.
 _MIN_DYNAMIC_ELEMENTS = 1024
-# Where a graph passes from floats to integers and back.
+# Operators that convert between floats and integers.
 _BORDERS = {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"}
-# Left behind by a free batch, or by variables that were not frozen.
+# Present if the batch size is dynamic, or if variables were not frozen.
 _REMNANTS = {"SHAPE", "PACK", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "Shape"}
 _DYNAMIC_ONNX = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _WEIGHTED_ONNX = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# What the reading of a stranger's file may take. The largest of this project's take 1 s.
+# Limits on reading an untrusted file. The largest of this project's files take 1 s.
 _ALLOWANCE = Allowance(timeout_seconds=60, memory_limit_mb=2000)
-# Of a stranger's file, at most so many lines of so many characters are shown.
+# Limits on the report of an untrusted file.
 _LINES_SHOWN, _CHARACTERS_SHOWN = 200, 4000
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What a file holds.
+    """The result of auditing a file.
 
     Attributes:
-        passed: Whether it is what its metadata, or else its name, says.
-        lines: What to print.
+        passed: Whether the file matches the variant in its metadata, or else its name.
+        lines: The report.
     """
 
     passed: bool
@@ -59,11 +59,11 @@ def read(path: Path) -> Graph:
     """Reads an artifact's graph without running it.
 
     Raises:
-        InputError: The file is missing, or is no whole `.tflite` or `.onnx` file.
+        InputError: The file is missing, or is not a valid `.tflite` or `.onnx` file.
     """
     format = path.suffix.removeprefix(".")
     if format not in FORMATS or not path.is_file():
-        raise InputError(f"{path} must be a .tflite or .onnx file and is not.")
+        raise InputError(f"{path} must be an existing .tflite or .onnx file and is not.")
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path} must be a file of at most {_MOST_BYTES:,} bytes and is not.")
     with _parsing(path):
@@ -72,12 +72,12 @@ def read(path: Path) -> Graph:
 
 @contextlib.contextmanager
 def _parsing(path: Path) -> Iterator[None]:
-    """Makes one line of whatever a parser raises in the block: it stumbles on anything."""
+    """Turns any exception of a parser into `InputError`: damaged files cause many kinds."""
     try:
         yield
     except Exception as error:
         raise InputError(
-            f"{path} must be a whole {path.suffix} file. Got: {cli.in_words(error)}. "
+            f"{path} must be a valid {path.suffix} file. Got: {cli.in_words(error)}. "
             "Export it again."
         ) from error
 
@@ -86,20 +86,20 @@ def size_breakdown(content: bytes, format: str) -> dict[str, int]:
     """Divides an artifact's size by purpose.
 
     Returns:
-        Bytes by purpose: `weights`, constants as they are stored; `quantization`, scales
-        and zero points; `metadata`; `structure`, all the rest. Their sum is the size.
+        Bytes by purpose: `weights`, all stored constants; `quantization`, scales and zero
+        points; `metadata`; `structure`, everything else. They add up to the file size.
     """
-    found = FORMATS[format].size_breakdown(content)
-    return found | {"structure": len(content) - sum(found.values())}
+    parts = FORMATS[format].size_breakdown(content)
+    return parts | {"structure": len(content) - sum(parts.values())}
 
 
 def findings(graph: Graph, variant: Variant) -> list[str]:
-    """Ways in which a file is not what its variant promises, one line each."""
+    """Returns the ways in which a graph does not match its variant, one line each."""
     found = []
     if graph.format != variant.format:
         return [f"is a {graph.format} file"]
     if graph.io != (variant.io, variant.io):
-        found.append(f"takes {graph.io[0]} and gives {graph.io[1]}, {variant.io} promised")
+        found.append(f"has {graph.io[0]} input and {graph.io[1]} output, expected {variant.io}")
     for operator in graph.operators:
         if not operator.builtin:
             found.append(f"operator {operator.kind} is outside the format's builtin set")
@@ -109,16 +109,16 @@ def findings(graph: Graph, variant: Variant) -> list[str]:
     if not variant.mixed:
         return found + wrong
     if not wrong:
-        found.append("is called mixed and has no layer in float32")
+        found.append("is a mixed variant but has no layer in float32")
     elif all(operator.precision.startswith("float") for operator in graph.operators):
-        found.append("is called mixed and has no layer in integers")
+        found.append("is a mixed variant but has no layer in integers")
     return found
 
 
 def _check_float(graph: Graph, variant: Variant) -> list[str]:
-    """Constants of the variant's type, and nothing computed in integers."""
+    """Checks that constants have the variant's dtype and nothing is computed in integers."""
     found = [
-        f"constant {c.name!r} of {c.size} elements is {c.dtype}, {variant.weights} promised"
+        f"constant {c.name!r} of {c.size} elements is {c.dtype}, expected {variant.weights}"
         for c in graph.constants
         if c.dtype not in INDEX_TYPES | {variant.weights} and c.size > 1
     ]
@@ -127,7 +127,7 @@ def _check_float(graph: Graph, variant: Variant) -> list[str]:
 
 def _integer_activations(graph: Graph) -> list[str]:
     return [
-        f"operator {operator.kind} {operator.name!r} computes in {dtype}, float32 promised"
+        f"operator {operator.kind} {operator.name!r} computes in {dtype}, expected float32"
         for operator in graph.operators
         for dtype in operator.activations
         if dtype not in INDEX_TYPES | FLOATS
@@ -136,7 +136,7 @@ def _integer_activations(graph: Graph) -> list[str]:
 
 def _check_dynamic_tflite(graph: Graph, variant: Variant) -> list[str]:
     found = [
-        f"{operator.kind} has weights {c.name!r} in {c.dtype}, {variant.weights} promised"
+        f"{operator.kind} has weights {c.name!r} in {c.dtype}, expected {variant.weights}"
         for operator in graph.operators
         for c in operator.weights
         if c.dtype in FLOATS and c.rank > 1 and c.size >= _MIN_DYNAMIC_ELEMENTS
@@ -152,14 +152,14 @@ def _check_integer_tflite(graph: Graph, variant: Variant) -> list[str]:
         if wrong and operator.kind not in _BORDERS:
             found.append(
                 f"operator {operator.kind} {operator.name!r} computes in {sorted(wrong)[0]}, "
-                f"{variant.activations} promised"
+                f"expected {variant.activations}"
             )
     return found
 
 
 def _check_dynamic_onnx(graph: Graph, variant: Variant) -> list[str]:
     return [
-        f"{operator.kind} {operator.name!r} has weights in {c.dtype}, {variant.weights} promised"
+        f"{operator.kind} {operator.name!r} has weights in {c.dtype}, expected {variant.weights}"
         for operator in graph.operators
         if operator.kind in _WEIGHTED_ONNX
         for c in operator.weights
@@ -169,21 +169,21 @@ def _check_dynamic_onnx(graph: Graph, variant: Variant) -> list[str]:
 
 def _check_qdq_onnx(graph: Graph, variant: Variant) -> list[str]:
     found = [
-        f"{operator.kind} {operator.name!r} has no QDQ on its data and weights"
+        f"{operator.kind} {operator.name!r} has no QDQ on its input and weights"
         for operator in graph.operators
         if operator.kind in _WEIGHTED_ONNX and operator.weights and not operator.dequantized
     ]
     found += [
-        f"operator {o.kind} {o.name!r} finds its scales at run time, static ones promised"
+        f"operator {o.kind} {o.name!r} computes its scales at run time, expected static scales"
         for o in graph.operators
         if o.kind in _DYNAMIC_ONNX
     ]
     steps = {d for o in graph.operators if o.kind == "QuantizeLinear" for d in o.activations}
     wrong = steps - FLOATS - {variant.activations}
-    return found + [f"its activations are {d}, {variant.activations} promised" for d in wrong]
+    return found + [f"has {d} activations, expected {variant.activations}" for d in wrong]
 
 
-# By format, element type of the weights, and whether activations are integers too.
+# By format, dtype of the weights, and whether activations are integers too.
 _CHECKS = {
     ("tflite", "float32", False): _check_float,
     ("tflite", "float16", False): _check_float,
@@ -196,7 +196,7 @@ _CHECKS = {
 
 
 def record(graph: Graph) -> AuditRecord:
-    """What the manifest holds of a graph."""
+    """Returns the manifest's record of a graph."""
     return AuditRecord(
         opset=graph.opset,
         batch=graph.batch if isinstance(graph.batch, int) else None,
@@ -206,15 +206,15 @@ def record(graph: Graph) -> AuditRecord:
 
 
 def report(path: Path) -> Audit:
-    """Audits one file from anywhere.
+    """Audits an untrusted file.
 
     Raises:
-        InputError: It is no whole file of its format.
+        InputError: The file is missing, or is not a valid file of its format.
     """
     graph = read(path)
     with _parsing(path):
-        spent = size_breakdown(path.read_bytes(), graph.format)
-        carried = FORMATS[graph.format].read_metadata(path)
+        sizes = size_breakdown(path.read_bytes(), graph.format)
+        metadata = FORMATS[graph.format].read_metadata(path)
     outside = [o.kind for o in graph.operators if not o.builtin]
     lines = [
         f"{path}: {path.stat().st_size:,} bytes, {'opset' if graph.format == 'onnx' else 'schema'} "
@@ -222,13 +222,13 @@ def report(path: Path) -> Audit:
         f"  {_shares('tensors', graph.tensors)}",
         f"  {_shares('operators', graph.precisions())}",
         f"  operators outside the builtin set: {', '.join(outside) or 'none'}",
-        "  bytes: " + ", ".join(f"{n:,} {what}" for what, n in spent.items()),
-        f"  metadata: {json.dumps(carried)[:_CHARACTERS_SHOWN] if carried else 'none'}",
+        "  bytes: " + ", ".join(f"{n:,} {purpose}" for purpose, n in sizes.items()),
+        f"  metadata: {json.dumps(metadata)[:_CHARACTERS_SHOWN] if metadata else 'none'}",
     ]
-    name = carried.get("variant", path.stem)
+    name = metadata.get("variant", path.stem)
     if not isinstance(name, str) or name not in KNOWN:
-        said = f"  {name!r} is no variant of this project: described, not checked"
-        return Audit(True, (*lines, said))
+        note = f"  {name!r} is not a known variant: not checked"
+        return Audit(True, (*lines, note))
     found = findings(graph, KNOWN[name])
     return Audit(not found, (*lines, *(f"  NOT {name}: {finding}" for finding in found)))
 
@@ -240,7 +240,7 @@ def _shares(what: str, counts: dict[str, int]) -> str:
 
 
 def _start(state: dict[str, Any]) -> None:
-    """Imports the parsers, and limits what is reserved from here on."""
+    """Imports the parsers, then limits the memory of the process."""
     for module in ("ai_edge_litert.schema_py_generated", "onnx"):
         importlib.import_module(module)
     limits.limit_memory(state["allowance"].memory_limit_mb)
@@ -256,7 +256,7 @@ def _report(state: dict[str, Any], path: str) -> Audit:
 
 
 def ask(process: Process, path: Path | str) -> Audit:
-    """As `report`, in a process that `reader` started; whatever the file does, it does there."""
+    """Audits an untrusted file in a process from `reader`; otherwise as `report`."""
     try:
         return process.ask_for(Audit, "report", str(path))
     except WorkerFailed as error:
@@ -264,10 +264,10 @@ def ask(process: Process, path: Path | str) -> Audit:
 
 
 def reader(allowance: Allowance = _ALLOWANCE) -> Process:
-    """Starts a process for `ask`.
+    """Starts an isolated process that reads files for `ask`.
 
     Raises:
-        InputError: A package that reads the files can't be imported.
+        InputError: A package that reads the formats can't be imported.
     """
     process = Process({"start": _start, "report": _report}, allowance, (InputError,))
     try:
@@ -275,7 +275,7 @@ def reader(allowance: Allowance = _ALLOWANCE) -> Process:
     except WorkerFailed as error:
         process.close()
         raise InputError(
-            f"the audit's process must start. Got: {error}. Install 'mnist-edge[export]'."
+            f"the audit process must start. Got: {error}. Install 'mnist-edge[export]'."
         ) from error
     return process
 
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
     statuses, process = [], None
     with contextlib.ExitStack() as stack:
         for path in parser.parse_args(argv).files:
-            if not (process and process.is_alive()):  # the last file may have ended it
+            if not (process and process.is_alive()):  # the last file may have crashed it
                 process = stack.enter_context(reader())
             try:
                 audit = ask(process, path)

@@ -1,4 +1,4 @@
-"""Choose calibration images: seeded, balanced by class, never one of the test set."""
+"""Choose calibration images: seeded, balanced by class, never in the test set."""
 
 import dataclasses
 import hashlib
@@ -12,13 +12,13 @@ from mnist_edge.manifest import CalibrationRecord
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Images that show a quantizer the ranges of the activations.
+    """Images on which a quantizer measures the ranges of the activations.
 
     Attributes:
-        images: float32 `[n, ...]`, as the model takes them.
-        indices: int64 `[n]`, into the data set's training images.
-        record: What the manifest holds of them.
-        available: How many there were to choose from.
+        images: Model inputs, float32 `[n, ...]`.
+        indices: Indices into the training images, int64 `[n]`.
+        record: The record in the manifest.
+        available: Number of images that could be chosen.
     """
 
     images: np.ndarray
@@ -33,25 +33,24 @@ def choose(
     """Chooses calibration images.
 
     Args:
-        dataset: Where they come from.
-        shape: What the model takes per example.
-        split_seed: The seed that split off the validation images in training.
-        count: How many, shared among the classes as evenly as it divides; a class with
-            fewer gives all that it has.
-        seed: The same seed chooses the same images.
+        dataset: The data to choose from.
+        shape: Input shape of the model, without the batch.
+        split_seed: Seed of the split into training and validation images.
+        count: Number of images, divided as evenly as possible among the classes.
+        seed: Seed of the choice.
 
     Raises:
-        InputError: There are fewer candidates than `count`.
+        InputError: Fewer than `count` images are available.
     """
     train_indices, _ = data.split_indices(len(dataset.x_train), split_seed)
     in_test = _in_test(dataset, train_indices)
     candidates = train_indices[~in_test]
     if count > len(candidates):
         raise InputError(
-            f"calibration on {count} images needs as many in the training split. "
-            f"Got: {len(candidates)}. Ask for fewer by --calibration-count."
+            f"calibration on {count} images needs at least as many training images. "
+            f"Got: {len(candidates)}. Use fewer with --calibration-count."
         )
-    # Each class shuffled, then dealt out in turn: the first `count` are balanced.
+    # Shuffle, then take one image of each class in turn: the first `count` are balanced.
     shuffled = np.random.default_rng(seed).permutation(candidates)
     labels = dataset.y_train[shuffled]
     turn = np.empty(len(shuffled), np.int64)
@@ -69,7 +68,7 @@ def choose(
 
 
 def _in_test(dataset: data.Dataset, indices: np.ndarray) -> np.ndarray:
-    """Whether the test set has the very same image, bool `[n]`."""
+    """Returns whether the test set contains an identical image, bool `[n]`."""
 
     def digests(images: np.ndarray) -> list[bytes]:
         return [hashlib.sha256(image.tobytes()).digest() for image in images]

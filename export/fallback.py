@@ -1,7 +1,7 @@
-"""What to try where a quantized variant breaches the gate, step by step.
+"""Alternatives for a quantized variant that breaches the gate, tried in order.
 
-More calibration; per-channel weights; the worst layers in float32; 16-bit activations.
-Each attempt is measured on validation images and recorded, whether it helped or not.
+More calibration images; per-channel weights; the worst layers in float32; 16-bit activations.
+Each attempt is measured on validation images and recorded in the manifest.
 """
 
 import dataclasses
@@ -20,15 +20,15 @@ from .tflite import inspect as tflite_inspect
 from .variants import KNOWN, Variant
 
 _MORE_CALIBRATION = 4
-# Shares of the layers, worst first; past half, hardly anything is quantized.
+# Shares of the layers, worst first; beyond half, hardly anything is quantized.
 _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
-# Makes an artifact's bytes, with the layers of these names in float32.
+# Returns an artifact's bytes, with the layers of these names in float32.
 _MakeMixed = Callable[[Iterable[str]], bytes]
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """How an artifact is made: what it is, what returns its bytes, on what it is calibrated."""
+    """How to make an artifact: its variant, a function that returns its bytes, calibration."""
 
     variant: Variant
     convert: Callable[[], bytes]
@@ -40,8 +40,8 @@ class Step:
     """One step of a fallback.
 
     Attributes:
-        name: What is tried.
-        conversion: How; None where the step does not apply.
+        name: What is tried, in words.
+        conversion: How to make it; None if the step does not apply.
         remark: Why the step does not apply, or which layers it leaves in float32.
     """
 
@@ -57,37 +57,37 @@ def steps(
     choose: Callable[[int], Calibration],
     error: Callable[[Variant, bytes], float],
 ) -> Iterator[Step]:
-    """Yields what to try for a variant, in order; each is made only when it is asked for.
+    """Yields the steps to try for a variant, in order; computed lazily.
 
     Args:
-        variant: The one that breached the gate.
-        prepared: What the format's `prepare` returned.
-        calibration: What was used.
-        choose: Chooses so many images.
-        error: How far an artifact is from the model, 0 or more.
+        variant: The variant that breached the gate.
+        prepared: Path that the format's `prepare` returned.
+        calibration: The calibration that the variant was made with.
+        choose: Chooses the given number of calibration images.
+        error: Returns the error of an artifact, 0 or more; the larger, the worse.
     """
     convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
     larger = choose(min(_MORE_CALIBRATION * len(calibration.images), calibration.available))
 
-    def whole(name: str, target: Variant) -> Step:
+    def unmixed(name: str, target: Variant) -> Step:
         return Step(
             name, Conversion(target, lambda: convert(prepared, target, larger.images), larger)
         )
 
     if variant.calibrated:
-        yield whole(f"calibration on {len(larger.images)} images", variant)
+        yield unmixed(f"calibration on {len(larger.images)} images", variant)
     else:
-        yield Step("more calibration", remark="does not apply: the variant takes none")
+        yield Step("more calibration", remark="does not apply: the variant needs no calibration")
     int8, mixed = KNOWN[f"{variant.format}-int8"], KNOWN[f"{variant.format}-int8-mixed"]
     if variant.format == "onnx" and not variant.calibrated:
         # ConvInteger takes one scale per tensor; static QDQ takes one per channel.
-        yield whole("per-channel weights", int8)
+        yield unmixed("per-channel weights", int8)
     else:
-        yield Step("per-channel weights", remark="does not apply: they are per channel already")
+        yield Step("per-channel weights", remark="does not apply: weights are already per channel")
     split = _split_tflite if variant.format == "tflite" else _split_onnx
     with cli.native_logs_held():
         layers, make_mixed = split(prepared, int8, larger)
-        # By the error of a model in which each alone is quantized.
+        # Error of each layer: that of a model in which only this layer is quantized.
         errors = {
             name: error(mixed, make_mixed(other for other in layers if other != name))
             for name in layers
@@ -102,17 +102,17 @@ def steps(
         )
     wide = KNOWN[f"{variant.format}-int16x8"]
     if variant != wide:
-        yield whole("int16x8", wide)
+        yield unmixed("int16x8", wide)
 
 
 def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
-    """Groups operators: one with weights, and those without weights that follow it.
+    """Groups each operator that has weights with the operators without weights that follow.
 
-    A pooling behind a layer in float32 must be in float32 too, or its output's scale
-    brings the layer's error back.
+    A pooling after a float32 layer must be in float32 too, or quantizing its output brings
+    the layer's error back.
 
     Returns:
-        The names of each group, by the name of its first operator.
+        The operator names of each group, keyed by the name of its first operator.
     """
     groups: dict[str, list[str]] = {}
     for operator in operators:
@@ -125,11 +125,11 @@ def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
 def _split_tflite(
     prepared: Path, variant: Variant, calibration: Calibration
 ) -> tuple[dict[str, list[str]], _MakeMixed]:
-    """The layers, and the function that leaves some of them in float32."""
+    """Returns the layers, and a function that converts with some of them in float32."""
     import tensorflow as tf
 
     options = tf.lite.experimental.QuantizationDebugOptions
-    converter = tflite_convert.converter(prepared, variant, calibration.images)
+    converter = tflite_convert.make_converter(prepared, variant, calibration.images)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset
     )
@@ -146,7 +146,7 @@ def _split_tflite(
 def _split_onnx(
     prepared: Path, variant: Variant, calibration: Calibration
 ) -> tuple[dict[str, list[str]], _MakeMixed]:
-    """As `_split_tflite`."""
+    """Does the same as `_split_tflite`, for ONNX."""
     layers = _layers(onnx_inspect.read_graph(prepared.read_bytes()).operators)
 
     def make(names: Iterable[str]) -> bytes:

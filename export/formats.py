@@ -1,4 +1,4 @@
-"""The one table of formats: what converts, finishes, reads and describes a file of each."""
+"""Table of formats: the functions that convert to, optimize and read each."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A kind of file that a model is exported to.
+    """A file format that models are exported to.
 
     Attributes:
-        packages: What it takes to make one: by package, the module to import.
-        prepare: A model, its batch (None is free), a folder and ONNX's opset to the file in
-            it that every variant is converted from.
-        convert: That file, a variant and its calibration images, float32 `[n, ...]`, to bytes.
-        finish: Bytes as converted to smaller ones that compute the same bits.
-        embed: Puts metadata into a file, values by name.
-        read_graph: A file's operators and tensors, without running it.
-        read_metadata: What a file of anybody's says of itself, values by name.
-        size_breakdown: A file's bytes by purpose.
+        packages: Packages that the export needs, each with the module to import.
+        prepare: Saves a model in the form that every variant is converted from. Takes the
+            model, the batch size (None: any), a folder and the ONNX opset; returns the path.
+        convert: Converts the prepared model to an artifact's bytes. Takes its path, the
+            variant and the calibration images, float32 `[n, ...]`.
+        finish: Shrinks an artifact's bytes; its outputs stay bit for bit the same.
+        embed: Embeds metadata, given as a mapping, in an artifact's bytes.
+        read_graph: Reads the operators and tensors of an artifact without running it.
+        read_metadata: Reads the metadata of a possibly untrusted file.
+        size_breakdown: Returns the number of bytes by purpose.
     """
 
     packages: Mapping[str, str]

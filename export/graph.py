@@ -1,16 +1,16 @@
-"""What an artifact holds, TFLite and ONNX in one form."""
+"""Graph of an artifact, in a form common to TFLite and ONNX."""
 
 import collections
 import dataclasses
 
 FLOATS = {"float16", "float32", "float64"}
-# Element types that hold shapes and indices as well; they say nothing of precision.
+# Also used for shapes and indices, so they do not indicate a precision.
 INDEX_TYPES = {"int32", "int64", "bool"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A stored tensor: its name, element type, and number of elements and dimensions."""
+    """A stored tensor: name, dtype, number of elements and number of dimensions."""
 
     name: str
     dtype: str
@@ -23,13 +23,13 @@ class Operator:
     """A node of the graph.
 
     Attributes:
-        name: Its name, or its output's.
-        kind: "CONV_2D", "Conv" and so on; a custom operator's own name.
-        builtin: Whether it belongs to the format's own set.
-        activations: Element types of what flows through it, constants left out.
-        weights: The `Constant`s that it reads, directly or through DequantizeLinear.
-        dequantized: Whether data and weights both come from DequantizeLinear, ONNX's
-            way to say that a runtime may compute in integers.
+        name: Name of the node, or of its output.
+        kind: Operator type, such as "CONV_2D" or "Conv".
+        builtin: Whether it belongs to the format's builtin operators.
+        activations: Dtypes of its inputs and outputs, without constants.
+        weights: The constants that it reads, directly or through DequantizeLinear.
+        dequantized: Whether input and weights both come from DequantizeLinear, which allows
+            an ONNX runtime to compute in integers.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Operator:
 
     @property
     def precision(self) -> str:
-        """What it computes in: "float32", "int8", "float32 x int8", "QDQ int8"."""
+        """What it computes in, such as "float32", "float32 x int8" or "QDQ int8"."""
         stored = sorted({c.dtype for c in self.weights if c.rank > 1} - INDEX_TYPES)
         if self.dequantized:
             return f"QDQ {'/'.join(stored) or 'int8'}"
@@ -52,16 +52,16 @@ class Operator:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """What an artifact holds, whichever its format.
+    """The graph of an artifact.
 
     Attributes:
         format: "tflite" or "onnx".
-        opset: ONNX's operator set; the schema's version in TFLite.
-        batch: The batch size, or the name of the free dimension.
-        io: Element types of input and output.
-        operators: In the graph's order.
-        constants: The stored tensors.
-        tensors: How many tensors have each element type, constants and activations.
+        opset: Opset version in ONNX, schema version in TFLite.
+        batch: The batch size, or the name of the dynamic dimension.
+        io: Dtypes of input and output.
+        operators: Operators in graph order.
+        constants: Stored tensors.
+        tensors: Number of tensors by dtype, constants and activations.
     """
 
     format: str
@@ -73,5 +73,5 @@ class Graph:
     tensors: dict[str, int]
 
     def precisions(self) -> dict[str, int]:
-        """How many operators compute in each precision."""
+        """Returns the number of operators by precision."""
         return dict(collections.Counter(operator.precision for operator in self.operators))

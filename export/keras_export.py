@@ -1,7 +1,9 @@
-"""Have Keras export a model, its input and output by the project's names."""
+"""Run Keras's own exporter, with this project's input and output names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import keras
@@ -10,14 +12,14 @@ if TYPE_CHECKING:
 def save(
     model: "keras.Model", path: Path, format: str, batch: int | None, **options: object
 ) -> Path:
-    """Saves a model in a format of Keras's own exporter, where every conversion starts.
+    """Saves a model with `keras.Model.export`, the first step of every conversion.
 
     Args:
-        model: With one input and one output.
+        model: A model with one input and one output.
         path: Where to save it; returned.
-        format: As `keras.Model.export` takes it, and the options that it takes there.
-        batch: The batch size; None leaves it free.
-        **options: More for `keras.Model.export`.
+        format: Passed to `keras.Model.export`.
+        batch: The batch size; None makes it dynamic.
+        **options: Passed to `keras.Model.export`.
     """
     import keras
 
@@ -26,3 +28,10 @@ def save(
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="image")]
     named.export(path, format=format, verbose=False, input_signature=signature, **options)
     return path
+
+
+def in_batches(images: np.ndarray, batch: int) -> list[np.ndarray]:
+    """Calibration images in whole batches; fewer than one batch are repeated in turn."""
+    count = len(images) // batch * batch or batch
+    chosen = images.take(range(count), axis=0, mode="wrap")
+    return [chosen[i : i + batch] for i in range(0, count, batch)]

@@ -1,11 +1,11 @@
-"""Metadata travels in the file: what goes in, what comes out, where it comes from."""
+"""Metadata embedded in every artifact: its input, output and source model."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """What goes in: one example's shape, and the smallest and largest value in training."""
+    """The input: shape of one example, and the range of the values in training."""
 
     name: str
     shape: tuple[int, ...]
@@ -15,7 +15,7 @@ class Input:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What comes out: one probability per class, in the order of the labels."""
+    """The output: one probability per class, in the order of the labels."""
 
     name: str
     labels: tuple[str, ...]
@@ -23,7 +23,7 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What an artifact says of itself; the SHA-256 is of the Keras model's file."""
+    """Metadata of an artifact; `source_model_sha256` is that of the `.keras` file."""
 
     project: str
     model: str

@@ -1,4 +1,4 @@
-"""Export a model: make every artifact, then write all files, or none."""
+"""Export a model: convert and check every variant, then write all files or none."""
 
 import dataclasses
 import importlib
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
     from mnist_edge.models.trained import TrainedModel
 
-# What converts and checks files of a format: the module to import, by package.
+# Called with progress messages, one line each.
 Printer = Callable[[str], object]
 
 
 def export(settings: ExportSettings, report: Printer = print) -> tuple[Artifact, ...]:
-    """Exports a bundle's model, or a `.keras` file, into a bundle.
+    """Exports the model of a bundle, or a `.keras` file, to a bundle.
 
     Args:
-        settings: What to export, to what, and how.
-        report: Called with a line as each artifact is made.
+        settings: The model, the bundle to write, and the options.
+        report: Called with a progress message per artifact.
 
     Returns:
         The bundle's artifacts, in the order of the variants.
 
     Raises:
         InputError: The model or the data can't be used.
-        GateError: An artifact is not what it should be; nothing is written.
+        GateError: An artifact fails the audit or the gate; nothing is written.
     """
     folder = settings.folder
     bundle.refuse_foreign(folder, settings.source)
@@ -68,18 +68,18 @@ def export_model(
     report: Printer = lambda line: None,
     **options: Any,
 ) -> tuple[Artifact, ...]:
-    """Exports a classifier that is in memory into a bundle.
+    """Exports a classifier in memory to a bundle.
 
         artifacts = export_model(model, dataset, "artifacts/mine", variants=("tflite-int8",))
         {artifact.name: artifact.entry.size_bytes for artifact in artifacts}
 
     Args:
-        model: A classifier, one input and one output, in Keras on TensorFlow.
-        dataset: What it was trained on, values as it takes them. Training images calibrate
-            integer variants and check every artifact; test images are for the benchmarks.
-            Arrays from memory are kept in the bundle, as `data.npz`.
-        folder: The bundle to write; new, empty or a bundle.
-        report: Called with a line as each artifact is made.
+        model: A Keras classifier with one input and one output, on the TensorFlow backend.
+        dataset: The data that it was trained on, scaled as the model expects. Training images
+            calibrate integer variants and check every artifact; test images are for the
+            benchmarks. Arrays in memory are saved to the bundle as `data.npz`.
+        folder: The bundle to write: a new or empty folder, or an existing bundle.
+        report: Called with a progress message per artifact.
         **options: Fields of `ExportOptions`: `variants`, `batch`, `opset`, `calibration_count`,
             `calibration_seed`, `fallback`, `force`.
 
@@ -88,7 +88,7 @@ def export_model(
 
     Raises:
         InputError: The model or the data can't be used.
-        GateError: An artifact is not what it should be; nothing is written.
+        GateError: An artifact fails the audit or the gate; nothing is written.
     """
     chosen, folder = ExportOptions(**options), Path(folder)
     backend.require(("tensorflow",), "export")
@@ -108,11 +108,11 @@ def _export(
     images, labels = _golden_images(source)
     with staging.staged(folder) as stage, scratch.folder() as work:
         made, fallbacks = _make(Maker(source, options, images, folder, work), options, report)
-        names = {one.name for one in made}
+        names = {artifact.name for artifact in made}
         kept = _kept(earlier, folder, source, set(KNOWN) - names)
-        artifacts = sorted([*made, *kept], key=lambda one: list(KNOWN).index(one.name))
-        for one in made:
-            (stage / one.path.name).write_bytes(one.content)
+        artifacts = sorted([*made, *kept], key=lambda artifact: list(KNOWN).index(artifact.name))
+        for artifact in made:
+            (stage / artifact.path.name).write_bytes(artifact.content)
         if folder / bundle.MODEL != source.path:
             shutil.copyfile(source.path, stage / bundle.MODEL)
         if source.dataset.source == data.IN_MEMORY:
@@ -125,18 +125,18 @@ def _export(
             data=source.data_record(),
             reference=manifest.file_record(stage / bundle.REFERENCE),
             golden=manifest.file_record(stage / bundle.GOLDEN),
-            artifacts=tuple(one.entry for one in artifacts),
+            artifacts=tuple(artifact.entry for artifact in artifacts),
             fallbacks=tuple(fallbacks),
             versions=(earlier.versions if earlier and kept else {}) | _versions(formats),
         )
         schema.write(stage / bundle.MANIFEST, record)
-    for name in {*options.variants, *stale} - names:  # made under another name, or stale
+    for name in {*options.variants, *stale} - names:  # replaced by a fallback, or stale
         (folder / KNOWN[name].file).unlink(missing_ok=True)
     return tuple(artifacts)
 
 
 def _earlier(folder: Path) -> Manifest | None:
-    """The manifest of an earlier export; None where there is none that can be read."""
+    """Reads the manifest of an earlier export; None if missing or unreadable."""
     try:
         return manifest.read(folder, "")
     except (InputError, OSError):
@@ -144,45 +144,49 @@ def _earlier(folder: Path) -> Manifest | None:
 
 
 def _stale(earlier: Manifest | None, source: Source) -> list[str]:
-    """Names of the artifacts of an earlier export of another model than `source`'s."""
+    """Returns the variants that an earlier export made from a different model."""
     if not earlier or earlier.model.sha256 == source.sha256:
         return []
     return [entry.variant for entry in earlier.artifacts if entry.variant in KNOWN]
 
 
 def _with_stale(folder: Path, options: ExportOptions, stale: Iterable[str]) -> ExportOptions:
-    """Options that remake what the folder holds of another model too, where that is asked for.
+    """Adds the stale variants to the options if `--force` is set.
 
     Raises:
-        InputError: The folder holds artifacts of another model, and they would stay.
+        InputError: Artifacts of another model would remain in the folder.
     """
     more = [name for name in stale if name in VARIANTS and name not in options.variants]
     if more and not options.force:
         raise InputError(
             f"{folder} holds artifacts of another model, or of this one before it was "
-            f"trained again: {', '.join(more)}. Remake them too by --force, or give another "
-            "folder by --output."
+            f"trained again: {', '.join(more)}. Export them again with --force, or write "
+            "to another folder with --output."
         )
     return dataclasses.replace(options, variants=(*options.variants, *more))
 
 
 def _import_packages(formats: Iterable[str]) -> None:
-    """Raises `InputError` where a package that a format needs can't be imported."""
+    """Imports the packages that the formats need.
+
+    Raises:
+        InputError: A package is missing or can't be imported.
+    """
     for module in sorted(
         {module for format in formats for module in FORMATS[format].packages.values()}
     ):
         with cli.native_logs_held():
             try:
                 importlib.import_module(module)
-            except Exception as error:  # a library that is missing, too little memory, anything
+            except Exception as error:  # a missing shared library, too little memory, ...
                 raise InputError(
-                    f"{module} must be there to export, and be importable. "
+                    f"{module} must be installed and importable. "
                     f"Got: {cli.in_words(error)}. Install 'mnist-edge[export]'."
                 ) from error
 
 
 def _versions(formats: Iterable[str]) -> dict[str, str]:
-    """Version by package, of those that the formats need."""
+    """Returns the version of each package that the formats need."""
     packages = dict.fromkeys(package for f in sorted(formats) for package in FORMATS[f].packages)
     return {
         "mnist-edge": mnist_edge.__version__,
@@ -192,9 +196,10 @@ def _versions(formats: Iterable[str]) -> dict[str, str]:
 
 
 def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """The first test image of each class, as the model takes it, and their labels.
+    """Returns the first test image of each class, as model input, and their labels.
 
-    Of as many classes as leave a file that the self-test reads, with all artifacts' answers.
+    Classes beyond what fits into the self-test's size limit for `golden.npz`, which also
+    holds every artifact's outputs, are left out.
     """
     labels, first = np.unique(source.dataset.y_test, return_index=True)
     answers = len(source.labels) * (len(KNOWN) + 1)
@@ -207,24 +212,24 @@ def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
 def _make(
     maker: Maker, options: ExportOptions, report: Printer
 ) -> tuple[list[CheckedArtifact], list[FallbackRecord]]:
-    """The artifacts that were asked for, or what was made in their place.
+    """Makes the requested artifacts, or their fallbacks.
 
     Raises:
-        GateError: Artifacts are not what they should be, a line each.
+        GateError: Artifacts fail the audit or the gate; one line per breach.
     """
     made: dict[str, CheckedArtifact] = {}
     fallbacks, breaches = [], []
     shown = cli.visible_stderr()
     for name in tqdm.tqdm(options.variants, "variants", leave=False, disable=None, file=shown):
-        one = maker.make(KNOWN[name])
-        if one.breaches and options.fallback and KNOWN[name].quantized:
-            report(f"{name} breaches the gate: {'; '.join(one.breaches)}")
-            one, attempts = _fall_back(maker, one, report)
-            fallbacks.append(FallbackRecord(name, one.name, attempts))
-        breaches += [f"{one.name} {breach}" for breach in one.breaches]
-        if one.name not in made:
-            report(_line(one))
-        made[one.name] = one
+        artifact = maker.make(KNOWN[name])
+        if artifact.breaches and options.fallback and KNOWN[name].quantized:
+            report(f"{name} breaches the gate: {'; '.join(artifact.breaches)}")
+            artifact, attempts = _fall_back(maker, artifact, report)
+            fallbacks.append(FallbackRecord(name, artifact.name, attempts))
+        breaches += [f"{artifact.name} {breach}" for breach in artifact.breaches]
+        if artifact.name not in made:
+            report(_line(artifact))
+        made[artifact.name] = artifact
     if breaches:
         raise GateError("\n".join(breaches))
     return list(made.values()), fallbacks
@@ -233,7 +238,7 @@ def _make(
 def _fall_back(
     maker: Maker, breached: CheckedArtifact, report: Printer
 ) -> tuple[CheckedArtifact, tuple[FallbackAttempt, ...]]:
-    """The artifact that passes, or the one that breached; and what was tried."""
+    """Returns the first fallback that passes, else the original artifact, and all attempts."""
     attempts: list[FallbackAttempt] = []
     for step in maker.fallback_steps(KNOWN[breached.name]):
         if not step.conversion:
@@ -242,7 +247,7 @@ def _fall_back(
             continue
         made = maker.check(step.conversion)
         passed, agreement = not made.breaches, made.agreement
-        outcome = f"agreement {agreement:.1%}, " + ("passed" if passed else "not enough")
+        outcome = f"agreement {agreement:.1%}, " + ("passed" if passed else "failed")
         report(f"  fallback of {breached.name}: {step.name}: {outcome}")
         attempts.append(FallbackAttempt(step.name, made.name, agreement, passed, step.remark))
         if passed:
@@ -261,25 +266,25 @@ def _line(made: CheckedArtifact) -> str:
 def _kept(
     earlier: Manifest | None, folder: Path, source: Source, names: set[str]
 ) -> list[Artifact]:
-    """Artifacts of an earlier export, of the same model and data, that are still whole."""
+    """Returns the undamaged artifacts of an earlier export of the same model and data."""
     if not earlier or (earlier.model.sha256, earlier.data) != (source.sha256, source.data_record()):
         return []
-    whole = [
+    intact = [
         entry
         for entry in earlier.artifacts
         if entry.variant in names
         and entry.file == KNOWN[entry.variant].file
         and not manifest.damage(folder / entry.file, entry)
     ]
-    if not whole or manifest.damage(folder / bundle.GOLDEN, earlier.golden):
+    if not intact or manifest.damage(folder / bundle.GOLDEN, earlier.golden):
         return []
     try:
         golden = npz.read(
-            folder / bundle.GOLDEN, [entry.variant for entry in whole], manifest.MOST_GOLDEN_BYTES
+            folder / bundle.GOLDEN, [entry.variant for entry in intact], manifest.MOST_GOLDEN_BYTES
         )
     except (InputError, OSError):
-        return []  # none that can be told whole
-    return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in whole]
+        return []  # unreadable: nothing can be verified
+    return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in intact]
 
 
 def _write_golden(
@@ -289,14 +294,14 @@ def _write_golden(
     labels: np.ndarray,
     artifacts: Iterable[Artifact],
 ) -> None:
-    """What a device must compute: `python -m benchmarks.selftest` compares with it."""
-    answers: dict[str, Any] = {one.name: one.golden for one in artifacts}
+    """Writes the expected outputs that `python -m benchmarks.selftest` compares with."""
+    answers: dict[str, Any] = {artifact.name: artifact.golden for artifact in artifacts}
     keras = source.predict(images)
     np.savez_compressed(path, images=images, labels=labels, keras=keras, **answers)
 
 
 def summary(artifacts: Sequence[Artifact]) -> str:
-    """A table of artifacts, one row each."""
+    """Formats a table with one row per artifact."""
     lines = [f"{'artifact':<20} {'kB':>8}  {'in':<8} operators"]
     for entry in (artifact.entry for artifact in artifacts):
         operators = entry.audit.operators

@@ -1,4 +1,4 @@
-"""The settings of one export, and every default of its command lines."""
+"""Settings and defaults of the export commands."""
 
 import dataclasses
 from pathlib import Path
@@ -14,24 +14,26 @@ from .variants import CHOICES, OPTIONAL, VARIANTS
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """To what a model is exported, and how."""
+    """Options of an export, whatever the source."""
 
     variants: tuple[str, ...] = setting(
         tuple(VARIANTS),
-        f"which to make, {', '.join(OPTIONAL)} too",
+        f"variants to export; also available: {', '.join(OPTIONAL)}",
         nargs="+",
         choices=tuple(CHOICES),
         metavar="VARIANT",
     )
-    batch: int | None = setting(None, "fix the batch size (default: 1 in TFLite, free in ONNX)")
+    batch: int | None = setting(None, "fixed batch size (default: 1 in TFLite, dynamic in ONNX)")
     opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
-    calibration_count: int = setting(500, "training images that calibrate integer variants")
-    calibration_seed: int = setting(0, "seed of their choice")
+    calibration_count: int = setting(
+        500, "number of training images that calibrate integer variants"
+    )
+    calibration_seed: int = setting(0, "seed for choosing the calibration images")
     fallback: bool = setting(
-        False, "where a quantized variant breaches the gate, try what may make it pass"
+        False, "if a quantized variant breaches the gate, try alternatives that may pass"
     )
     force: bool = setting(
-        False, "remake what the bundle holds of another model, or of an earlier training, too"
+        False, "also export again the bundle's artifacts that were made from another model"
     )
 
     def __post_init__(self) -> None:
@@ -48,18 +50,18 @@ class ExportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings(ExportOptions):
-    """What to export, to what, and how."""
+    """Settings of the export commands."""
 
     source: Path = setting(
         bundle.ARTIFACTS / models.DEFAULT,
-        "bundle that python -m mnist_edge.train wrote, or any .keras classifier",
+        "bundle written by python -m mnist_edge.train, or any .keras classifier",
         metavar="BUNDLE",
     )
     output: Path | None = setting(
-        None, "bundle to write (default: the one that is read); required with a .keras file"
+        None, "bundle to write (default: the source bundle); required for a .keras file"
     )
     data: str | None = setting(
-        None, "'mnist' or an .npz (default: the bundle's own); required with a .keras file"
+        None, "'mnist' or an .npz (default: the bundle's data); required for a .keras file"
     )
 
     def __post_init__(self) -> None:
@@ -67,23 +69,24 @@ class ExportSettings(ExportOptions):
         if ":/" in str(self.source) and not self.source.exists():
             raise InputError(
                 f"{self.source} must be a bundle's folder or a .keras file on this computer. "
-                "Fetch it first."
+                "Download it first."
             )
         if self.source.suffix in keras_file.OLD_ENDINGS:
             raise InputError(
-                f"{self.source} must be a bundle or a .keras file. Got: the older format. Where "
-                f"you trust it: keras.models.load_model({self.source.name!r})"
+                f"{self.source} must be a bundle or a .keras file. Got: the older HDF5 "
+                "format. If you trust the file, convert it: "
+                f"keras.models.load_model({self.source.name!r})"
                 f".save({self.source.stem + keras_file.ENDING!r})."
             )
         if self.is_foreign and not (self.data and self.output):
             raise InputError(
-                f"{self.source} needs --data, the set that it was trained on, and --output, "
+                f"{self.source} needs --data, the data that it was trained on, and --output, "
                 "the bundle to write."
             )
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the model is a file of somebody else's rather than a bundle."""
+        """Whether the source is a `.keras` file rather than a bundle."""
         return self.source.suffix == keras_file.ENDING
 
     @property

@@ -1,4 +1,4 @@
-"""What is to be exported: a bundle's model, or any Keras classifier with its data."""
+"""Load what is exported: a bundle's model, or any Keras classifier with its data."""
 
 import dataclasses
 from pathlib import Path
@@ -18,30 +18,30 @@ from mnist_edge.training.train_record import TrainRecord
 if TYPE_CHECKING:
     import keras
 
-# Enough to tell a wrong graph from a right one; the benchmarks check on the whole test
-# set. Validation images, so that the test set chooses nothing.
+# Enough to detect a wrong conversion; the benchmarks use the whole test set. Validation
+# images, because the test set must not influence any choice.
 _CHECK_COUNT = 1000
-_SCALES_DOWN = 0.1  # by 255 or 127.5, in most networks
+_SCALES_DOWN = 0.1  # most networks scale pixels by 1 / 255 or 1 / 127.5
 _ADVICE = (
-    "Rebuild the model from Keras's own layers, without Lambda, train it, and save it by "
+    "Rebuild the model from Keras's own layers, without Lambda, train it, and save it with "
     "model.save('name.keras')."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A model and the data that it is exported with.
+    """A model to export, and its data.
 
     Attributes:
         path: The `.keras` file.
-        where: What the model is called in an error's line.
+        where: How error messages refer to the model.
         name: The model's name.
-        sha256: Of the file.
-        model: With one input and one output, probabilities.
-        softmax_added: Whether the file's model gives logits, and softmax was put behind.
-        dataset: What it was trained on.
-        split_seed: Of the split into training and validation images.
-        labels: Names of the classes, in order.
+        sha256: SHA-256 of the file.
+        model: A model with one input and one output, probabilities.
+        softmax_added: Whether the file's model returns logits, so a softmax was appended.
+        dataset: The data that it was trained on.
+        split_seed: Seed of the split into training and validation images.
+        labels: Class names, in order.
     """
 
     path: Path
@@ -56,28 +56,28 @@ class Source:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What the model takes per example."""
+        """Input shape of the model, without the batch."""
         return tuple(self.model.inputs[0].shape[1:])
 
     @property
     def input_range(self) -> tuple[float, float]:
-        """Smallest and largest value of the training examples."""
+        """Minimum and maximum of the training examples."""
         x = self.dataset.x_train
         return float(x.min()), float(x.max())
 
     def check_set(self) -> tuple[np.ndarray, np.ndarray]:
-        """Validation images that every artifact is compared on, and their labels."""
+        """Returns the validation images that every artifact is checked on, and their labels."""
         _, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
         chosen = validation[:_CHECK_COUNT]
         images = data.as_inputs(self.dataset.x_train[chosen], self.shape)
         return images, self.dataset.y_train[chosen]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """The model's probabilities, float32 `[n, classes]`."""
+        """Returns the model's probabilities, float32 `[n, classes]`."""
         return trained.probabilities(self.model, images, self.where)
 
     def model_entry(self) -> ModelEntry:
-        """What the manifest holds of the model."""
+        """Returns the model's entry in the manifest."""
         return ModelEntry(
             file=bundle.MODEL,
             size_bytes=self.path.stat().st_size,
@@ -90,17 +90,17 @@ class Source:
         )
 
     def data_record(self) -> DataRecord:
-        """What the manifest holds of the data."""
+        """Returns the data's entry in the manifest."""
         splits = data.split_indices(len(self.dataset.x_train), self.split_seed)
         return describe(self.dataset, self.labels, self.split_seed, splits)
 
 
 def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
-    """Opens the model that `mnist_edge.train` wrote into a bundle.
+    """Loads a bundle's model and data.
 
     Args:
         folder: The bundle.
-        dataset_source: Where its data lie now; None is where they lay in training.
+        dataset_source: Path or name of the data; by default the one recorded in training.
 
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
@@ -114,11 +114,11 @@ def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
 
 
 def open_model(path: Path, dataset_source: str) -> Source:
-    """Opens a Keras classifier that this project did not train; in a child process first.
+    """Loads an untrusted Keras classifier, after a trial load in a child process.
 
     Args:
         path: A `.keras` file.
-        dataset_source: The data that it was trained on, as `mnist_edge.data.load` takes.
+        dataset_source: The data that it was trained on, as for `mnist_edge.data.load`.
 
     Raises:
         InputError: The file, the model or the data can't be used.
@@ -130,7 +130,7 @@ def open_model(path: Path, dataset_source: str) -> Source:
 
 
 def save_model(model: "keras.Model | TrainedModel", dataset: data.Dataset, folder: Path) -> Source:
-    """Saves a model that is in memory into a folder, to export it from there.
+    """Saves a model in memory to a folder, as the source of an export.
 
     Raises:
         InputError: The model or the data can't be used.
@@ -145,20 +145,20 @@ def save_model(model: "keras.Model | TrainedModel", dataset: data.Dataset, folde
 
 
 def range_remark(source: Source) -> str:
-    """What to know of the values that a foreign model gets, a line.
+    """Describes the range of the values fed to the model, with a warning if it looks wrong.
 
-    Only its author knows what it was trained on; a layer of its own that scales pixels down
-    is a sign that it was not on what lies in [0, 1] already.
+    The range in training is unknown. A model with a layer that scales pixels down was
+    probably not trained on data in [0, 1].
     """
     low, high = source.input_range
-    remark = f"the model gets {low:g} to {high:g}, as {source.dataset.source} has it"
+    remark = f"the model is fed values from {low:g} to {high:g}, as in {source.dataset.source}"
     scales = [layer.scale for layer in source.model.layers if type(layer).__name__ == "Rescaling"]
     if high <= 1 and scales and np.max(scales[0]) < _SCALES_DOWN:
         return (
-            f"warning: {remark}, and then scales it down by its own layer. If it was trained on "
-            "0 to 255, multiply by 255."
+            f"warning: {remark}, and has a layer that scales them down. If it was trained on "
+            "0 to 255, multiply the data by 255."
         )
-    return f"{remark}; give data scaled as in its training"
+    return f"{remark}; they must be scaled as in training"
 
 
 def _source(
@@ -168,15 +168,15 @@ def _source(
     dataset: data.Dataset,
     record: TrainRecord | None = None,
 ) -> Source:
-    """What is exported, of a model that is a classifier."""
+    """Builds the source of a classifier; appends a softmax if it returns logits."""
     classes = model.outputs[0].shape[-1]
     if dataset.classes > classes:
         raise InputError(
             f"{where} knows {classes} classes. Got: labels up to {dataset.classes - 1} in "
-            f"{dataset.source}. Give the data set that it was trained on by --data."
+            f"{dataset.source}. Give the data that it was trained on with --data."
         )
     images = data.as_inputs(dataset.x_train[:100], model.inputs[0].shape[1:])
-    is_logits = bool(metrics.no_probabilities(trained.answers(model, images, where)))
+    is_logits = bool(metrics.probability_fault(trained.predict(model, images, where)))
     return Source(
         path=path,
         where=where,
@@ -191,10 +191,10 @@ def _source(
 
 
 def _with_softmax(model: "keras.Model") -> "keras.Model":
-    """A model of logits with softmax behind it, by a name that no layer has."""
+    """Appends a softmax, under an unused layer name."""
     import keras
 
-    names = {one.name for one in getattr(model, "operations", model.layers)}
+    names = {layer.name for layer in getattr(model, "operations", model.layers)}
     name = "probabilities"
     while name in names:
         name += "_"

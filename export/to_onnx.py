@@ -1,9 +1,8 @@
-"""Keras to ONNX.
+"""Export a Keras classifier to ONNX.
 
     python -m export.to_onnx artifacts/edge --precision float32 --opset 21
 
-writes the bundle's ONNX files, all precisions or those that are named, as
-`python -m export` does.
+writes the bundle's ONNX files in all precisions or the given ones, as `python -m export` does.
 """
 
 import sys

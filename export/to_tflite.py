@@ -1,9 +1,8 @@
-"""Keras to TFLite.
+"""Export a Keras classifier to TFLite.
 
     python -m export.to_tflite artifacts/edge --precision int8
 
-writes the bundle's TFLite files, all precisions or those that are named, as
-`python -m export` does.
+writes the bundle's TFLite files in all precisions or the given ones, as `python -m export` does.
 """
 
 import sys

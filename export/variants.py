@@ -1,20 +1,20 @@
-"""The one list of variants; nothing else names one."""
+"""The export variants: each a format and a precision."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A format and a precision that a model is exported to.
+    """A format and precision to export to.
 
     Attributes:
-        format: "tflite" or "onnx", also the file's ending.
-        precision: The rest of the name, but for the exporter.
-        weights: Element type of the weights, NumPy's name.
-        activations: Element type between operators.
-        io: Element type of input and output; integers carry scale and zero point.
-        mixed: Whether some layers are left in float32.
-        exporter: Whose graph it is as it stands, "keras"; empty where this project cleans it.
+        format: "tflite" or "onnx"; also the file extension.
+        precision: Name of the precision, such as "dynamic-int8".
+        weights: NumPy dtype of the weights.
+        activations: NumPy dtype of the activations.
+        io: NumPy dtype of input and output; integers have a scale and a zero point.
+        mixed: Whether some layers stay in float32.
+        exporter: "keras" for Keras's own export, unmodified; empty for this project's.
     """
 
     format: str
@@ -27,7 +27,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The variant's name: the file's stem, the flag's value, the report's row."""
+        """The variant's name in files, flags and reports."""
         return "-".join(filter(None, (self.format, self.precision, self.exporter)))
 
     @property
@@ -37,12 +37,12 @@ class Variant:
 
     @property
     def calibrated(self) -> bool:
-        """Whether conversion needs images to find the activations' ranges."""
+        """Whether conversion needs calibration images."""
         return self.activations != "float32"
 
     @property
     def quantized(self) -> bool:
-        """Whether its weights are integers."""
+        """Whether the weights are integers."""
         return self.weights.startswith("int")
 
 
@@ -64,12 +64,12 @@ VARIANTS = _by_name(
     Variant("onnx",   "int8",         _I8,    _I8,    _F32),  # static QDQ, per channel
 )
 
-# Made only where it is asked for by name.
+# Made only on request.
 OPTIONAL = _by_name(
     Variant("onnx",   "float32",      _F32,   _F32,   _F32, exporter="keras"),  # Keras's own export
 )
 
-# What `--fallback` may make where an int8 variant breaches the gate.
+# Made only by `--fallback`, where a quantized variant breaches the gate.
 FALLBACKS = _by_name(
     Variant("tflite", "int8-mixed",   _I8,    _I8,    _F32, mixed=True),  # worst layers in float32
     Variant("onnx",   "int8-mixed",   _I8,    _I8,    _F32, mixed=True),  # worst layers in float32

@@ -1,16 +1,16 @@
-"""Train handwritten-digit classifiers with Keras, export them, prove the exports.
+"""Train handwritten-digit classifiers with Keras, export them, verify the exports.
 
     import mnist_edge
 
-    mnist_edge.read_digits("photo.jpg")[0].digit        # the packaged model reads a picture
+    mnist_edge.read_digits("photo.jpg")[0].digit        # read a picture with the packaged model
 
-    data = mnist_edge.load_dataset()                    # MNIST; your arrays: mnist_edge.Dataset
-    trained = mnist_edge.train_model("edge", data)      # a network of the zoo: build_model
+    data = mnist_edge.load_dataset()                    # MNIST; for your own arrays: Dataset
+    trained = mnist_edge.train_model("edge", data)      # a network of the zoo
     mnist_edge.export_model(trained, data, "mine")      # TFLite and ONNX files, or a GateError
-    report = mnist_edge.benchmark("mine")               # parity and latency of each
+    report = mnist_edge.benchmark("mine")               # parity and latency of each artifact
     report.records()                                    # for pandas.DataFrame
 
-    trained = mnist_edge.load_model("mine")             # a bundle's, or a packaged model
+    trained = mnist_edge.load_model("mine")             # from a bundle, or a packaged model
     artifact = mnist_edge.open_artifact("mine/tflite-int8.tflite")
     artifact.predict(data.x_test[:5, ..., None].astype("float32"))
 
@@ -23,13 +23,13 @@ import importlib.util
 import os
 import types
 
-# Before they are imported, here or in a child. From its import on, ONNX Runtime would keep an
-# identifier of the device on disk and send events over the network.
+# Set before ONNX Runtime is imported, here or in a child process: on import it would store a
+# device identifier on disk and send telemetry over the network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
-# By public name, its module and its name there; imported when it is first asked for, so that
-# a device needs only what it uses.
+# Public name -> (module, name in that module). Each is imported on first access, so a device
+# needs only the packages that it uses.
 _PUBLIC = {
     "GateError": ("errors", "GateError"),
     "InputError": ("errors", "InputError"),
@@ -47,7 +47,7 @@ __all__ = [*_PUBLIC]
 
 
 def import_module(name: str) -> types.ModuleType:
-    """Imports a module of the package; `export` and `benchmarks` lie beside it in a checkout."""
+    """Imports a module of the package; in a checkout, `export` and `benchmarks` are top-level."""
     folder = name.partition(".")[0]
     if importlib.util.find_spec(f"{__name__}.{folder}") is None:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The commands by one name: `mnist-edge train`, or `python -m mnist_edge train`."""
+"""Command-line entry point: `mnist-edge COMMAND` or `python -m mnist_edge COMMAND`."""
 
 import sys
 
@@ -6,16 +6,16 @@ import mnist_edge
 from mnist_edge import cli
 from mnist_edge.safety import supervise
 
-# By subcommand: its module, what it does, and whether it opens models in this very process
-# and is therefore run in a watched child.
+# Subcommand -> (module, summary, whether it opens models in its own process and therefore
+# runs in a supervised child process).
 COMMANDS = {
     "train": ("train", "train a model of the zoo", True),
     "evaluate": ("evaluate", "evaluate a bundle's Keras model", True),
     "predict": ("predict", "read digits in pictures", True),
     "export": ("export.__main__", "export a model to TFLite and ONNX", True),
-    "audit": ("export.audit", "say what an artifact holds", False),
+    "audit": ("export.audit", "show what an artifact contains", False),
     "benchmark": ("benchmarks.__main__", "check and time every artifact", False),
-    "compare": ("benchmarks.compare", "name what got worse between two runs", False),
+    "compare": ("benchmarks.compare", "report regressions between two runs", False),
     "selftest": ("benchmarks.selftest", "check artifacts on this device", False),
     "soak": ("benchmarks.soak", "run artifacts for a long time", False),
 }
@@ -43,10 +43,10 @@ def main() -> int:
             file=sys.stderr,
         )
         return cli.BAD_INPUT
-    name, _, is_watched = COMMANDS[command]
+    name, _, is_supervised = COMMANDS[command]
     cli.program = f"mnist-edge {command}"
     run = mnist_edge.import_module(name).main
-    return supervise.run(lambda: run(argv)) if is_watched else run(argv)
+    return supervise.run(lambda: run(argv)) if is_supervised else run(argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Start Keras on whichever backend is installed and chosen."""
+"""Start Keras on the configured backend."""
 
 import json
 import os
@@ -8,13 +8,13 @@ from types import ModuleType
 from mnist_edge import cli
 from mnist_edge.errors import InputError
 
-# Keras's names of its backends: their packages' names too.
+# Keras's backend names, which are also the names of their packages.
 NAMES = ("tensorflow", "jax", "torch", "numpy", "openvino")
 TRAINING = NAMES[:3]
 
 
 def chosen() -> str:
-    """The backend's name as Keras will find it: `KERAS_BACKEND`, its settings, TensorFlow."""
+    """Returns the backend Keras will use: `KERAS_BACKEND`, else `keras.json`, else TensorFlow."""
     if named := os.environ.get("KERAS_BACKEND"):
         return named
     home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
@@ -28,13 +28,13 @@ def chosen() -> str:
 def start_keras() -> ModuleType:
     """Imports Keras and starts its backend, quietly; returns the `keras` module.
 
-    What the user's `keras.json` says of new models does not hold for this project's: they are
-    channels last, in float32.
+    Overrides the data format and float type of the user's `keras.json`: this project's models
+    are channels-last and float32.
 
     Raises:
         InputError: Keras or its backend is not installed, or can't be started.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a failed step is our line to say
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # failures are reported by this project
     with cli.native_logs_held():
         try:
             import keras
@@ -47,7 +47,7 @@ def start_keras() -> ModuleType:
                 f"Keras with a backend is required. Got: {error}. "
                 "Install 'mnist-edge[tensorflow]', or another backend and set KERAS_BACKEND."
             ) from error
-        except Exception as error:  # of settings that are none, Keras raises anything
+        except Exception as error:  # Keras raises various types for bad settings
             raise InputError(
                 f"Keras must start. Got: {cli.in_words(error)}. Check KERAS_BACKEND, one of "
                 f"{', '.join(NAMES)}, and keras.json in ~/.keras or KERAS_HOME."
@@ -56,7 +56,7 @@ def start_keras() -> ModuleType:
 
 
 def require(names: tuple[str, ...], what: str) -> None:
-    """Raises `InputError` where Keras runs on another backend than `what` can be done on."""
+    """Raises `InputError` unless Keras runs on one of the backends `names`, which `what` needs."""
     import keras
 
     got = keras.backend.backend()

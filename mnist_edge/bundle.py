@@ -1,6 +1,6 @@
-"""The bundle: one folder per model, the only thing that one stage hands to the next.
+"""The bundle: one folder per model, through which the stages exchange files.
 
-The names of its files, their hashes, and whether a folder is one of this project's.
+Defines the file names, hashes files and arrays, and checks that a folder may be written to.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ WEIGHTS = "model.weights.h5"
 TRAIN = "train.json"
 HISTORY = "history.csv"
 CHECKPOINT = "checkpoint"
-EPOCH = "epoch-"  # a folder per finished epoch, in the checkpoint
+EPOCH = "epoch-"  # prefix: one folder per finished epoch, in the checkpoint
 STATE = "state.json"
 REFERENCE = "reference.npz"
 GOLDEN = "golden.npz"
-DATA = "data.npz"  # of arrays that were in memory
+DATA = "data.npz"  # the data set, if it was given as arrays in memory
 MANIFEST = "manifest.json"
 EVALUATION = "evaluate.json"
 CONFUSION = "confusion.csv"
 PLOTS = "plots"  # a folder of .png
 
-# The longest of this project's records is a hundredth of it; Python's objects take tenfold.
+# About 100 times the longest record; parsed into Python objects it takes 10 times the memory.
 _MOST_JSON_BYTES = 2**26
-# A folder of files that are being written, beside those that they replace.
+# Prefix of the staging folder: files being written, next to those that they replace.
 STAGED = ".staged-"
 # VGG16, the largest classifier in common use, takes 553 MB; Flatbuffers end at 2 GiB.
 MOST_FILE_BYTES = 2**31
@@ -41,47 +41,47 @@ PROJECT = "mnist-edge"
 
 
 def sha256_file(path: Path, most_bytes: int = MOST_FILE_BYTES) -> str:
-    """SHA-256 of a regular file's bytes, as 64 hexadecimal digits.
+    """Returns the SHA-256 of a regular file's bytes, as 64 hexadecimal digits.
 
     Raises:
-        InputError: It is no regular file, a symbolic link say, or larger than `most_bytes`.
+        InputError: It is not a regular file (e.g. a symbolic link), or larger than `most_bytes`.
     """
     with files.open_regular(path, most_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_array(array: np.ndarray) -> str:
-    """SHA-256 of a NumPy array's elements in C order, as 64 hexadecimal digits."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()  # `tobytes` would copy it
+    """Returns the SHA-256 of an array's elements in C order, as 64 hexadecimal digits."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()  # `tobytes` would copy
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder is a bundle or holds reports: one of its records says so itself."""
+    """Whether a folder contains a record written by this project."""
     return any(map(_is_record, sorted(folder.glob("*.json"))))
 
 
 def _is_record(path: Path) -> bool:
-    """Whether a file is a record of this project's, by what it holds and not by its name."""
+    """Whether a file is a record written by this project, judging by its content only."""
     try:
         record = read_json(path, ("schema",), "")
     except InputError:
         return False
-    versions = record.get("versions")  # which is where older records name the project
+    versions = record.get("versions")  # older records name the project here
     named = record.get("project") == PROJECT or (isinstance(versions, dict) and PROJECT in versions)
     return named and isinstance(record["schema"], int)
 
 
 def refuse_foreign(folder: Path, *allowed: Path) -> None:
-    """Raises `InputError` where a folder holds other people's files and is no bundle.
+    """Raises `InputError` if a folder contains files but is not a bundle.
 
     Args:
-        folder: What is to be written to.
-        *allowed: Paths that may stand in it all the same.
+        folder: The folder to be written to.
+        *allowed: Paths that it may contain anyway.
     """
     if not folder.is_dir() or is_ours(folder):
         return
     foreign = [
-        path for path in sorted(folder.iterdir()) if path not in allowed and not _is_begun(path)
+        path for path in sorted(folder.iterdir()) if path not in allowed and not _is_leftover(path)
     ]
     if foreign:
         raise InputError(
@@ -90,8 +90,8 @@ def refuse_foreign(folder: Path, *allowed: Path) -> None:
         )
 
 
-def _is_begun(path: Path) -> bool:
-    """Whether it is what a run leaves that was killed in its first epochs."""
+def _is_leftover(path: Path) -> bool:
+    """Whether a run that was killed during its first epochs left this folder."""
     if files.kind(path) != "a folder":
         return False
     if path.name == CHECKPOINT:
@@ -100,18 +100,18 @@ def _is_begun(path: Path) -> bool:
 
 
 def refuse_replacing(folder: Path, names: Iterable[str]) -> None:
-    """Raises `InputError` where reports would replace files that are not this project's.
+    """Raises `InputError` if reports would replace files that this project did not write.
 
     Args:
-        folder: What is to be written to; one that `is_ours` holds our own reports.
-        names: Of the files and folders to be written.
+        folder: The folder to be written to; if it `is_ours`, its reports may be replaced.
+        names: Names of the files and folders to be written.
     """
     if not folder.is_dir() or is_ours(folder):
         return
     found = [name for name in names if os.path.lexists(folder / name)]
     if found:
         raise InputError(
-            f"{folder / found[0]} must not exist, or be mnist-edge's own. Got: another's file. "
+            f"{folder / found[0]} must not exist, or be written by mnist-edge. Got: another file. "
             "Give another folder by --output."
         )
 
@@ -126,11 +126,11 @@ def read_json(path: Path, keys: Iterable[str], remedy: str) -> dict:
 
     Args:
         path: The file.
-        keys: What it must hold.
-        remedy: What to do where it is missing or damaged; ends the error's line.
+        keys: Keys that the object must have.
+        remedy: What to do if it is missing or damaged; the last sentence of the error message.
 
     Raises:
-        InputError: The file is missing or holds something else.
+        InputError: The file is missing or is not such an object.
     """
     if not os.path.lexists(path):
         raise InputError(f"{path} is required and does not exist. {remedy}")
@@ -138,16 +138,14 @@ def read_json(path: Path, keys: Iterable[str], remedy: str) -> dict:
         with files.open_regular(path, _MOST_JSON_BYTES, remedy) as file:
             document = json.loads(file.read())
     except RecursionError:
-        raise InputError(f"{path} must be JSON. Got: lists without end. {remedy}") from None
+        raise InputError(f"{path} must be JSON. Got: too many nested levels. {remedy}") from None
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{path} must be JSON. Got: {error}. {remedy}") from error
     if not isinstance(document, dict):
-        raise InputError(
-            f"{path} must hold a JSON object. Got: {type(document).__name__}. {remedy}"
-        )
+        raise InputError(f"{path} must be a JSON object. Got: {type(document).__name__}. {remedy}")
     missing = [key for key in keys if key not in document]
     if missing:
-        raise InputError(f"{path} must hold {', '.join(missing)} and does not. {remedy}")
+        raise InputError(f"{path} must contain {', '.join(missing)} and does not. {remedy}")
     return document

@@ -1,7 +1,7 @@
-"""What every command shares: settings to flags, errors to one line, a quiet start.
+"""Shared by all commands: flags from settings, one-line errors, held-back native logs.
 
-Standard library only at import, so that a command's `--help` and its usage errors
-answer at once and the benchmarks can use it on a device without Keras.
+Imports only the standard library, so that `--help` and usage errors are instant and the
+benchmarks can use it on a device without Keras.
 """
 
 import argparse
@@ -34,11 +34,11 @@ __all__ = ["BAD_INPUT", "GATE_FAILED", "INTERRUPTED", "OK", "UNREAD"]
 
 Settings = TypeVar("Settings")
 
-# How a command was started, where it was not by `python -m` of its own module.
+# The program's name in help texts, if a command was not started by `python -m MODULE`.
 program: str | None = None
-# To end, by the system or by the terminal that goes away; the exit status is 128 more.
+# Sent by the system, or when the terminal closes. Exit status: 128 plus the signal's number.
 _ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
-# What to do about an error of the operating system, by its number.
+# errno of an OSError -> what the user can do.
 _REMEDIES = {
     errno.ENOSPC: "Free some space and run the command again",
     errno.EDQUOT: "Free some space and run the command again",
@@ -54,19 +54,18 @@ _REMEDIES = {
 
 
 def setting(default: Any, help: str, **argparse_options: Any) -> Any:
-    """A dataclass field that `settings_parser` turns into a flag.
+    """Returns a dataclass field that `settings_parser` turns into a flag.
 
     Args:
-        default: The setting's default; the flag's help shows it, unless it is False:
-            then the flag is a switch.
+        default: The default, shown in the flag's help; False makes the flag a switch.
         help: The flag's help, without the default.
-        **argparse_options: More for `add_argument`, `choices` or `metavar` say.
+        **argparse_options: Further arguments of `add_argument`, e.g. `choices` or `metavar`.
     """
     return dataclasses.field(default=default, metadata={"help": help, **argparse_options})
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser that shows `description`, a module's docstring, as it stands."""
+    """Returns a parser whose help shows `description`, a module docstring, unwrapped."""
     spec = sys.modules["__main__"].__spec__
     name = program or (f"python -m {spec.name.removesuffix('.__main__')}" if spec else None)
     return argparse.ArgumentParser(
@@ -80,13 +79,13 @@ def settings_parser(
     positional: Collection[str] = (),
     without: Collection[str] = (),
 ) -> argparse.ArgumentParser:
-    """Builds a parser from a settings dataclass, the one place that holds the defaults.
+    """Builds a parser from a settings dataclass, which defines all defaults.
 
     Args:
         settings_class: A frozen dataclass whose fields were made by `setting`.
         description: The command's description.
-        positional: Names of the fields that are optional positional arguments.
-        without: Names of the fields that get no flag.
+        positional: Names of fields that become optional positional arguments.
+        without: Names of fields that get no flag.
 
     Returns:
         A parser whose namespace has one attribute per field.
@@ -129,31 +128,31 @@ def parse_settings(
 
 
 def _scalar_type(annotation: Any) -> Any:
-    """The type that reads one word: `int | None` -> int, `tuple[str, ...]` -> str."""
+    """Returns the type of a single value: `int | None` -> int, `tuple[str, ...]` -> str."""
     while isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is tuple:
         annotation = typing.get_args(annotation)[0]
     return annotation
 
 
 def printable(text: object) -> str:
-    """Text from elsewhere as a terminal shows it and does not obey it."""
+    """Replaces control characters in untrusted text, so that a terminal does not interpret them."""
     return "".join(c if c.isprintable() else " " for c in str(text))
 
 
 def one_line(text: object, most: int | None = 300) -> str:
-    """Text from elsewhere in one line, its blanks made one, cut at `most` characters."""
+    """Makes untrusted text one printable line: whitespace collapsed, cut at `most` characters."""
     return " ".join(printable(text).split())[:most]
 
 
 def in_words(error: BaseException) -> str:
-    """An exception in one line, its type first."""
-    said = one_line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    """Formats an exception as one line: its type, then its message."""
+    message = one_line(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 @contextlib.contextmanager
 def needing(extra: str) -> Iterator[None]:
-    """Turns the import of a package that is not installed into a line that names the extra."""
+    """Turns the failed import of a package into an `InputError` that names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -163,27 +162,28 @@ def needing(extra: str) -> Iterator[None]:
 
 
 class Command(typing.Protocol):
-    """A command's `main`: takes arguments, or those it was started with; gives the status."""
+    """A command's `main`: takes arguments (default: `sys.argv`), returns the exit status."""
 
     def __call__(self, argv: list[str] | None = None) -> int: ...
 
 
 def command(main: Command) -> Command:
-    """Makes `main(argv) -> int` end as every command does: a status, never a traceback.
+    """Decorates `main(argv) -> int` to end with an exit status, never with a traceback.
 
-    `InputError` and the operating system's errors (a full disk, a folder that can't be
-    written) become one line on standard error, free of what steers a terminal, and status 2;
-    Ctrl-C becomes 130, and being asked to end 143 (SIGTERM) or 129 (SIGHUP), what was begun
-    undone as after Ctrl-C. Temporary files, libraries' too, are in a folder of this process.
-    Where nobody reads the output to its end (`| head -1`), the command ends with 141, as by
-    SIGPIPE; an output that was closed before is no error, and nobody sees what is printed.
+    - `InputError` and `OSError` (a full disk, a read-only folder) print one line to standard
+      error, without control characters, and return 2.
+    - Ctrl-C returns 130, SIGTERM 143, SIGHUP 129; unfinished work is undone in each case.
+    - A closed pipe (`| head -1`) returns 141, as SIGPIPE would. If standard output was closed
+      from the start, output is discarded without an error.
+
+    Temporary files, including those of libraries, go to a folder of this process.
     """
 
     @functools.wraps(main)
     def guarded(argv: list[str] | None = None) -> int:
         open_streams()
         try:
-            with _terminable(), scratch.used():
+            with _terminable(), scratch.temporary_files():
                 status = main(argv)
             sys.stdout.flush()
             return status
@@ -193,8 +193,8 @@ def command(main: Command) -> Command:
             say(f"error: {one_line(_explained(error), most=None)}")
             return BAD_INPUT
         except MemoryError as error:
-            cause = one_line(error) or "no more"
-            say(f"error: memory for it all is required. Got: {cause}. Give less, or free some.")
+            cause = one_line(error) or "out of memory"
+            say(f"error: more memory is required. Got: {cause}. Give less data, or free some.")
             return BAD_INPUT
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
@@ -207,10 +207,10 @@ def command(main: Command) -> Command:
 
 
 def open_streams() -> None:
-    """Opens what of the standard streams is closed, and has them print any text.
+    """Opens closed standard streams, and makes them escape characters they can't encode.
 
-    A file that is opened later would else come to be number 1 or 2, and be written into by
-    whatever prints or logs.
+    Otherwise a file opened later could get file descriptor 1 or 2, and prints and logs would
+    be written to it.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -223,18 +223,18 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a notebook's has not
+        if hasattr(stream, "reconfigure"):  # a notebook's streams have none
             stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str) -> None:
-    """Prints to standard error, where anybody listens: the terminal may be what went away."""
+    """Prints a line to standard error; ignores errors, as the terminal may be closed."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 
 def _drop_unread() -> None:
-    """Drops what can't be written to the standard streams: Python tries again as it ends."""
+    """Discards output that can't be written, which Python would otherwise retry at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -245,7 +245,7 @@ def _drop_unread() -> None:
 
 
 def _explained(error: InputError | OSError) -> str:
-    """An error's line; the system's errors get a remedy."""
+    """Returns an error's message; adds a remedy to errors of the operating system."""
     remedy = _REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
     if not isinstance(error, OSError) or not remedy:
         return str(error)
@@ -254,40 +254,41 @@ def _explained(error: InputError | OSError) -> str:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Within the block an ending signal raises `Terminated`: what is half-done is undone."""
+    """Makes ending signals raise `Terminated` in the block, so that unfinished work is undone."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python gives signals to the main thread alone
+        yield  # Python delivers signals to the main thread only
         return
     numbers = [getattr(signal, name) for name in _ENDING_SIGNALS if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
-    heard = [number for number in numbers if before[number] != signal.SIG_IGN]  # not by `nohup`
+    # `nohup` ignores SIGHUP.
+    handled = [number for number in numbers if before[number] != signal.SIG_IGN]
 
     def terminate(number: int, frame: object) -> None:
-        for each in heard:  # a terminal's end may be told twice: undoing is not cut short
+        for each in handled:  # SIGHUP may arrive twice: don't interrupt the clean-up
             signal.signal(each, signal.SIG_IGN)
         raise Terminated(number)
 
-    for number in heard:
+    for number in handled:
         signal.signal(number, terminate)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
 
 
 @functools.cache
 def visible_stderr() -> TextIO:
-    """Standard error as it was at the first call, for a progress bar within a held block."""
+    """Returns standard error as of the first call, for a progress bar in `native_logs_held`."""
     return os.fdopen(os.dup(2), "w", errors="backslashreplace")
 
 
 @contextlib.contextmanager
 def native_logs_held() -> Iterator[None]:
-    """Holds back what is written to standard error; shows it if the block fails.
+    """Holds back output to standard error; prints it only if the block fails.
 
-    TensorFlow logs several lines at start and dozens per conversion, whatever its log level
-    is set to, and libraries warn of what their users can't change.
+    TensorFlow logs several lines at start and dozens per conversion at any log level, and
+    libraries print warnings that users can do nothing about.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
@@ -296,7 +297,7 @@ def native_logs_held() -> Iterator[None]:
         try:
             yield
         except InputError:
-            raise  # its line says all
+            raise  # its message is complete
         except BaseException:
             sys.stderr.flush()
             held.seek(0)

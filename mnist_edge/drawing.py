@@ -1,7 +1,7 @@
-"""What the pictures share: figures without a display, readable in gray and by everyone.
+"""Helpers for matplotlib figures that need no display and are legible in gray.
 
-Ink is drawn dark on light. Colors are Okabe and Ito's, with a line style, marker or
-lightness each; the map is cividis, whose lightness falls steadily.
+Ink is drawn dark on light. Colors are from Okabe and Ito's color-blind-safe palette, and each
+also differs in line style, marker or lightness; the color map is cividis.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ def available() -> bool:
 
 
 def require() -> None:
-    """Raises `InputError` where matplotlib is not installed."""
+    """Raises `InputError` if matplotlib is not installed."""
     if not available():
         raise InputError(
             "matplotlib is required to draw and is not installed. Install 'mnist-edge[plots]'."
@@ -40,25 +40,25 @@ def require() -> None:
 
 
 def names(labels: Iterable[str]) -> list[str]:
-    """Names of classes as pictures show them: short, and a dollar sign is no formula."""
+    """Shortens class names for figures and escapes them as `plain` does."""
     short = (n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1] + "…" for n in labels)
     return list(map(plain, short))
 
 
 def plain(text: str) -> str:
-    """Text from elsewhere, for a picture: a dollar sign in it starts no formula."""
+    """Escapes untrusted text for a figure: a dollar sign would start a formula."""
     return text.replace("$", r"\$")
 
 
 def save(folder: Path, figures: Mapping[str, "Figure"]) -> None:
-    """Writes figures by name, as `folder/plots/<name>.png`."""
+    """Writes each figure to `folder/plots/<name>.png`."""
     (folder / bundle.PLOTS).mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / bundle.PLOTS / f"{name}.png", dpi=_DPI)
 
 
 def blank(width: float, height: float) -> "Figure":
-    """An empty figure, inches wide and high, that needs no display."""
+    """Returns an empty figure of `width` x `height` inches that needs no display."""
     require()
     from matplotlib.figure import Figure
 
@@ -66,7 +66,7 @@ def blank(width: float, height: float) -> "Figure":
 
 
 def grid(count: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    """`(figure, axes)`: a figure with `count` cells, inches wide and high."""
+    """Returns `(figure, axes)`: `count` axes of `width` x `height` inches each, in a grid."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     figure = blank(width * columns, height * rows)
@@ -77,7 +77,7 @@ def grid(count: int, columns: int, width: float, height: float) -> tuple["Figure
 
 
 def draw_image(axis: "Axes", image: np.ndarray) -> None:
-    """Draws one image, `[height, width, 1]`, 0 (paper) to 255 (ink), on a `matplotlib` axis."""
+    """Draws one image, `[height, width, 1]`, 0 (paper) to 255 (ink), on matplotlib axes."""
     axis.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=255)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -85,7 +85,7 @@ def draw_image(axis: "Axes", image: np.ndarray) -> None:
 
 
 def percent(decimals: int | None = None) -> "PercentFormatter":
-    """A formatter of fractions as percentages."""
+    """Returns an axis formatter that shows fractions as percentages."""
     from matplotlib.ticker import PercentFormatter
 
     return PercentFormatter(1, decimals)

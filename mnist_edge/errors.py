@@ -1,16 +1,16 @@
-"""What can go wrong, and the exit status of each."""
+"""Exceptions and exit statuses."""
 
-# 128 and the signal's number where a signal ends a command: 143 for SIGTERM, say.
+# A command ended by a signal returns 128 plus the signal's number, e.g. 143 for SIGTERM.
 OK, GATE_FAILED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 
 class InputError(ValueError):
-    """Bad usage or bad input: what was required, what came, what to do, in one line."""
+    """Bad usage or bad input. One line: what is required, what was given, what to do."""
 
 
 class GateError(Exception):
-    """Artifacts that are not what they should be; a line each. Nothing was written."""
+    """Artifacts that failed the gate, one per line of the message. Nothing was written."""
 
 
 class Terminated(KeyboardInterrupt):
-    """The command was asked to end, by the signal whose number this holds."""
+    """The command received a signal to end; its number is the argument."""

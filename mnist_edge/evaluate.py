@@ -3,9 +3,9 @@
     python -m mnist_edge.evaluate artifacts/edge
     python -m mnist_edge.evaluate artifacts/edge --data FOLDER --output artifacts/on-folder
 
-prints accuracy, loss, a report per class and the expected calibration error, and writes
-`evaluate.json`, `confusion.csv` and `plots/`: confusion matrix, reliability, predictions,
-and the most confident mistakes. All files are written, or none.
+Prints accuracy, loss, a report per class and the expected calibration error. Writes
+`evaluate.json`, `confusion.csv` and `plots/`: confusion matrix, reliability diagram,
+predictions, and the most confident mistakes. Writes all files, or none.
 """
 
 import csv
@@ -40,34 +40,32 @@ from mnist_edge.models import trained
 from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import supervise
 
-_MISTAKES, _CONFUSED = 30, 5  # how many are shown
-_MOST_CLASSES = 4096  # a matrix of them takes 134 MB
+_MISTAKES, _CONFUSED = 30, 5  # number of mistakes and confused pairs to report
+_MOST_CLASSES = 4096  # the confusion matrix then takes 134 MB
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateSettings:
-    """What to evaluate, and on what."""
+    """Settings of `evaluate`."""
 
     bundle: Path = setting(
         bundle.ARTIFACTS / models.DEFAULT,
-        "bundle that python -m mnist_edge.train wrote",
+        "bundle written by python -m mnist_edge.train",
         metavar="BUNDLE",
     )
-    labels: str | None = setting(
-        None, f"{data.LABELS_HELP} (default: the names that the model was trained with)"
-    )
-    data: str | None = setting(None, f"{data.HELP} (default: what the model was trained on)")
+    labels: str | None = setting(None, f"{data.LABELS_HELP} (default: those of the training data)")
+    data: str | None = setting(None, f"{data.HELP} (default: the training data set)")
     output: Path | None = setting(None, "folder to write to (default: the bundle)")
 
     @property
     def folder(self) -> Path:
-        """Where the files go."""
+        """The folder to write to."""
         return self.output or self.bundle
 
 
 @dataclasses.dataclass(frozen=True)
 class TestData:
-    """What a model was evaluated on; `sha256` is of the arrays `x_test` and `y_test`."""
+    """The test set of an evaluation; `sha256` has the hashes of `x_test` and `y_test`."""
 
     source: str
     labels: tuple[str, ...]
@@ -77,7 +75,7 @@ class TestData:
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """How often one class was read as another."""
+    """How often one class was predicted as another."""
 
     true: str
     predicted: str
@@ -86,7 +84,7 @@ class Confusion:
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """A wrong answer; `index` is the image's in the test set."""
+    """A wrong prediction; `index` is the position of the image in the test set."""
 
     index: int
     true: str
@@ -96,17 +94,17 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How a model does on a test set.
+    """Metrics of a model on a test set.
 
     Attributes:
-        accuracy: Share of the images.
+        accuracy: 0 to 1.
         loss: Mean cross-entropy.
-        mistakes: Number of images that were read wrongly.
-        most_confused: The most frequent first.
+        mistakes: Number of misclassified images.
+        most_confused: Pairs of classes, the most frequently confused first.
         expected_calibration_error: 0 to 1.
-        calibration: Bin by bin.
+        calibration: One entry per confidence bin.
         most_confident_mistakes: The most confident first.
-        classification_report: scikit-learn's.
+        classification_report: The output of scikit-learn's function of that name.
     """
 
     accuracy: float
@@ -121,7 +119,7 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationRecord(Scores, schema.Record):
-    """What `evaluate.json` holds: which model does how well on what, by which versions."""
+    """Content of `evaluate.json`: scores, and the model, data and versions they belong to."""
 
     model: str
     model_sha256: str
@@ -131,12 +129,12 @@ class EvaluationRecord(Scores, schema.Record):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        record: What `evaluate.json` holds.
-        report: scikit-learn's classification report, text.
-        remark: What the user should be told of the data, or "".
+        record: Content of `evaluate.json`.
+        report: scikit-learn's classification report, as text.
+        remark: How the data was read, if the user should know it, or "".
     """
 
     record: EvaluationRecord
@@ -145,7 +143,7 @@ class Evaluation:
 
 
 def evaluate(settings: EvaluateSettings) -> Evaluation:
-    """Evaluates a model on a test set and writes what it found.
+    """Evaluates a bundle's model on a test set and writes the results.
 
     Raises:
         InputError: The bundle or the data can't be used, or a package is missing.
@@ -196,16 +194,16 @@ def _require_packages() -> None:
 def _labels(
     settings: EvaluateSettings, opened: TrainedModel, dataset: data.Dataset
 ) -> Sequence[str]:
-    """Names of the model's classes: as given, or as trained with."""
+    """Returns the names of the model's classes: `--labels`, or those of the training data."""
     classes = opened.record.data.classes
     if classes > _MOST_CLASSES:
         raise InputError(
-            f"a confusion matrix is of {_MOST_CLASSES:,} classes at most. Got: {classes:,} in "
+            f"a confusion matrix must have at most {_MOST_CLASSES:,} classes. Got: {classes:,} in "
             f"{settings.bundle}. Run: python -m benchmarks {settings.bundle}"
         )
     if dataset.y_test.max() >= classes:
         raise InputError(
-            f"{settings.bundle} knows {classes} classes. Got: labels up to {dataset.y_test.max()} "
+            f"{settings.bundle} has {classes} classes. Got: labels up to {dataset.y_test.max()} "
             f"in {dataset.source}. Give the data set that it was trained on by --data."
         )
     if settings.labels is not None:
@@ -216,14 +214,14 @@ def _labels(
 def _measure(
     y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
 ) -> tuple[Scores, str, np.ndarray]:
-    """Scores, scikit-learn's report and the confusion matrix of the answers to a test set."""
+    """Returns the scores, scikit-learn's report and the confusion matrix."""
     import keras
     from sklearn.metrics import classification_report, confusion_matrix
 
     choice = probabilities.argmax(1)
     options = {"labels": range(len(labels)), "target_names": labels, "zero_division": 0}
     matrix = confusion_matrix(y, choice, labels=options["labels"])
-    calibration = metrics.calibration(probabilities, y)
+    calibration = metrics.reliability_bins(probabilities, y)
     losses = keras.losses.sparse_categorical_crossentropy(y, probabilities)
     worst = metrics.most_confident_mistakes(probabilities, y, _MISTAKES)
     scores = Scores(
@@ -252,7 +250,7 @@ def _measure(
 
 
 def _write_confusion(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> None:
-    """One row per true class, one column per predicted one."""
+    """Writes a confusion matrix: one row per true class, one column per predicted class."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true \\ predicted", *labels])

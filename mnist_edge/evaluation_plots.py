@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: confusion matrix, reliability, confident mistakes."""
+"""Figures of an evaluation: confusion matrix, reliability diagram, confident mistakes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Above this many classes a matrix has no room for numbers.
+# Above this many classes the matrix has no room for numbers.
 _MOST_NUMBERED = 15
-# Above this many its axes have none for names, and a picture of them all would be gigabytes.
+# Above this many classes its axes have no room for names; larger figures take gigabytes.
 _MOST_NAMED = 100
-# A good model's errors are shares of a percent: a root makes them visible.
+# Exponent of the color scale: makes a good model's errors, fractions of a percent, visible.
 _ROOT = 0.35
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str]) -> "Figure":
-    """Draws a confusion matrix; color is the share of a row, white is none at all.
+    """Draws a confusion matrix. Color is the share of the row; empty cells are white.
 
     Args:
         matrix: Integers `[classes, classes]`, one row per true class, one column per prediction.
@@ -71,7 +71,7 @@ def _name_both_axes(axis: "Axes", names: Sequence[str]) -> None:
     rotation = 90 if max(map(len, names)) > 3 else 0
     axis.set_xticks(places, names, fontsize=drawing.SMALL, rotation=rotation)
     axis.set_yticks(places, names, fontsize=drawing.SMALL)
-    # Thin lines between cells lead the eye along a row.
+    # Thin lines between cells make rows easy to follow.
     axis.set_xticks(np.arange(len(names)) + 0.5, minor=True)
     axis.set_yticks(np.arange(len(names)) + 0.5, minor=True)
     axis.grid(which="minor", linewidth=0.3, color="#BBBBBB")
@@ -79,10 +79,10 @@ def _name_both_axes(axis: "Axes", names: Sequence[str]) -> None:
 
 
 def reliability(bins: Sequence[CalibrationBin], error: float) -> "Figure":
-    """Draws accuracy against confidence, and how many images have which confidence.
+    """Draws accuracy by confidence, above a histogram of confidence.
 
     Args:
-        bins: What `metrics.calibration` returns.
+        bins: The result of `metrics.calibration`.
         error: The expected calibration error, 0 to 1.
     """
     figure = drawing.blank(5.6, 6.2)
@@ -95,7 +95,7 @@ def reliability(bins: Sequence[CalibrationBin], error: float) -> "Figure":
     rights = np.round(accuracy * counts).astype(int)
     intervals = map(metrics.wilson_interval, rights.tolist(), counts.tolist())
     low, high = np.array([*intervals]).T
-    upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GRAY, label="as sure as right")
+    upper.plot([0, 1], [0, 1], linestyle="--", color=drawing.GRAY, label="perfectly calibrated")
     upper.errorbar(
         confidence,
         accuracy,
@@ -131,7 +131,7 @@ def reliability(bins: Sequence[CalibrationBin], error: float) -> "Figure":
 def mistakes(
     images: np.ndarray, y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
 ) -> "Figure":
-    """Draws images that were read wrongly, with both labels and the model's confidence.
+    """Draws misclassified images with both labels and the model's confidence.
 
     Args:
         images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink); n may be 0.

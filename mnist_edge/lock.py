@@ -1,8 +1,7 @@
-"""One command at a time writes to a folder, and none writes to what another reads.
+"""Lock folders: one writer at a time, and no writer while others read.
 
-The system's own lock on the folder itself (`flock`): no file is left behind, and a process
-that is killed holds nothing. Where the system or the file system has no such locks (Windows,
-some network drives) none is held.
+Uses `flock` on the folder itself: it leaves no lock file behind, and a killed process releases
+it. Does nothing where such locks are not supported (Windows, some network drives).
 """
 
 import contextlib
@@ -22,22 +21,22 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def held(written: Path, *read: Path) -> Iterator[None]:
-    """Keeps other commands off this one's folders until the block ends.
+    """Locks a command's folders for the duration of the block.
 
-    What a killed command left half-written in `written` is removed.
+    Also cleans up what a killed command left in `written`; see `staging.recover`.
 
     Args:
-        written: The folder that is written to; made where it is missing, and removed again
-            where nothing was written.
-        *read: Folders that are read: others may read them at the same time.
+        written: The folder to be written to. Created if missing, and removed again if nothing
+            was written to it.
+        *read: Folders to be read; other commands may read them at the same time.
 
     Raises:
-        InputError: Another command writes to one of them, or reads `written`; or `written`
-            can't be written to.
+        InputError: Another command is writing to one of the folders or reading `written`; or
+            `written` is not writable.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(staging.made(written))
-        if not os.access(written, os.W_OK | os.X_OK):  # now, and not when the work is done
+        stack.enter_context(staging.created(written))
+        if not os.access(written, os.W_OK | os.X_OK):  # fail early
             raise InputError(f"{written} can't be written to. Give another folder by --output.")
         stack.enter_context(_locked(written, shared=False))
         for folder in read:
@@ -62,7 +61,7 @@ def _locked(folder: Path, shared: bool) -> Iterator[None]:
                 f"{folder} is in use by another command. Wait until it has ended, or give "
                 "another folder by --output."
             ) from None
-        # A file system without locks: as on Windows.
+        # The file system has no locks.
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
-"""`manifest.json`: what an export wrote, one entry per artifact.
+"""`manifest.json`: the files of an export, one entry per artifact.
 
-A bundle may come from a stranger: every value is validated before it names a file, opens one or
-sizes anything.
+A bundle may be untrusted: every value is validated before it is used as a file name or a size.
 """
 
 import dataclasses
@@ -28,10 +27,10 @@ from mnist_edge.schema import (
     one_of,
 )
 
-# What `golden.npz` holds beside each artifact's answers; no artifact may have such a name.
+# Arrays in `golden.npz` besides the outputs of the artifacts, which may not have these names.
 GOLDEN_IMAGES, GOLDEN_LABELS, GOLDEN_KERAS = "images", "labels", "keras"
 FORMATS = ("tflite", "onnx")
-# Images and predictions, one per class where they fit, unpacked: room for one of any model.
+# Uncompressed size of `golden.npz`: fits at least one image of any model.
 MOST_GOLDEN_BYTES = 2**27
 
 
@@ -49,11 +48,11 @@ class ModelEntry(FileRecord):
     """The Keras model that was exported.
 
     Attributes:
-        name: Its name.
-        input_shape: Of one example, without the batch.
+        name: The model's name.
+        input_shape: Shape of one example, without the batch dimension.
         input_range: Smallest and largest value of the training examples.
         classes: Number of classes.
-        softmax_added: Whether the training's model gives logits, and softmax was put behind.
+        softmax_added: Whether the trained model returns logits, and export appended a softmax.
     """
 
     name: Text
@@ -65,14 +64,14 @@ class ModelEntry(FileRecord):
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationRecord:
-    """The images that a quantizer found its ranges on.
+    """The images that a quantizer was calibrated on.
 
     Attributes:
-        count: How many.
-        seed: Seed of their choice.
-        indices_sha256: Of their int64 indices into the training images.
-        refused_as_test_images: Number of training images that could not be chosen because
-            the test set holds the very same.
+        count: Number of images.
+        seed: Seed by which they were drawn.
+        indices_sha256: SHA-256 of their int64 indices into the training images.
+        refused_as_test_images: Number of training images that were excluded because they are
+            also in the test set.
     """
 
     count: Count
@@ -83,13 +82,13 @@ class CalibrationRecord:
 
 @dataclasses.dataclass(frozen=True)
 class AuditRecord:
-    """What an artifact's graph holds.
+    """Summary of an artifact's graph.
 
     Attributes:
-        opset: Version of its operators: ONNX's opset, TFLite's schema.
-        batch: The batch that it is fixed to; None where it is free.
+        opset: ONNX opset or TFLite schema version.
+        batch: Fixed batch size; None if it is dynamic.
         tensors: Number of tensors by element type.
-        operators: Number of operators by what they compute in.
+        operators: Number of operators by the type that they compute in.
     """
 
     opset: Count
@@ -103,15 +102,15 @@ class ArtifactEntry(FileRecord):
     """An artifact of the bundle.
 
     Attributes:
-        variant: Its name: the file's stem, the flag's value and the row's label.
+        variant: Its name: the stem of the file, and its label in flags and tables.
         format: "tflite" or "onnx".
-        precision: Of its weights and activations, as in the variant's name.
+        precision: Precision of its weights and activations, as in the variant's name.
         size_breakdown: Bytes by purpose; their sum is `size_bytes`.
-        inputs: Its one input, as its runtime reports it.
-        outputs: Its one output.
-        source_model_sha256: Of the Keras model's file.
-        calibration: None where the variant takes none.
-        audit: What its graph holds.
+        inputs: Its only input, as reported by its runtime.
+        outputs: Its only output.
+        source_model_sha256: SHA-256 of the Keras model's file.
+        calibration: The calibration images; None if the variant needs none.
+        audit: Summary of its graph.
     """
 
     variant: Name
@@ -130,11 +129,11 @@ class FallbackAttempt:
     """One step of a fallback.
 
     Attributes:
-        step: What was tried.
-        variant: What it gave; None where the step does not apply.
-        agreement: Share of the validation images on which that agrees with the model.
+        step: Description of the step.
+        variant: The resulting variant; None if the step does not apply.
+        agreement: Its agreement with the model: share of the validation images.
         passed: Whether it passed the gate.
-        remark: Why the step does not apply, or which layers it leaves in float32.
+        remark: Why the step does not apply, or which layers stay in float32.
     """
 
     step: Text
@@ -146,12 +145,12 @@ class FallbackAttempt:
 
 @dataclasses.dataclass(frozen=True)
 class FallbackRecord:
-    """A quantized variant that breached the gate, and what was tried in its place.
+    """A quantized variant that failed the gate, and the attempts to replace it.
 
     Attributes:
-        variant: The one that was asked for.
-        made: The one that was made instead.
-        attempts: In order, the last of them the one that was kept.
+        variant: The requested variant.
+        made: The variant that was written instead.
+        attempts: In order; the last one was kept.
     """
 
     variant: Name
@@ -161,15 +160,15 @@ class FallbackRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest(schema.Record):
-    """What an export wrote.
+    """Content of `manifest.json`.
 
     Attributes:
         model: The Keras model.
         data: The data set that it was exported with.
         reference: `reference.npz`, the model's probabilities on the test images.
-        golden: `golden.npz`, one image per class with each artifact's answer.
+        golden: `golden.npz`, one image per class with each artifact's output.
         artifacts: In the order of the variants.
-        fallbacks: Where variants breached the gate and `--fallback` was given.
+        fallbacks: Variants that `--fallback` replaced because they failed the gate.
         versions: Version by package.
     """
 
@@ -189,9 +188,7 @@ class Manifest(schema.Record):
                     f"artifacts[{i}].file must end in .{entry.format}. Got: {entry.file}"
                 )
             if entry.variant in seen:
-                raise SchemaError(
-                    f"artifacts[{i}].variant must be one no other has. Got: {entry.variant}"
-                )
+                raise SchemaError(f"artifacts[{i}].variant must be unique. Got: {entry.variant}")
             seen.add(entry.variant)
 
 
@@ -200,24 +197,24 @@ def read(folder: Path, remedy: str) -> Manifest:
 
     Args:
         folder: The bundle.
-        remedy: What to do where it is missing or wrong; ends the error's line.
+        remedy: What to do if it is missing or wrong; the last sentence of the error message.
 
     Raises:
-        InputError: It is missing, damaged or of another kind, or names a file elsewhere.
+        InputError: It is missing or invalid.
     """
     return schema.read(Manifest, folder / bundle.MANIFEST, remedy)
 
 
 def file_record(path: Path) -> FileRecord:
-    """What the manifest holds of a file."""
+    """Returns the manifest's record of a file."""
     return FileRecord(path.name, path.stat().st_size, bundle.sha256_file(path))
 
 
 def damage(path: Path, entry: FileRecord) -> str | None:
-    """Why a file is not the one that the manifest describes; None where it is.
+    """Returns how a file differs from its entry in the manifest; None if it matches.
 
     Args:
-        path: The file, of a bundle: no link is followed.
+        path: The file, in a bundle; links are not followed.
         entry: Its entry in the manifest.
     """
     kind = files.kind(path)
@@ -227,9 +224,9 @@ def damage(path: Path, entry: FileRecord) -> str | None:
         size = path.stat().st_size
         if size < entry.size_bytes:
             return f"truncated or replaced: {size} bytes, {entry.size_bytes} in the manifest"
-        # First its size: to hash a file without end has none either.
+        # Size first, so that at most `size` bytes are hashed.
         if size == entry.size_bytes and bundle.sha256_file(path, size) == entry.sha256:
             return None
     except (InputError, OSError) as error:
         return f"can't be read: {error}"
-    return "replaced or damaged: its SHA-256 is not the manifest's"
+    return "replaced or damaged: its SHA-256 differs from the manifest"

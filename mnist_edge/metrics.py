@@ -1,4 +1,4 @@
-"""How right a classifier is, how sure that is, and how far its probabilities can be trusted."""
+"""Classification metrics: confidence intervals, divergence, calibration, confusions."""
 
 import dataclasses
 import math
@@ -6,26 +6,26 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# The normal distribution's 97.5th percentile: every interval here is a 95 % one.
+# 97.5th percentile of the normal distribution: all intervals here are 95 % intervals.
 _Z = 1.959964
-# What one step of an 8-bit output is worth in probability.
+# Probability per step of an 8-bit output.
 STEP = 1 / 256
-# Of probabilities' bounds and of a row's sum: float16 rounds by 5e-4 of each.
+# Tolerance of a probability's bounds and of a row's sum; the rounding error of float16 is 5e-4.
 TOLERANCE = 1e-3
-CALIBRATION_BINS = 15  # of equal width over 0 to 1, as Guo et al., 2017 (arXiv:1706.04599)
+CALIBRATION_BINS = 15  # of equal width over 0 to 1, as in Guo et al., 2017 (arXiv:1706.04599)
 
 
-def no_probabilities(values: np.ndarray, step: float = 0.0) -> str:
-    """Why numbers are no probabilities, in words; "" where they are.
+def probability_fault(values: np.ndarray, step: float = 0.0) -> str:
+    """Returns why an array does not hold probabilities, as a message; "" if it does.
 
     Args:
         values: Float `[n, classes]`.
-        step: What one step of the output is worth, where integers give it: each number
-            is then off by half a step, and 1 itself, which 8 bits don't reach, by a whole one.
+        step: Step size of a quantized output, else 0. Allows for rounding errors of half a
+            step, and of a whole step at 1, which 8 bits don't reach.
     """
     low, high, sums = values.min(), values.max(), values.sum(1, dtype=np.float64)
     slack = TOLERANCE + step
-    if not (low >= -slack and high <= 1 + slack):  # NaN is not
+    if not (low >= -slack and high <= 1 + slack):  # also false for NaN
         return f"{low:g} to {high:g}"
     off = np.abs(sums - 1)
     too_far = off.max() > slack + step * values.shape[1] / 2
@@ -33,18 +33,18 @@ def no_probabilities(values: np.ndarray, step: float = 0.0) -> str:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits `[n, classes]`; NaN where one is NaN or infinite."""
+    """Computes probabilities from logits `[n, classes]`; NaN where a logit is NaN or infinite."""
     with np.errstate(invalid="ignore"):
         powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
 def wilson_interval(successes: int, count: int) -> list[float]:
-    """95 % interval of a share (Wilson 1927), `[low, high]`: right near 0 and 1 too.
+    """Returns Wilson's 95 % interval of a share, `[low, high]`; also accurate near 0 and 1.
 
     Args:
-        successes: How many of `count`.
-        count: At least 1.
+        successes: Number of successes.
+        count: Number of trials, at least 1.
     """
     share = successes / count
     center = share + _Z**2 / (2 * count)
@@ -55,37 +55,40 @@ def wilson_interval(successes: int, count: int) -> list[float]:
 
 
 def count_to_show(share: float) -> float:
-    """How many successes without a failure show a share: put Wilson's whole interval above it."""
+    """Returns how many trials, all successful, put the whole Wilson interval above `share`."""
     return _Z**2 * share / (1 - share) if share < 1 else math.inf
 
 
 def mean_interval(values: np.ndarray) -> list[float]:
-    """95 % interval of a mean by the normal distribution, `[low, high]`; endless for one value."""
+    """Returns the normal 95 % interval of a mean, `[low, high]`; infinite for a single value."""
     half = _Z * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.inf
     return [float(values.mean() - half), float(values.mean() + half)]
 
 
 def mcnemar_p(one_way: int, other_way: int) -> float:
-    """Exact two-sided p of McNemar's test: did as many change one way as the other?
+    """Returns the exact two-sided p-value of McNemar's test.
 
     Args:
-        one_way: Images that changed one way, from right to wrong say.
-        other_way: Images that changed the other way.
+        one_way: Number of images that changed one way, e.g. from correct to wrong.
+        other_way: Number of images that changed the other way.
     """
     return min(1.0, 2 * _coin_tail(min(one_way, other_way), one_way + other_way))
 
 
 def median_interval(samples: np.ndarray) -> list[float] | None:
-    """95 % interval of the median of timed calls, `[low, high]`; None below six rounds.
+    """Returns the 95 % interval of the median of timed calls; None below six rounds.
 
-    Whole rounds count, not calls: the calls of a round share whatever the machine did
-    meanwhile. The k-th smallest and the k-th largest of the rounds' medians, k as large as
-    leaves 95 % by the binomial distribution; that holds whatever the noise's distribution is.
-    A bootstrap over 5 rounds covers 86 %, over 20 rounds 90 %. The median of all calls may
-    lie beyond it where rounds differ much, and then the interval reaches to there.
+    The sampling unit is the round, not the call: calls of one round share the machine's state.
+    The interval spans the k-th smallest to the k-th largest of the rounds' medians, with the
+    largest k that the binomial distribution allows, which holds for any distribution of noise.
+    (A bootstrap covers 86 % with 5 rounds and 90 % with 20.) If rounds differ so much that the
+    median of all calls lies outside, the interval is extended to include it.
 
     Args:
         samples: float64 `[rounds, calls]`.
+
+    Returns:
+        `[low, high]`, or None.
     """
     medians = np.sort(np.median(samples, axis=1))
     rounds = len(medians)
@@ -97,7 +100,7 @@ def median_interval(samples: np.ndarray) -> list[float] | None:
 
 
 def _coin_tail(most: int, count: int) -> float:
-    """How likely `count` coins show heads `most` times or less; exact until the division."""
+    """Returns the probability of at most `most` heads in `count` coin flips."""
     tail = term = 1
     for k in range(most):
         term = term * (count - k) // (k + 1)
@@ -106,11 +109,10 @@ def _coin_tail(most: int, count: int) -> float:
 
 
 def divergence(probabilities: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """By how much an image's cross-entropy grows where others answer for the reference.
+    """Computes the Kullback-Leibler divergence of each image from the reference, in nats.
 
-    With the reference's probabilities as targets, in nats (Kullback-Leibler divergence).
-    A probability below half a step of an 8-bit output counts as that: such an output
-    gives 0 for it, whose logarithm would outweigh all the rest.
+    Probabilities are raised to at least half a step of an 8-bit output: such an output rounds
+    smaller ones to 0, whose logarithm would dominate the result.
 
     Args:
         probabilities: Finite `[n, classes]`.
@@ -119,16 +121,16 @@ def divergence(probabilities: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
         float64 `[n]`, 0 or more.
     """
-    given, wanted = (
+    actual, expected = (
         np.maximum(values.astype(np.float64), STEP / 2) for values in (probabilities, reference)
     )
-    given /= given.sum(1, keepdims=True)
-    wanted /= wanted.sum(1, keepdims=True)
-    return (wanted * np.log(wanted / given)).sum(1)
+    actual /= actual.sum(1, keepdims=True)
+    expected /= expected.sum(1, keepdims=True)
+    return (expected * np.log(expected / actual)).sum(1)
 
 
 def one_hot_divergence(reference: np.ndarray) -> np.ndarray:
-    """`divergence` of an answer that keeps the reference's first choice and nothing else."""
+    """Computes the `divergence` of one-hot predictions of the reference's most likely class."""
     choices = np.zeros_like(reference)
     choices[np.arange(len(reference)), reference.argmax(1)] = 1
     return divergence(choices, reference)
@@ -136,14 +138,14 @@ def one_hot_divergence(reference: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationBin:
-    """Images whose confidence, the largest probability, lies between two edges.
+    """The images whose confidence, the largest probability, lies between two edges.
 
     Attributes:
-        low: The lower edge; a confidence on it is in the bin below.
-        high: The upper edge.
+        low: The lower edge, exclusive.
+        high: The upper edge, inclusive.
         count: Number of images.
-        confidence: Their mean confidence; None where there are none.
-        accuracy: Their accuracy; None where there are none.
+        confidence: Their mean confidence; None if there are none.
+        accuracy: Their accuracy; None if there are none.
     """
 
     low: float
@@ -153,10 +155,10 @@ class CalibrationBin:
     accuracy: float | None
 
 
-def calibration(
+def reliability_bins(
     probabilities: np.ndarray, y: np.ndarray, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
-    """Compares confidence with accuracy, bin by bin.
+    """Computes confidence and accuracy per confidence bin.
 
     Args:
         probabilities: Float `[n, classes]`.
@@ -166,10 +168,10 @@ def calibration(
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == y
     edges = np.linspace(0, 1, bins + 1)
-    of = np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)
+    bin_of = np.clip(np.searchsorted(edges, confidence) - 1, 0, bins - 1)
     rows = []
     for index in range(bins):
-        inside = of == index
+        inside = bin_of == index
         count = int(inside.sum())
         rows.append(
             CalibrationBin(
@@ -184,7 +186,7 @@ def calibration(
 
 
 def expected_calibration_error(bins: Iterable[CalibrationBin]) -> float:
-    """Mean distance of accuracy from confidence, weighted by the bins' counts: 0 to 1."""
+    """Returns the mean gap between accuracy and confidence, weighted by bin counts: 0 to 1."""
     distances = [
         (one.count, abs(one.accuracy - one.confidence))
         for one in bins
@@ -196,12 +198,12 @@ def expected_calibration_error(bins: Iterable[CalibrationBin]) -> float:
 
 
 def most_confident_mistakes(probabilities: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the wrong answers, the most confident first, int64.
+    """Returns the int64 indices of wrong predictions, the most confident first.
 
     Args:
         probabilities: Float `[n, classes]`.
         y: Integers `[n]`, the true classes.
-        count: How many at most.
+        count: Maximum number to return.
     """
     wrong = np.flatnonzero(probabilities.argmax(1) != y)
     surest_first = np.argsort(-probabilities[wrong].max(1), kind="stable")
@@ -209,11 +211,11 @@ def most_confident_mistakes(probabilities: np.ndarray, y: np.ndarray, count: int
 
 
 def most_confused(matrix: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """The most frequent mistakes in a confusion matrix, `(true, predicted, times)`.
+    """Returns the most frequent mistakes in a confusion matrix: `(true, predicted, count)`.
 
     Args:
         matrix: Integers `[classes, classes]`, one row per true class, one column per prediction.
-        count: How many at most.
+        count: Maximum number to return.
     """
     mistakes = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]

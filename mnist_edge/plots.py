@@ -1,4 +1,4 @@
-"""The pictures of a training run: samples of the data, curves, predictions."""
+"""Figures of a training run: samples of the data, learning curves, predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SAMPLES, PREDICTIONS = 50, 24  # images drawn
+SAMPLES, PREDICTIONS = 50, 24  # numbers of images drawn
 
 
 def write_training_plots(folder: Path, trained: TrainedModel, dataset: Dataset) -> None:
-    """Draws what a training run has to show: samples, curves, predictions.
+    """Draws samples, learning curves and predictions.
 
     Args:
-        folder: Where to write `plots/samples.png`, `curves.png`, `predictions.png`; the
-            staging folder of a bundle.
-        trained: With its history; its seed chooses the images.
-        dataset: What it was trained on.
+        folder: Staging folder of a bundle; receives `plots/samples.png`, `curves.png` and
+            `predictions.png`.
+        trained: The model with its history; its seed selects the images.
+        dataset: The data set that it was trained on.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -53,7 +53,7 @@ def write_training_plots(folder: Path, trained: TrainedModel, dataset: Dataset) 
 
 
 def samples(images: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> "Figure":
-    """Draws images with their classes' names.
+    """Draws images with the names of their classes.
 
     Args:
         images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink).
@@ -69,12 +69,12 @@ def samples(images: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> "Figure
 
 
 def curves(history: Mapping[str, Sequence[float]], kept_epoch: int | None = None) -> "Figure":
-    """Draws loss and accuracy by epoch, of training and, where there was any, validation.
+    """Draws loss and accuracy per epoch, for training and, if present, validation.
 
     Args:
-        history: `loss`, `accuracy`, and `val_loss`, `val_accuracy` where there was
-            validation, one value per epoch each.
-        kept_epoch: The epoch whose weights were kept, from 1.
+        history: `loss`, `accuracy` and, with validation, `val_loss` and `val_accuracy`; one
+            value per epoch each.
+        kept_epoch: The epoch whose weights were kept, counting from 1.
     """
     figure = drawing.blank(9, 3.8)
     epochs = range(1, len(history["loss"]) + 1)
@@ -111,7 +111,7 @@ def curves(history: Mapping[str, Sequence[float]], kept_epoch: int | None = None
 def predictions(
     images: np.ndarray, y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
 ) -> "Figure":
-    """Draws images with the three most probable classes each.
+    """Draws images, each with its three most probable classes.
 
     Args:
         images: As `samples` takes them.
@@ -132,14 +132,14 @@ def predictions(
         axis.set_title(f"{names[label]} {mark}", fontsize=drawing.SMALL, pad=3)
         _draw_probabilities(figure.add_subplot(grid[2 * line + 1, column]), row, label, names)
     figure.suptitle(
-        "Above each image its class; below it the three most probable (dark bar: its class)",
+        "Above each image: its class. Below: the three most probable (dark bar: its class)",
         fontsize=9,
     )
     return figure
 
 
 def _draw_probabilities(axis: "Axes", row: np.ndarray, label: int, names: Sequence[str]) -> None:
-    """The three most probable classes, each over its bar; the true one's bar is dark."""
+    """Draws a bar per class, for the three most probable; the true class has a dark bar."""
     best = np.argsort(-row, kind="stable")[:3]
     for place, one in enumerate(best, start=1):
         color = drawing.BLUE if one == label else drawing.PALE
@@ -151,6 +151,6 @@ def _draw_probabilities(axis: "Axes", row: np.ndarray, label: int, names: Sequen
 
 
 def choose(population: int, count: int, seed: int = 0) -> np.ndarray:
-    """Indices of `count` of `population` images at random, int64."""
+    """Draws `count` random indices below `population` without replacement, int64."""
     count = min(count, population)
     return np.random.default_rng(seed).choice(population, count, replace=False)

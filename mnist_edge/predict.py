@@ -1,4 +1,4 @@
-"""Read handwritten digits in pictures, with the packaged model or one of your own.
+"""Read handwritten digits in pictures, with the packaged model or your own.
 
     python -m mnist_edge.predict photo.jpg
     python -m mnist_edge.predict scans/ --csv > answers.csv
@@ -6,10 +6,9 @@
     python -m mnist_edge.predict photo.jpg --model artifacts/edge/tflite-int8.tflite
     python -m mnist_edge.predict test.csv --submission submission.csv
 
-A picture may be of any size and colors, dark on light or light on dark, drawn, scanned
-or photographed; it shows one digit, or several that don't touch (--many). The answer is
-the digit, the model's probability for it, and the runner-up. Where an answer surprises,
---show draws what the model saw.
+Pictures may have any size and colors, dark on light or light on dark, drawn, scanned or
+photographed. They show one digit, or several that don't touch (--many). The output is the
+digit, its probability, and the runner-up. --show draws the model's input for inspection.
 """
 
 import contextlib
@@ -43,7 +42,7 @@ PRETRAINED = models.PRETRAINED / "edge"
 
 @dataclasses.dataclass(frozen=True)
 class PredictSettings:
-    """The settings of one prediction, and every default of the command line."""
+    """Settings of `predict`."""
 
     images: tuple[Path, ...] = setting(
         None,
@@ -58,7 +57,7 @@ class PredictSettings:
     json: bool = setting(False, "print JSON instead of the table")
     csv: bool = setting(False, "print CSV instead of the table")
     show: Path | None = setting(
-        None, "also draw what the model saw beside the original", metavar="FILE.png"
+        None, "also draw each original beside the model's input", metavar="FILE.png"
     )
     submission: Path | None = setting(
         None, "write Kaggle's ImageId,Label instead of printing a table", metavar="FILE.csv"
@@ -68,7 +67,7 @@ class PredictSettings:
         chosen = [name for name in ("json", "csv", "submission") if getattr(self, name)]
         if len(chosen) > 1:
             raise InputError(
-                f"one form of answer is possible. Got: --{' and --'.join(chosen)}. Choose one."
+                f"only one output format can be given. Got: --{' and --'.join(chosen)}. Choose one."
             )
         if self.submission and self.many:
             raise InputError("--submission takes one digit per image. Got: --many. Leave it out.")
@@ -78,17 +77,17 @@ class PredictSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the model says of one digit; in JSON and CSV all but the last two.
+    """The prediction for one digit. JSON and CSV have all fields but the last two.
 
     Attributes:
-        picture: The file; of a CSV with the row's number.
-        line: Number of the line that the digit stands in; None in a CSV.
-        box: Where it is in the picture: left, top, right, bottom, in pixels; None in a CSV.
-        digit: Name of the likeliest class.
-        probability: Of it, 0 to 1.
-        runner_up: Name of the second likeliest class.
-        runner_up_probability: Of that.
-        image: What the model saw: `image.pixels`, uint8 `[28, 28]`.
+        picture: The file's path; for a CSV, with the row's number.
+        line: Number of the text line that contains the digit; None for a CSV.
+        box: Its position in the picture: left, top, right, bottom, in pixels; None for a CSV.
+        digit: Name of the most probable class.
+        probability: Its probability, 0 to 1.
+        runner_up: Name of the second most probable class.
+        runner_up_probability: Its probability, 0 to 1.
+        image: The prepared digit; `image.pixels`, uint8 `[28, 28]`, is the model's input.
         probabilities: float32 `[classes]`.
     """
 
@@ -117,8 +116,8 @@ def read_digits(
         pictures: One or more: files, folders of files, CSV files in the layout of Kaggle's
             test.csv, or arrays, uint8 `[height, width]` or `[height, width, 3 or 4]`, 0
             (black) to 255.
-        model: A bundle's folder, or a `.keras`, `.tflite` or `.onnx` file; or one in memory,
-            as `load_model` and `open_artifact` give it, or a `keras.Model`.
+        model: A bundle's folder; a `.keras`, `.tflite` or `.onnx` file; the result of
+            `load_model` or `open_artifact`; or a `keras.Model`.
         many: Whether to look for several digits in a picture.
 
     Raises:
@@ -132,7 +131,7 @@ def read_digits(
 
 
 def _predict(model: Model, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-    """Probabilities, `[n, classes]`, and the names of the classes."""
+    """Returns probabilities, `[n, classes]`, and the names of the classes."""
     name = str(model) if isinstance(model, Path | str) else "the model"
     if isinstance(model, Path | str) and runtimes.is_artifact(model):
         files.require(model)
@@ -147,31 +146,31 @@ def _predict(model: Model, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str
     model = model.model if isinstance(model, TrainedModel) else model
     trained.check_classifier(name, model)
     _check_shape(name, model.inputs[0].shape[1:])
-    found = trained.probabilities(model, pixels, name)
-    return found, labels or data.numbered((), found.shape[1])
+    probabilities = trained.probabilities(model, pixels, name)
+    return probabilities, labels or data.numbered((), probabilities.shape[1])
 
 
 def _run(model: Predictor, name: str, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
     with _running(name):
         if model.input:
             _check_shape(name, model.input.shape[1:])
-        found = model.predict(pixels)
-    wrong = metrics.no_probabilities(found, metrics.STEP)
+        probabilities = model.predict(pixels)
+    wrong = metrics.probability_fault(probabilities, metrics.STEP)
     if wrong:
-        raise InputError(f"{name} must give probabilities. Got: {wrong}. Export it again.")
-    return found, data.numbered((), found.shape[1])
+        raise InputError(f"{name} must output probabilities. Got: {wrong}. Export it again.")
+    return probabilities, data.numbered((), probabilities.shape[1])
 
 
 @contextlib.contextmanager
 def _running(name: str) -> Iterator[None]:
-    """Makes one line of what a runtime raises."""
+    """Turns what a runtime raises into a one-line `InputError`."""
     try:
         yield
     except runtimes.RuntimeMissing as error:
         raise InputError(f"{name}: {error}. Install 'mnist-edge[runtimes]'.") from error
     except InputError:
         raise
-    except Exception as error:  # a runtime raises whatever it stumbles on
+    except Exception as error:  # runtimes raise various types
         raise InputError(f"{name} can't be run: {cli.in_words(error)}. Export it again.") from error
 
 
@@ -185,10 +184,10 @@ def _check_shape(name: str, shape: Sequence[int | str | None]) -> None:
 def answers(
     digits: Sequence[images.Digit], probabilities: np.ndarray, labels: Sequence[str]
 ) -> list[Answer]:
-    """What probabilities say, in words.
+    """Builds answers from a model's probabilities.
 
     Args:
-        digits: What the model saw, n of them.
+        digits: The n prepared digits.
         probabilities: `[n, classes]`.
         labels: Names of the classes.
     """
@@ -209,25 +208,25 @@ def answers(
     ]
 
 
-def as_table(found: Sequence[Answer]) -> str:
-    """One line per digit; ends with what each picture of several digits reads."""
+def as_table(results: Sequence[Answer]) -> str:
+    """Formats one line per digit, then a summary per picture with several digits."""
     lines = [("picture", "digit", "probability", "runner-up", "its probability")]
     lines += [
         (
             *(cli.printable(a.picture), a.digit, f"{a.probability:.2%}"),
             *(a.runner_up, f"{a.runner_up_probability:.2%}"),
         )
-        for a in found
+        for a in results
     ]
     first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
     table = ["  ".join([line[0].ljust(first), *map(str.rjust, line[1:], others)]) for line in lines]
-    return "\n".join(table + _readings(found))
+    return "\n".join(table + _summaries(results))
 
 
-def _readings(found: Sequence[Answer]) -> list[str]:
-    """What each picture in which several digits were found reads."""
+def _summaries(results: Sequence[Answer]) -> list[str]:
+    """Returns the digits of each picture with several, one text per picture."""
     rows: dict[str, dict[int | None, list[str]]] = {}
-    for a in found:
+    for a in results:
         rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.digit)
     return [
         f"{cli.printable(picture)} reads {' / '.join(''.join(row) for row in lines.values())}"
@@ -236,21 +235,21 @@ def _readings(found: Sequence[Answer]) -> list[str]:
     ]
 
 
-def as_json(found: Sequence[Answer]) -> str:
-    """A JSON array with one object per digit."""
-    rows = [{name: getattr(answer, name) for name in _COLUMNS} for answer in found]
+def as_json(results: Sequence[Answer]) -> str:
+    """Formats a JSON array with one object per digit."""
+    rows = [{name: getattr(answer, name) for name in _COLUMNS} for answer in results]
     return json.dumps(rows, indent=2)
 
 
-def as_csv(found: Sequence[Answer]) -> str:
-    """CSV with a header; a box is four numbers with spaces between.
+def as_csv(results: Sequence[Answer]) -> str:
+    """Formats CSV with a header; a box is four numbers separated by spaces.
 
-    A file's name is in it as a terminal shows it; JSON has it exactly.
+    Unprintable characters in file names are replaced; JSON has the exact names.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for answer in found:
+    for answer in results:
         box = " ".join(map(str, answer.box or ()))
         shown = dataclasses.replace(answer, picture=cli.printable(answer.picture))
         writer.writerow(box if name == "box" else getattr(shown, name) for name in _COLUMNS)
@@ -258,10 +257,10 @@ def as_csv(found: Sequence[Answer]) -> str:
 
 
 def write_submission(choices: Iterable[int], path: Path) -> None:
-    """Writes Kaggle's `ImageId,Label`, whole or not at all.
+    """Atomically writes a Kaggle submission, `ImageId,Label`.
 
     Args:
-        choices: The class of each image, in order.
+        choices: The predicted class of each image, in order.
         path: The file.
     """
     rows = [f"{i},{choice}" for i, choice in enumerate(choices, start=1)]
@@ -272,15 +271,15 @@ def write_submission(choices: Iterable[int], path: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
-    found = read_digits(settings.images, settings.model or PRETRAINED, settings.many)
+    results = read_digits(settings.images, settings.model or PRETRAINED, settings.many)
     if settings.submission:
-        write_submission((int(a.probabilities.argmax()) for a in found), settings.submission)
-        print(f"written: {cli.printable(settings.submission)}, {len(found):,} images")
+        write_submission((int(a.probabilities.argmax()) for a in results), settings.submission)
+        print(f"written: {cli.printable(settings.submission)}, {len(results):,} images")
     else:
         form = as_json if settings.json else as_csv if settings.csv else as_table
-        print(form(found))
+        print(form(results))
     if settings.show:
-        sheet.draw(found, settings.show)
+        sheet.draw(results, settings.show)
         print(f"written: {cli.printable(settings.show)}", file=sys.stderr)
     return cli.OK
 

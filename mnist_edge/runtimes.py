@@ -1,7 +1,7 @@
-"""Open an artifact; every runtime becomes the same three functions.
+"""Open artifacts: one interface, `Predictor`, to Keras, LiteRT and ONNX Runtime.
 
-Each runtime is imported inside the one function that opens it, so that a device needs
-only the runtime it uses.
+Each runtime is imported only by the function that opens its files, so that a device needs only
+the runtime it uses.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ _DIMENSION = Check(
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An artifact's input or output as its runtime reports it.
+    """An artifact's input or output, as reported by its runtime.
 
     Attributes:
         name: The tensor's name.
-        shape: A free dimension is None or a name.
+        shape: Its dimensions; a dynamic one is None or a name.
         dtype: NumPy's name of its element type.
-        scale: What one integer step is worth; None for floats.
-        zero_point: The integer that means 0.0; None for floats.
+        scale: Quantization step size; None for floats.
+        zero_point: The integer that represents 0.0; None for floats.
     """
 
     name: Text
@@ -48,18 +48,18 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """An artifact, ready to run.
+    """An opened artifact.
 
     Attributes:
         runtime: The runtime's name and version.
-        batch: The batch size that the artifact is fixed to, or None where it is free.
-        encode: float32 pixels `[n, height, width, channels]`, 0 to 255, to what the
-            artifact takes.
-        call: What the artifact takes, NumPy array in, to what it gives, NumPy array
-            out. This is what is timed.
-        decode: What it gives, to float32 probabilities `[n, classes]`.
-        input: Its one input; None where nothing was opened.
-        output: Its one output; None likewise.
+        batch: Fixed batch size; None if it is dynamic.
+        encode: Converts float32 pixels `[n, height, width, channels]`, 0 to 255, to the
+            artifact's input.
+        call: Runs the artifact on one input array and returns its output array. The benchmarks
+            time only this.
+        decode: Converts the output to float32 probabilities `[n, classes]`.
+        input: The artifact's only input; None if not reported (Keras).
+        output: The artifact's only output; None if not reported.
     """
 
     runtime: str
@@ -71,94 +71,91 @@ class Predictor:
     output: Tensor | None = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities of images.
+        """Predicts the probabilities of images.
 
         Args:
-            images: float32 `[n, ...]`, as the model takes them.
+            images: float32 `[n, ...]`, in the model's input shape.
 
         Returns:
             float32 `[n, classes]`.
 
         Raises:
-            ValueError: The artifact gives more or fewer rows than it takes images.
+            ValueError: The number of output rows is not the number of images.
             Exception: Whatever the runtime raises.
         """
         inputs = self.encode(images)
         batch = self.batch or len(inputs)
         outputs = []
         for i in range(0, len(inputs), batch):
-            # A fixed batch that does not divide the images is filled up with the first ones.
-            found = self.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
-            if np.shape(found)[:1] != (batch,):
-                raise ValueError(f"gives {list(np.shape(found))} for {batch} images")
-            outputs.append(found)
+            # The last batch is padded to the fixed batch size with the first images.
+            output = self.call(inputs.take(range(i, i + batch), axis=0, mode="wrap"))
+            if np.shape(output)[:1] != (batch,):
+                raise ValueError(f"output shape is {list(np.shape(output))} for {batch} images")
+            outputs.append(output)
         return self.decode(np.concatenate(outputs)[: len(inputs)])
 
 
 class RuntimeMissing(Exception):
-    """The package that runs a kind of artifact is not installed: it can't be found."""
+    """The package that runs an artifact is not installed."""
 
 
 def is_artifact(path: Path | str) -> bool:
-    """Whether a path ends as a file does that a runtime opens."""
+    """Whether a path has a suffix that a runtime opens."""
     return Path(path).suffix in _RUNTIMES
 
 
 def is_installed(path: Path | str) -> bool:
-    """Whether the packages that run a file of this ending can be found; imports none."""
+    """Whether the packages that run a file of this suffix can be found, without importing them."""
     package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
     needed = {package}
-    if package == "keras" and backend.chosen() in backend.NAMES:  # what else it may be, it tells
+    if package == "keras" and backend.chosen() in backend.NAMES:  # Keras reports others
         needed.add(backend.chosen())
     return all(map(importlib.util.find_spec, needed))
 
 
 def require(path: Path | str) -> None:
-    """Raises `RuntimeMissing` where a package that runs a file of this ending is missing."""
+    """Raises `RuntimeMissing` if a package that runs a file of this suffix is missing."""
     if not is_installed(path):
         raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
 
 
 def import_runtime(path: Path | str, threads: int) -> None:
-    """Imports the runtime that a file's ending names, so that opening is timed without it.
+    """Imports the runtime for a file's suffix, so that timing `open_artifact` excludes it.
 
     Args:
         path: A `.keras`, `.tflite` or `.onnx` file.
-        threads: How many threads a call may use; TensorFlow wants to know before.
+        threads: Number of threads per call; TensorFlow must know it before it is imported.
 
     Raises:
         RuntimeMissing: The runtime is not installed.
-        RuntimeError: It is, and can't be imported.
+        RuntimeError: It is installed and can't be imported.
     """
     require(path)
     runtime = _RUNTIMES[Path(path).suffix]
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     try:
         importlib.import_module(runtime.module)
-    except Exception as error:  # a library that is missing, too little memory, anything
+    except Exception as error:  # e.g. a missing library, too little memory
         cause = f"{runtime.package} is installed and can't be imported: {in_words(error)}"
         raise RuntimeError(cause) from error
 
 
 def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
-    """Opens an artifact in the runtime that its ending names.
+    """Opens an artifact in the runtime for its suffix.
 
     Args:
         path: A `.keras`, `.tflite` or `.onnx` file.
-        threads: How many threads a call may use.
-
-    Returns:
-        A `Predictor`.
+        threads: Number of threads per call.
 
     Raises:
         RuntimeMissing: The runtime is not installed.
-        Exception: Whatever the runtime raises for a file that it can't open.
+        Exception: Whatever the runtime raises if it can't open the file.
     """
     import_runtime(path, threads)
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
 
 
-def _as_float32(values: np.ndarray) -> np.ndarray:
+def _unchanged(values: np.ndarray) -> np.ndarray:
     return values
 
 
@@ -169,9 +166,9 @@ def _open_keras(path: str, threads: int) -> Predictor:
     return Predictor(
         runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
         batch=None,
-        encode=_as_float32,
+        encode=_unchanged,
         call=model.predict_on_batch,
-        decode=_as_float32,
+        decode=_unchanged,
     )
 
 
@@ -181,11 +178,11 @@ def _open_tflite(path: str, threads: int) -> Predictor:
     interpreter = Interpreter(path, num_threads=threads)
     try:
         interpreter.allocate_tensors()
-    except RuntimeError as error:  # where memory is short it says nothing
+    except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
-    given = _only(interpreter.get_input_details(), "input")
-    taken = _only(interpreter.get_output_details(), "output")
-    input_index, output_index = given["index"], taken["index"]
+    input_details = _only(interpreter.get_input_details(), "input")
+    output_details = _only(interpreter.get_output_details(), "output")
+    input_index, output_index = input_details["index"], output_details["index"]
 
     def call(values: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(input_index, values)
@@ -194,12 +191,12 @@ def _open_tflite(path: str, threads: int) -> Predictor:
 
     return Predictor(
         runtime=f"LiteRT {version('ai-edge-litert')}",
-        batch=int(given["shape"][0]),
-        encode=_quantizer(given),
+        batch=int(input_details["shape"][0]),
+        encode=_quantizer(input_details),
         call=call,
-        decode=_dequantizer(taken),
-        input=_tflite_tensor(given),
-        output=_tflite_tensor(taken),
+        decode=_dequantizer(output_details),
+        input=_tflite_tensor(input_details),
+        output=_tflite_tensor(output_details),
     )
 
 
@@ -214,15 +211,15 @@ def _tflite_tensor(details: dict[str, Any]) -> Tensor:
 
 def _only(tensors: list[Any], role: str) -> Any:
     if len(tensors) != 1:
-        raise ValueError(f"has {len(tensors)} {role}s, one promised")
+        raise ValueError(f"has {len(tensors)} {role}s, one expected")
     return tensors[0]
 
 
 def _quantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from real numbers to a TFLite tensor's elements."""
+    """Returns a function that quantizes floats to a TFLite tensor's elements."""
     dtype = np.dtype(details["dtype"])
     if dtype.kind == "f":
-        return _as_float32
+        return _unchanged
     scale, zero_point = details["quantization"]
     lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
     return lambda values: (
@@ -231,9 +228,9 @@ def _quantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _dequantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from a TFLite tensor's elements to real numbers."""
+    """Returns a function that dequantizes a TFLite tensor's elements to floats."""
     if np.dtype(details["dtype"]).kind == "f":
-        return _as_float32
+        return _unchanged
     scale, zero_point = details["quantization"]
     return lambda integers: (integers.astype(np.float32) - zero_point) * np.float32(scale)
 
@@ -246,22 +243,23 @@ def _open_onnx(path: str, threads: int) -> Predictor:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
-    with tempfile.TemporaryDirectory() as nothing:
-        # Its hash vouches for the file alone: what it keeps in others is not found.
-        options.add_session_config_entry(_EXTERNAL_FOLDER, nothing)
+    with tempfile.TemporaryDirectory() as empty:
+        # The hash covers only the file itself, so data in external files must not be loaded.
+        options.add_session_config_entry(_EXTERNAL_FOLDER, empty)
         session = onnxruntime.InferenceSession(
             Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
         )
-    given, taken = _only(session.get_inputs(), "input"), _only(session.get_outputs(), "output")
-    batch = given.shape[0]
+    only_input = _only(session.get_inputs(), "input")
+    only_output = _only(session.get_outputs(), "output")
+    batch = only_input.shape[0]
     return Predictor(
         runtime=f"ONNX Runtime {onnxruntime.__version__}",
         batch=batch if isinstance(batch, int) else None,
-        encode=_as_float32,
-        call=lambda values: session.run([taken.name], {given.name: values})[0],
-        decode=_as_float32,
-        input=_onnx_tensor(given),
-        output=_onnx_tensor(taken),
+        encode=_unchanged,
+        call=lambda values: session.run([only_output.name], {only_input.name: values})[0],
+        decode=_unchanged,
+        input=_onnx_tensor(only_input),
+        output=_onnx_tensor(only_output),
     )
 
 
@@ -274,7 +272,7 @@ def _onnx_tensor(value: Any) -> Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class _Runtime:
-    """A runtime: the module to import, what to install for it, and how it opens a file."""
+    """A runtime: the module to import, the package to install, and the function to open a file."""
 
     module: str
     package: str

@@ -1,12 +1,11 @@
-"""Typed records in JSON: dataclasses that are read from a file and validated in one place.
+"""Typed records in JSON: dataclasses that are validated when read.
 
     record = schema.read(Manifest, path, "Run: python -m export")
 
-A record is a frozen dataclass whose annotations say what its fields hold: `str`, `int`,
-`float`, `bool`, another record, `tuple[X, ...]`, `dict[str, X]`, `X | None`, or one of the
-validated types below. A field with a default may be missing from the JSON; what the record
-does not name is ignored, or refused where its class sets `CLOSED`. A device needs NumPy and
-the standard library for it.
+A record is a frozen dataclass. Its fields may be annotated as `str`, `int`, `float`, `bool`,
+another record, `tuple[X, ...]`, `dict[str, X]`, `X | None`, or one of the validated types below.
+A field with a default may be missing from the JSON. Unknown keys are ignored, or refused if the
+class sets `CLOSED`. Needs NumPy and the standard library only.
 """
 
 import dataclasses
@@ -24,20 +23,20 @@ from mnist_edge.errors import InputError
 
 Kind = TypeVar("Kind")
 
-# The number of this version's records; raised whenever a key changes its meaning or goes.
+# Version of the records; increased whenever a key is removed or changes its meaning.
 VERSION = 3
-# No file has more bytes; and a float holds it exactly.
+# Largest accepted integer: a float represents it exactly.
 LARGEST = 2**53
-_SHOWN = 60  # characters of what came instead
+_SHOWN = 60  # characters of an invalid value in an error message
 
 
 class SchemaError(ValueError):
-    """JSON that is not what the record says: the place, what it must be, what came."""
+    """JSON that does not match its record: the key, what it must be, what it is."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """A JSON file of this project's: it says so itself, by these two keys."""
+    """Base class of the project's JSON files; two keys identify them."""
 
     schema: int = VERSION
     project: str = bundle.PROJECT
@@ -45,7 +44,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What an annotated value must be, in words, and the test that tells it."""
+    """A validator: the requirement in words, and the function that tests it."""
 
     words: str
     accepts: Callable[[Any], bool]
@@ -60,13 +59,13 @@ def _is_text(value: object, most: int = 4096) -> bool:
 
 
 def integer(least: int = 0, most: int = LARGEST) -> Check:
-    """Integers from `least` to `most`."""
+    """Returns a check for integers from `least` to `most`."""
     words = f"an integer of {least} or more" + (f", at most {most:,}" if most < LARGEST else "")
     return Check(words, lambda value: type(value) is int and least <= value <= most)
 
 
 def number(least: float = 0, most: float = LARGEST) -> Check:
-    """Numbers from `least` to `most`; NaN is none."""
+    """Returns a check for numbers from `least` to `most`; NaN fails."""
     words = (
         f"a number, {least:g} to {most:,g}" if most < LARGEST else f"a number of {least:g} or more"
     )
@@ -74,14 +73,14 @@ def number(least: float = 0, most: float = LARGEST) -> Check:
 
 
 def one_of(*values: str) -> Check:
-    """One of these texts."""
+    """Returns a check for one of these strings."""
     return Check(" or ".join(values), lambda value: isinstance(value, str) and value in values)
 
 
 def file_name(*endings: str) -> Check:
-    """A file's name: no folder before it, and one of the endings after it."""
+    """Returns a check for file names without a folder that have one of these endings."""
     return Check(
-        f"the name of a file beside it that ends in {' or '.join(endings)}",
+        f"the name of a file in the same folder that ends in {' or '.join(endings)}",
         lambda value: _NAME.accepts(value) and value.endswith(endings),
     )
 
@@ -100,7 +99,7 @@ Sha256 = Annotated[
         lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
     ),
 ]
-# Any name that a file may have: it is not printed as it stands.
+# Any name that a file may have; may contain unprintable characters.
 PathText = Annotated[
     str,
     Check(
@@ -127,21 +126,21 @@ _PLAIN = {
 
 
 def read(kind: type[Kind], path: Path, remedy: str) -> Kind:
-    """Reads a record of this project's from a JSON file that may be anybody's.
+    """Reads a record from an untrusted JSON file.
 
     Args:
         kind: The record's class, a `Record`.
         path: The file.
-        remedy: What to do where it is missing or wrong; ends the error's line.
+        remedy: What to do if it is missing or wrong; the last sentence of the error message.
 
     Raises:
-        InputError: It is missing, damaged, of another kind or of another version.
+        InputError: It is missing, not such a record, or of another version.
     """
     document = bundle.read_json(path, (), remedy)
     try:
-        for key, wanted in (("schema", VERSION), ("project", bundle.PROJECT)):
-            if document.get(key) != wanted:
-                raise _wrong(key, str(wanted), document.get(key, "nothing"))
+        for key, expected in (("schema", VERSION), ("project", bundle.PROJECT)):
+            if document.get(key) != expected:
+                raise _wrong(key, str(expected), document.get(key, "nothing"))
         return decode(kind, document)
     except SchemaError as error:
         raise InputError(f"{path}: {error}. {remedy}") from None
@@ -153,27 +152,27 @@ def write(path: Path, record: Any) -> None:
 
 
 def decode(kind: type[Kind], value: object, where: str = "") -> Kind:
-    """Validates what JSON held as a record.
+    """Validates parsed JSON and converts it to a record.
 
     Args:
         kind: The record's class, or another type that a record's field may have.
-        value: What JSON held.
-        where: Its place, for the error's line.
+        value: The parsed JSON.
+        where: Its key, for error messages.
 
     Raises:
-        SchemaError: It is something else.
+        SchemaError: The value is not of that type.
     """
     return typing.cast(Kind, _decode(kind, value, where))
 
 
 def encode(record: Any) -> dict[str, Any]:
-    """A record as JSON holds it."""
+    """Converts a record to a dictionary for JSON."""
     return dataclasses.asdict(record)
 
 
 @functools.cache
 def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
-    """Each field's annotation, and whether it may be missing, by its name."""
+    """Returns field name -> (annotation, whether the field may be missing)."""
     hints = typing.get_type_hints(kind, include_extras=True)
     missing = dataclasses.MISSING
     return {
@@ -215,23 +214,23 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_record(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
-    found = {}
+    values = {}
     for name, (hint, is_optional) in _fields(kind).items():
         place = f"{where}.{name}" if where else name
         if name in value:
-            found[name] = _decode(hint, value[name], place)
+            values[name] = _decode(hint, value[name], place)
         elif not is_optional:
             raise SchemaError(f"{place} is missing")
     unknown = (
-        [name for name in value if name not in found] if getattr(kind, "CLOSED", False) else []
+        [name for name in value if name not in values] if getattr(kind, "CLOSED", False) else []
     )
     if unknown:
-        raise _wrong(where, "of fields that this version knows", one_line(unknown[0], _SHOWN))
-    return kind(**found)
+        raise _wrong(where, "an object with known keys only", one_line(unknown[0], _SHOWN))
+    return kind(**values)
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    """`tuple[X, ...]` is a list of any length, `tuple[X, Y]` of two."""
+    """Decodes a list: of any length for `tuple[X, ...]`, of two for `tuple[X, Y]`."""
     any_length = arguments[-1] is Ellipsis
     if not isinstance(value, list) or not (any_length or len(value) == len(arguments)):
         raise _wrong(where, "a list" if any_length else f"a list of {len(arguments)}", value)
@@ -247,10 +246,10 @@ def _require(check: Check, value: object, where: str) -> None:
         raise _wrong(where, check.words, value)
 
 
-def _wrong(where: str, wanted: str, value: object) -> SchemaError:
+def _wrong(where: str, requirement: str, value: object) -> SchemaError:
     shown = value
     if isinstance(value, list | dict):
         shown = f"{type(value).__name__} of {len(value)}"
     elif isinstance(value, int) and abs(value) > LARGEST:
-        shown = f"an integer of {value.bit_length()} bits"  # its digits take time to find
-    return SchemaError(f"{where or 'it'} must be {wanted}. Got: {one_line(shown, _SHOWN)}")
+        shown = f"an integer of {value.bit_length()} bits"  # printing its digits may take long
+    return SchemaError(f"{where or 'it'} must be {requirement}. Got: {one_line(shown, _SHOWN)}")

@@ -1,7 +1,7 @@
-"""Write files all together, or not at all.
+"""Write the files of a folder atomically: all of them, or none.
 
-A file is written beside its final name and moved into place when it is whole, so that none of a
-bundle is ever half-written; what a command that was killed left is cleared up by the next one.
+Files are written to a staging folder next to their destination and moved into place when all
+are complete. If a command is killed, the next command on the folder cleans up (`recover`).
 """
 
 import contextlib
@@ -17,29 +17,29 @@ from mnist_edge.bundle import MANIFEST, PROJECT, STAGED, TRAIN, read_json
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
-# In it: the new files, and those that they replace while all are moved into place.
+# Subfolders of the staging folder: the new files, and the files that they replace.
 _NEW, _OLD = "new", "old"
-# The records that vouch for other files by hash; moved into place after them.
-_VOUCHERS = (TRAIN, MANIFEST)
+# Records that contain the hashes of other files; moved into place after them.
+_HASH_RECORDS = (TRAIN, MANIFEST)
 
 
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """Writes files into `folder` all together, or not at all.
+    """Writes files into `folder` atomically: all of them, or none.
 
-    Yields a new folder beside the final files. When the block ends, each file in it, and
-    in folders in it, is flushed to the disk and moved over its namesake in `folder`, the
-    records that hold the others' hashes last. When the block raises, or a file can't be moved,
-    `folder` is as it was. A move that a kill cut is finished by `recover`.
+    Yields an empty staging folder. When the block ends, all files in it and its subfolders are
+    flushed to disk and moved to `folder`, replacing files of the same name; records that
+    contain hashes of other files are moved last. If the block raises or a file can't be moved,
+    `folder` is unchanged. If the process is killed during the move, `recover` completes it.
 
     Args:
-        folder: Where the files are to stand; made where it is missing.
+        folder: The destination; created if missing.
 
     Raises:
-        InputError: A folder or a link stands where a file or a folder must go.
+        InputError: A folder or a link is in the way of a file or a folder.
     """
     folder = Path(folder)
-    with made(folder):
+    with created(folder):
         stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder))
         new = stage / _NEW
         try:
@@ -57,7 +57,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def staged_folder(folder: Path) -> Iterator[Path]:
-    """Writes a new folder whole, or not at all; yields the staging folder, beside it."""
+    """Writes a new folder atomically; yields the staging folder, next to it."""
     stage = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder.parent))
     try:
         yield stage
@@ -68,17 +68,21 @@ def staged_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes a file that the user names, whole or not at all.
+    """Writes a file named by the user atomically.
 
-    A link is followed, as every tool does with a file that it is given by name; what is no
-    regular file, a device or a pipe, is written to and never replaced.
+    Links are followed. A path that is not a regular file (a device, a pipe) is written to
+    directly.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():  # by its name: /dev/stdout leads to no other
+    # Checks the path as given: for /dev/stdout, the resolved path does not exist.
+    if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
     final = Path(os.path.realpath(path))
-    with made(final.parent), tempfile.TemporaryDirectory(prefix=STAGED, dir=final.parent) as stage:
+    with (
+        created(final.parent),
+        tempfile.TemporaryDirectory(prefix=STAGED, dir=final.parent) as stage,
+    ):
         (Path(stage) / final.name).write_bytes(content)
         _flush(Path(stage), [final.name])
         os.replace(Path(stage) / final.name, final)
@@ -91,13 +95,13 @@ def _flush(stage: Path, names: list[str]) -> None:
 
 
 def _names(stage: Path) -> list[str]:
-    """Paths of a staging folder's files within it, those that vouch for others last."""
+    """Returns the relative paths of a staging folder's files, `_HASH_RECORDS` last."""
     paths = [path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
-    return [str(path) for path in sorted(paths, key=lambda p: (p.name in _VOUCHERS, p))]
+    return [str(path) for path in sorted(paths, key=lambda p: (p.name in _HASH_RECORDS, p))]
 
 
 def _check_places(folder: Path, names: list[str]) -> None:
-    """Raises `InputError` before anything is moved where a file's place is not to be had."""
+    """Raises `InputError` if a file can't be moved into place, before anything is moved."""
     for name in names:
         for parent in Path(name).parents[:-1]:
             if files.kind(folder / parent) not in ("a folder", "nothing"):
@@ -106,22 +110,20 @@ def _check_places(folder: Path, names: list[str]) -> None:
                     f"Got: {files.kind(folder / parent)}. Move it elsewhere."
                 )
         if files.kind(folder / name) == "a folder":
-            raise InputError(
-                f"{folder / name} must be a file. Got: a folder in its place. Move it elsewhere."
-            )
+            raise InputError(f"{folder / name} must be a file. Got: a folder. Move it elsewhere.")
 
 
 def _commit(stage: Path, folder: Path, names: list[str]) -> None:
-    """Moves all files into place; where one can't be moved, moves all of them back.
+    """Moves all files into place; if one can't be moved, moves all of them back.
 
-    Where that fails too, both sets stay, and the next command tries again.
+    If that fails too, old and new files are kept, and the next command tries again.
     """
     journal = _journal(folder)
     try:
         _record(journal, stage, names)
         _move(stage, folder, names)
     except KeyboardInterrupt:
-        _move(stage, folder, names)  # half of it is no state to stop in
+        _move(stage, folder, names)  # complete the move first
         _forget(journal, stage)
         raise
     except OSError:
@@ -138,7 +140,7 @@ def _forget(journal: Path, stage: Path) -> None:
 
 
 def _move(stage: Path, folder: Path, names: list[str]) -> None:
-    """Moves those files into place that are not there yet, and what they replace aside."""
+    """Moves files that are still staged into place, and the files that they replace aside."""
     for name in names:
         new, old, final = stage / _NEW / name, stage / _OLD / name, folder / name
         if not os.path.lexists(new):
@@ -160,8 +162,8 @@ def _move_back(stage: Path, folder: Path, names: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def made(folder: Path) -> Iterator[None]:
-    """Makes a folder where it is missing; what is still empty when the block ends goes again."""
+def created(folder: Path) -> Iterator[None]:
+    """Creates a folder and its parents; removes those still empty when the block ends."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -172,36 +174,35 @@ def made(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-# Which moves have begun stands outside of every bundle, among the user's own files: what a
-# bundle from elsewhere holds can't name anything that is then moved.
+# The journal of moves is kept in the user's state folder and not in the bundle, so that an
+# untrusted bundle can't cause files to be moved.
 
 
 def _journal(folder: Path) -> Path:
-    """Where it is recorded that files are being moved into a folder."""
+    """Returns the path of the journal of moves into a folder."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = hashlib.sha256(os.path.realpath(folder).encode(errors="surrogateescape")).hexdigest()
     return state / PROJECT / f"{name}.json"
 
 
 def _identity(stage: Path) -> list[int]:
-    """What tells a staging folder from any other that may come to stand in its place."""
-    found = stage.lstat()
-    return [found.st_dev, found.st_ino]
+    """Returns a folder's device and inode, which a folder that replaces it does not share."""
+    status = stage.lstat()
+    return [status.st_dev, status.st_ino]
 
 
 def _record(journal: Path, stage: Path, names: list[str]) -> None:
     document = {"stage": stage.name, "identity": _identity(stage), "names": names}
-    # Where the user has no place for it, a move that is cut is seen by the hashes alone.
+    # Without a journal, only the hashes reveal an interrupted move.
     with contextlib.suppress(OSError):
         write_file(journal, json.dumps(document).encode())
 
 
 def recover(folder: Path) -> None:
-    """Clears up after a command that was killed while it wrote to `folder`.
+    """Cleans up after a command that was killed while it wrote to `folder`.
 
-    Files that were whole and being moved into place are moved to the end, so that no two files
-    of different runs stay side by side. This holds for what this user's own command recorded
-    among the user's own files, and for nothing that the folder itself holds. Other staging
+    Completes an interrupted move into place, so that files of different runs are not mixed. Only
+    moves in the user's own journal are completed, whatever the folder contains. Other staging
     folders are removed.
 
     Raises:
@@ -209,7 +210,7 @@ def recover(folder: Path) -> None:
     """
     journal = _journal(folder)
     stage, names = _recorded(journal, folder)
-    if stage:  # where this fails, both sets stay for the command after this one
+    if stage:  # if this fails, old and new files are kept for the next command
         _check_places(folder, names)
         _move(stage, folder, names)
     with contextlib.suppress(OSError):
@@ -220,7 +221,7 @@ def recover(folder: Path) -> None:
 
 
 def _recorded(journal: Path, folder: Path) -> tuple[Path | None, list[str]]:
-    """The staging folder of a move that was cut, and its files; None where there is none."""
+    """Returns the staging folder of an interrupted move, or None, and the files to move."""
     with contextlib.suppress(InputError, OSError, TypeError):
         record = read_json(journal, ("stage", "identity", "names"), "")
         stage = folder / record["stage"]

@@ -3,10 +3,10 @@
     python -m mnist_edge.train --model edge --seed 0
     python -m mnist_edge.train --list
 
-writes `model.keras`, `train.json`, `history.csv` and `plots/` to `artifacts/edge/`, all or
-none. Epochs and weights are chosen on 5,000 validation images; the test set is read
-once, at the end, to report. A run that was interrupted goes on by `--resume`; `--from
-train.json` repeats a run and says whether its weights came out the same.
+Writes `model.keras`, `train.json`, `history.csv` and `plots/` to `artifacts/edge/`, all or
+none. Epochs and weights are selected on 5,000 validation images; the test set is used once,
+at the end, for reporting. `--resume` continues an interrupted run; `--from train.json` repeats
+a run and checks that the weights are identical.
 """
 
 import dataclasses
@@ -51,21 +51,22 @@ def train_model(
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     verbose: int = 0,
 ) -> TrainedModel:
-    """Trains a network of the zoo; the test set is read once, at the end.
+    """Trains a network of the zoo; the test set is used once, at the end.
 
     Starts a new Keras session and sets Keras's, NumPy's and Python's global seed.
 
     Args:
         model: A key of `ZOO`.
-        dataset: uint8 images; or what `load_dataset` takes.
-        recipe: How to train; None is the network's own.
-        epochs: Passes over the training images, in place of the recipe's.
+        dataset: A data set of uint8 images, or the `source` argument of `load_dataset`.
+        recipe: How to train; None for the network's own recipe.
+        epochs: Passes over the training images; overrides the recipe's.
         seed: Seed of weights, order and augmentation.
         split_seed: Seed of the split into training and validation images.
-        checkpoint: Folder that keeps finished epochs until its caller removes it, or None.
-        resume: Whether to go on from the checkpoint.
-        callbacks: Further ones for `keras.Model.fit`.
-        verbose: As `keras.Model.fit` takes it.
+        checkpoint: Folder for finished epochs, to be removed by the caller; None for no
+            checkpoint.
+        resume: Whether to continue from the checkpoint.
+        callbacks: Additional callbacks for `keras.Model.fit`.
+        verbose: Passed to `keras.Model.fit`.
 
     Raises:
         InputError: The data or the recipe can't be used.
@@ -84,7 +85,7 @@ def train_model(
 
     backend.require(backend.TRAINING, "training")
     splits = _splits(dataset, split_seed, recipe)
-    keras.backend.clear_session()  # layers are named by a count that the process keeps
+    keras.backend.clear_session()  # resets the counters in layer names
     keras.utils.set_random_seed(seed)
     network = models.build(model, dataset.x_train.shape[1:], dataset.classes)
     kept = None
@@ -144,23 +145,23 @@ def _check_data(dataset: data.Dataset) -> None:
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{dataset.source}: x_train must be uint8 [n, height, width], 0 to 255. "
-            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}. Save it so."
+            f"Got: {dataset.x_train.dtype} {list(dataset.x_train.shape)}. Convert it."
         )
     if dataset.classes < 2:
-        raise InputError(f"{dataset.source} must have labels of 2 classes or more. Got: 0 alone.")
+        raise InputError(f"{dataset.source} must have labels of 2 classes or more. Got: only 0.")
 
 
 def _check_finite(name: str, network: "keras.Model", metrics: Metrics) -> None:
-    figures = [value for value in dataclasses.astuple(metrics) if value is not None]
-    if not all(np.isfinite(values).all() for values in (*network.get_weights(), *figures)):
+    numbers = [value for value in dataclasses.astuple(metrics) if value is not None]
+    if not all(np.isfinite(values).all() for values in (*network.get_weights(), *numbers)):
         raise InputError(
-            f"{name} must end in finite weights and figures. Got: NaN or infinity. "
-            "Train by another recipe, without --resume."
+            f"{name} must have finite weights and metrics. Got: NaN or infinity. "
+            "Train with another recipe, without --resume."
         )
 
 
 def _splits(dataset: data.Dataset, split_seed: int, recipe: Recipe) -> Splits:
-    """Indices of the training and the validation images; of none where all are trained on."""
+    """Returns indices of the training and validation images; the latter may be empty."""
     splits = data.split_indices(len(dataset.x_train), split_seed)
     return (np.sort(np.concatenate(splits)), splits[1][:0]) if recipe.all_images else splits
 
@@ -168,10 +169,9 @@ def _splits(dataset: data.Dataset, split_seed: int, recipe: Recipe) -> Splits:
 def _examples(
     dataset: data.Dataset, splits: Splits, shape: tuple[int, ...]
 ) -> tuple[loop.Examples, loop.Examples | None]:
-    """`(x, y)` of the training and of the validation images, or None where there are none.
+    """Returns `(x, y)` of the training and of the validation images; None if there are none.
 
-    Bytes, not floats: Keras casts a batch at a time to the same values, and an epoch copies
-    a quarter of the memory.
+    Images stay uint8, which takes a quarter of the memory; Keras casts each batch to float32.
     """
     train, validation = (
         (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
@@ -183,7 +183,7 @@ def _examples(
 def _identity(
     model: str, recipe: Recipe, seed: int, split_seed: int, dataset: data.Dataset
 ) -> dict[str, Any]:
-    """What makes a run what it is: none of it may change between its sittings."""
+    """Returns what identifies a run: it must not differ when the run is resumed."""
     import keras
 
     return {
@@ -202,7 +202,7 @@ def train(settings: TrainSettings, repetition: Repetition | None = None) -> Trai
 
     Args:
         settings: What to train, and where to write it.
-        repetition: The run that the settings repeat, or None.
+        repetition: The earlier run to repeat, or None.
 
     Raises:
         InputError: The data or the folder can't be used.
@@ -237,7 +237,7 @@ def _write_extras(
     stage: Path, settings: TrainSettings, trained: TrainedModel, dataset: data.Dataset
 ) -> None:
     if settings.save_h5:
-        with cli.native_logs_held():  # Keras warns that the format is old; that is asked for
+        with cli.native_logs_held():  # hides Keras's warning that the format is legacy
             trained.model.save(stage / bundle.MODEL_H5)
     if settings.save_weights:
         trained.model.save_weights(stage / bundle.WEIGHTS)
@@ -259,7 +259,7 @@ def _callbacks(settings: TrainSettings) -> list["keras.callbacks.Callback"]:
 
 
 def report(record: TrainRecord, folder: Path) -> str:
-    """What a person reads at the end, in three lines."""
+    """Formats the result of training as three lines."""
     metrics = record.metrics
     accuracy = metrics.validation_accuracy
     validation = "no validation" if accuracy is None else f"validation accuracy {accuracy:.2%}"
@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         record = train(settings, repetition).record
     except KeyboardInterrupt:
-        print("\nfinished epochs are kept: go on with the same flags and --resume")
+        print("\nfinished epochs are kept: continue with the same flags and --resume")
         raise
     if not settings.quiet:
         print(report(record, settings.folder))

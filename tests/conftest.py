@@ -1,6 +1,8 @@
 """A small bundle, trained, exported and measured once for all tests."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
@@ -9,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks import measurement
 from benchmarks.measurement import Report
 from benchmarks.run import benchmark
+from export.formats import FORMATS
 from export.pipeline import export
 from export.settings import ExportSettings
-from mnist_edge import backend, bundle, data, runtimes
+from mnist_edge import backend, bundle, data, runtimes, schema
 from mnist_edge.train import train
 from mnist_edge.training.settings import TrainSettings
 from tests import tiny
@@ -44,34 +48,65 @@ class Small:
         return folder
 
 
+@contextlib.contextmanager
+def _alone(folder):
+    """One of the suite's processes at a time: what is made in `folder` is made once."""
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
-def small_data(tmp_path_factory):
+def shared(tmp_path_factory, worker_id):
+    """A folder that all of the suite's processes have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def small_data(shared):
     """Path of an .npz of 6,000 training and 500 test images of MNIST."""
-    mnist = data.load()
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez_compressed(
-        path,
-        x_train=mnist.x_train[:6000],
-        y_train=mnist.y_train[:6000],
-        x_test=mnist.x_test[:500],
-        y_test=mnist.y_test[:500],
-    )
+    path = shared / "small.npz"
+    with _alone(shared):
+        if not path.exists():
+            mnist = data.load()
+            np.savez_compressed(
+                path,
+                x_train=mnist.x_train[:6000],
+                y_train=mnist.y_train[:6000],
+                x_test=mnist.x_test[:500],
+                y_test=mnist.y_test[:500],
+            )
     return str(path)
 
 
 @pytest.fixture(scope="session")
-def small(small_data, tmp_path_factory):
+def small(small_data, shared):
     backend.start_keras()
-    folder = tmp_path_factory.mktemp("artifacts") / "small"
-    train(
-        TrainSettings(
-            data=small_data, output=folder, epochs=2, batch_size=32, quiet=True, plots=False
-        )
+    folder, report = shared / "small", shared / "report.json"
+    with _alone(shared):
+        if not report.exists():
+            train(
+                TrainSettings(
+                    data=small_data, output=folder, epochs=2, batch_size=32, quiet=True, plots=False
+                )
+            )
+            export(ExportSettings(source=folder, calibration_count=50))
+            schema.write(report, benchmark(folder, **QUICK))
+    trained, manifest = (
+        json.loads((folder / name).read_text()) for name in (bundle.TRAIN, bundle.MANIFEST)
     )
-    trained = json.loads((folder / bundle.TRAIN).read_text())
-    export(ExportSettings(source=folder, calibration_count=50))
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    return Small(small_data, folder, trained, manifest, benchmark(folder, **QUICK))
+    return Small(small_data, folder, trained, manifest, measurement.read(report, ""))
+
+
+@pytest.fixture
+def patch_format(monkeypatch):
+    """Replaces functions of a format: `patch_format("onnx", convert=...)`."""
+
+    def patch(name, **functions):
+        monkeypatch.setitem(FORMATS, name, dataclasses.replace(FORMATS[name], **functions))
+
+    return patch
 
 
 @pytest.fixture

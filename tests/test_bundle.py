@@ -47,8 +47,8 @@ def test_staged_failure_leaves_no_new_folder(tmp_path):
     [
         (None, "is required and does not exist. Train first"),
         ("{", "must be JSON"),
-        ("[]", "must hold a JSON object. Got: list"),
-        ("{}", "must hold model and does not. Train first"),
+        ("[]", "must be a JSON object. Got: list"),
+        ("{}", "must contain model and does not. Train first"),
     ],
 )
 def test_a_record_that_cannot_be_read_names_the_remedy(tmp_path, text, message):

@@ -192,7 +192,7 @@ def test_data_with_more_classes_than_the_model_are_refused(small, tmp_path):
     x, y = np.zeros((12, 28, 28), np.uint8), np.arange(12)
     np.savez(tmp_path / "twelve.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     settings = EvaluateSettings(bundle=small.folder, data=str(tmp_path / "twelve.npz"))
-    with pytest.raises(InputError, match=r"knows 10 classes. Got: labels up to 11"):
+    with pytest.raises(InputError, match=r"has 10 classes. Got: labels up to 11"):
         evaluate(settings)
 
 
@@ -233,25 +233,25 @@ def certain(y, classes=3):
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     y = np.array([0, 1, 0, 1])
     sure = np.tile([0.8, 0.2], (4, 1))  # says 0 with 80 %, is right in half
-    error = metrics.expected_calibration_error(metrics.calibration(sure, y))
+    error = metrics.expected_calibration_error(metrics.reliability_bins(sure, y))
     assert error == pytest.approx(0.3)
     mixed = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     y = np.array([0, 0, 0, 1])  # 90 % sure and always right; 60 % sure and half right
-    rows = metrics.calibration(mixed, y)
+    rows = metrics.reliability_bins(mixed, y)
     assert metrics.expected_calibration_error(rows) == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
     assert [row.count for row in rows if row.count] == [2, 2]
 
 
 def test_a_model_that_is_certain_and_right_has_no_calibration_error():
     y = np.array([0, 1, 2])
-    rows = metrics.calibration(certain(y), y)
+    rows = metrics.reliability_bins(certain(y), y)
     assert metrics.expected_calibration_error(rows) == 0
     assert len(rows) == 15
     assert rows[-1].count == 3
 
 
 def test_a_confidence_on_an_edge_is_counted_once_in_the_lower_bin():
-    rows = metrics.calibration(np.array([[0.5, 0.5]]), np.array([0]), bins=2)
+    rows = metrics.reliability_bins(np.array([[0.5, 0.5]]), np.array([0]), bins=2)
     assert [row.count for row in rows] == [1, 0]
 
 

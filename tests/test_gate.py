@@ -83,7 +83,7 @@ def test_gate_breaks_on_nan_and_infinity(bad):
 
 
 def test_gate_breaks_on_another_shape():
-    assert breaches(REFERENCE[:, :3]) == ["gives [1000, 3] instead of [1000, 4]"]
+    assert breaches(REFERENCE[:, :3]) == ["output shape is [1000, 3] instead of [1000, 4]"]
 
 
 # Cheats: what chooses as the reference does and tells something else.

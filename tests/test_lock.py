@@ -122,7 +122,7 @@ def test_a_killed_holder_holds_nothing(tmp_path):
 # Killed while files are moved into place.
 
 WRITING = """
-from mnist_edge import bundle
+from mnist_edge import staging
 with staging.staged(folder) as stage:
     for name in ("model.keras", "history.csv", "train.json"):
         (stage / name).write_text("new")

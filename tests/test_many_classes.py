@@ -114,7 +114,7 @@ def test_pictures_and_tables_of_1000_classes_stay_small():
     parity = dataclasses.replace(row.parity, recall_per_class=(0.5,) * CLASSES)
     rows = (dataclasses.replace(row, parity=parity),)
     shown = tables.recall_table(types.SimpleNamespace(measurements=rows, several=False))
-    assert shown == "Of 1,000 classes: `recall_per_class` in `benchmark.json`."
+    assert shown == "For 1,000 classes, see `recall_per_class` in `benchmark.json`."
 
 
 def test_more_classes_than_a_matrix_holds_are_one_line():

@@ -115,13 +115,13 @@ def test_rounding_to_8_bits_costs_next_to_nothing_and_bare_choices_do(reference)
 
 
 def test_what_is_no_probability_is_said(reference):
-    assert metrics.no_probabilities(reference) == ""
-    assert metrics.no_probabilities(30 * reference - 1000).startswith("-999.")
-    assert metrics.no_probabilities(reference / 2) == "rows that sum to 0.5"
+    assert metrics.probability_fault(reference) == ""
+    assert metrics.probability_fault(30 * reference - 1000).startswith("-999.")
+    assert metrics.probability_fault(reference / 2) == "rows that sum to 0.5"
 
 
 def test_8_bits_may_be_off_by_half_a_step_a_class(reference):
     rounded = np.minimum(np.round(reference / metrics.STEP), 255) * metrics.STEP
-    assert metrics.no_probabilities(rounded, metrics.STEP) == ""
-    assert metrics.no_probabilities(rounded).startswith("rows that sum to ")
-    assert metrics.no_probabilities(rounded * 0.95, metrics.STEP).startswith("rows that sum to ")
+    assert metrics.probability_fault(rounded, metrics.STEP) == ""
+    assert metrics.probability_fault(rounded).startswith("rows that sum to ")
+    assert metrics.probability_fault(rounded * 0.95, metrics.STEP).startswith("rows that sum to ")

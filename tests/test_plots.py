@@ -42,7 +42,7 @@ def all_figures(classes):
     names = NAMES[classes]
     matrix = np.zeros((classes, classes), int)
     np.add.at(matrix, (y, probabilities.argmax(1)), 1)
-    rows = metrics.calibration(probabilities, y)
+    rows = metrics.reliability_bins(probabilities, y)
     return {
         "samples": plots.samples(images[:50], y[:50], names),
         "curves": plots.curves(HISTORY, 2),

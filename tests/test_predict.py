@@ -172,7 +172,7 @@ def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, pic
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--json", "--csv"], "one form of answer is possible. Got: --json and --csv"),
+        (["--json", "--csv"], "only one output format can be given. Got: --json and --csv"),
         (["--many", "--submission", "a.csv"], "--submission takes one digit per image"),
         (["--show", "seen.jpg"], "--show must end in .png. Got: seen.jpg"),
         (["--model", "nowhere"], "nowhere/train.json is required and does not exist"),
@@ -230,7 +230,7 @@ def test_artifacts_are_asked_without_keras(small, picture):
         text=True,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stderr.startswith("keras left out: keras with a backend is not installed")
+    assert ran.stderr.startswith("keras skipped: keras with a backend is not installed")
     (rows,) = blocks(ran.stdout)
     assert [row[0] for row in rows] == [e["variant"] for e in small.manifest["artifacts"]]
 

@@ -1,1 +1,1 @@
-"""Remake the frontier: the zoo trained, exported and measured, seed by seed."""
+"""Reproduces the frontier: trains, exports and measures the zoo, once per seed."""

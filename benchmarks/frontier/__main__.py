@@ -1,12 +1,12 @@
-"""Remake the frontier: train, export and measure the zoo, once per seed.
+"""Reproduce the frontier: train, export and measure the zoo, once per seed.
 
     python -m benchmarks.frontier --seeds 5
 
-trains every network by its full recipe, exports it, measures its exports on the test
-images, and records each run in `benchmarks/frontier/records.json` as it ends; then times all
-networks together, published ones beside them, and draws accuracy against bytes and against
-microseconds. What is on record is not done again, and a job that was cut goes on where it
-stopped. `--table` prints the tables of docs/frontier.md from the record alone.
+trains every network with its full recipe, exports it, measures the exports on the test
+images, and records each run in `benchmarks/frontier/records.json` when it finishes; then
+times all networks together with published ones, and plots accuracy against size and against
+latency. Recorded runs are not repeated, and an interrupted job resumes where it stopped.
+`--table` only prints the tables of docs/frontier.md from the record.
 """
 
 import concurrent.futures
@@ -33,39 +33,45 @@ _POLL_SECONDS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class FrontierSettings:
-    """The settings of one run, and every default of the command line."""
+    """Settings of one frontier run; each is a command-line flag."""
 
-    seeds: int = setting(5, "runs per network, by the seeds from 0")
+    seeds: int = setting(5, "runs per network, with seeds from 0")
     models: tuple[str, ...] = setting(
-        tuple(models.ZOO), "networks", nargs="+", choices=tuple(models.ZOO), metavar="MODEL"
+        tuple(models.ZOO),
+        "networks of the zoo",
+        nargs="+",
+        choices=tuple(models.ZOO),
+        metavar="MODEL",
     )
-    jobs: int = setting(1, "jobs at a time, on this machine")
+    jobs: int = setting(1, "parallel jobs on this machine")
     scheduler: str | None = setting(
-        None, "address of a Dask cluster that does the jobs instead (default: this machine)"
+        None, "address of a Dask cluster to run the jobs on (default: this machine)"
     )
-    work: Path = setting(bundle.ARTIFACTS / "frontier", "folder of the runs' bundles")
-    data: str = setting(data.MNIST, f"{data.HELP}; another than 'mnist' takes another --record")
-    record: Path | None = setting(None, "the record (default: benchmarks/frontier/records.json)")
-    pictures: Path = setting(Path("docs"), "folder of the pictures")
+    work: Path = setting(bundle.ARTIFACTS / "frontier", "folder for the runs' bundles")
+    data: str = setting(data.MNIST, f"{data.HELP}; any but 'mnist' requires --record")
+    record: Path | None = setting(None, "record file (default: benchmarks/frontier/records.json)")
+    pictures: Path = setting(Path("docs"), "folder for the plots")
     latency: bool | None = setting(
-        None, "time all networks together (default: where the record lacks one, or has a new one)"
+        None, "time all networks together (default: if one is new or has no recorded latency)"
     )
-    table: bool = setting(False, "print the tables from the record, do nothing else")
+    table: bool = setting(False, "only print the tables from the record")
 
     def __post_init__(self) -> None:
         for name in ("seeds", "jobs"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name} must be 1 or more. Got: {getattr(self, name)}.")
         if frontier_jobs.PARENT and not (self.record or self.table):
-            raise InputError("--record is required: an installed package is not written to.")
+            raise InputError(
+                "--record is required: the installed package's own record is read-only."
+            )
         if self.data != data.MNIST and not self.record:
             raise InputError(
-                f"--data {self.data} needs --record: the project's own record is of MNIST."
+                f"--data {self.data} needs --record: the project's own record holds MNIST runs."
             )
 
 
 def wanted(settings: FrontierSettings) -> list[Job]:
-    """The jobs that the record lacks, seed by seed."""
+    """Returns the jobs that are not recorded yet, seed by seed."""
     measured = records.load(settings.record).measured()
     done = {(name, run.seed) for name, network in measured.items() for run in network.runs}
     return [
@@ -77,11 +83,11 @@ def wanted(settings: FrontierSettings) -> list[Job]:
 
 
 def results(settings: FrontierSettings, jobs: list[Job]) -> Iterator[tuple[Job, Result | str]]:
-    """Does jobs, here or on a cluster; yields what each reached, or why it failed, as it ends.
+    """Runs jobs, here or on a cluster; yields each one's result or failure when it finishes.
 
     Raises:
         InputError: Dask is not installed.
-        OSError: There is no such cluster.
+        OSError: The cluster can't be reached.
     """
     with _executor(settings) as executor:
         futures = {executor.submit(frontier_jobs.run, job): job for job in jobs}
@@ -103,17 +109,20 @@ def _executor(settings: FrontierSettings) -> Iterator[Executor]:
             import distributed
         with distributed.Client(settings.scheduler) as client:
             yield client.get_executor()
-    else:  # threads: each stage of a job is a process of its own
+    else:  # threads suffice: each stage of a job is a subprocess
         with ThreadPoolExecutor(settings.jobs) as executor:
             yield executor
 
 
 def run(settings: FrontierSettings, report: Callable[[str], None] = print) -> list[str]:
-    """Does what the record lacks, records it, draws the pictures; returns what failed, in lines.
+    """Runs and records the missing jobs, times all networks and draws the plots.
 
     Args:
-        settings: What to do.
-        report: Called with a line as each step ends.
+        settings: What to run.
+        report: Called with a line of progress after each step.
+
+    Returns:
+        The failures, one line each.
 
     Raises:
         InputError: Dask is not installed, or an export can't be timed.
@@ -131,7 +140,7 @@ def run(settings: FrontierSettings, report: Callable[[str], None] = print) -> li
             continue
         records.add_run(result.trained, result.exports, settings.record)
         is_new |= job.seed == 0
-        report(f"{job}: {_words(result)}")
+        report(f"{job}: {_summary(result)}")
         for breach in result.breaches:
             fail("BREACH", f"{job}: {breach}")
     try:
@@ -140,19 +149,19 @@ def run(settings: FrontierSettings, report: Callable[[str], None] = print) -> li
         fail("FAILED", f"latency: {error}")
     record = records.load(settings.record)
     if not drawing.available():
-        report("no pictures: Matplotlib is not installed")
+        report("no plots: Matplotlib is not installed")
     elif record.measured():
         frontier_pictures.write(record, settings.pictures)
     return failures
 
 
-def _words(result: Result) -> str:
+def _summary(result: Result) -> str:
     float32, int8 = result.trained.metrics.test_accuracy, result.exports[records.INT8].test_accuracy
     return f"{float32:.2%}, int8 {int8:.2%}, {result.trained.training_seconds:.0f} s of training"
 
 
 def _time(settings: FrontierSettings, is_new: bool, report: Callable[[str], None]) -> None:
-    """Times all networks that have runs where it is wanted, and records it."""
+    """Times all networks that have runs, if needed or asked for, and records the latency."""
     record = records.load(settings.record)
     names = list(record.measured())
     is_due = is_new or not all(map(record.call_times, names))
@@ -165,13 +174,13 @@ def _time(settings: FrontierSettings, is_new: bool, report: Callable[[str], None
         for folder in (settings.work / f"{name}-{seed}" for seed in reversed(range(settings.seeds)))
         if frontier_jobs.is_exported(folder)
     }
-    latency = frontier_latency.measure(names, folders, settings.work, report)
+    latency = frontier_latency.combine(names, folders, settings.work, report)
     records.set_latency(latency, settings.record)
 
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Parses `argv`, remakes the frontier, prints the tables; returns the exit status."""
+    """Parses `argv`, reproduces the frontier, prints the tables; returns the exit status."""
     settings = cli.parse_settings(FrontierSettings, __doc__, argv)
     failures = []
     if not settings.table:
@@ -179,9 +188,9 @@ def main(argv: list[str] | None = None) -> int:
             with lock.held(settings.work):
                 failures = run(settings, lambda line: print(line, file=sys.stderr, flush=True))
         except KeyboardInterrupt:
-            print("what has ended is on record: go on with the same command", file=sys.stderr)
+            print("finished runs are recorded; to continue, run the same command", file=sys.stderr)
             raise
-    print(frontier_report.tables_of(records.load(settings.record)))
+    print(frontier_report.all_tables(records.load(settings.record)))
     return cli.GATE_FAILED if failures else cli.OK
 
 

@@ -1,8 +1,7 @@
-"""One job of the frontier: train a network by one seed, export it, measure its exports.
+"""Runs one job of the frontier: train a network with one seed, export it, measure the exports.
 
-Each stage is the documented command in a process of its own, so that a job runs wherever it
-is sent: in a thread of this process, or on a cluster's worker. A job that was cut goes on
-from what its folder holds.
+Each stage is the documented command in a subprocess, so a job runs equally in a thread of this
+process and on a cluster's worker. An interrupted job resumes from the contents of its folder.
 """
 
 import dataclasses
@@ -26,18 +25,19 @@ from .records import VARIANTS, ExportResult, share
 PARENT = __name__.removesuffix("benchmarks.frontier.jobs")
 _ROOT = Path(__file__).parents[__name__.count(".")]
 _LINUX = sys.platform == "linux"
-# The stages that run now, of this process.
+# Running stages of this process.
 _running: set[subprocess.Popen[str]] = set()
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What to do.
+    """A network to train, export and measure.
 
     Attributes:
-        model: A name of the zoo.
-        folder: The bundle; all of a cluster's machines must see it under this path.
-        data: What `mnist_edge.data.load` takes.
+        model: Name of a network of the zoo.
+        seed: Seed of the training.
+        folder: The bundle; every machine of a cluster must see it under this path.
+        data: Data source, as for `mnist_edge.data.load`.
     """
 
     model: str
@@ -51,11 +51,12 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a job reached.
+    """The results of a job.
 
     Attributes:
-        exports: By variant.
-        breaches: Of the gate on the test images, a line each.
+        trained: The training record.
+        exports: Results of the exports, by variant.
+        breaches: Breaches of the gate on the test images, one line each.
     """
 
     trained: TrainRecord
@@ -64,7 +65,7 @@ class Result:
 
 
 class StageFailed(Exception):
-    """A command ended with another status than 0; the message is its last line."""
+    """A command exited with a status other than 0; the message is its error line."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -72,19 +73,19 @@ class StageFailed(Exception):
 
 
 def run(job: Job) -> Result | str:
-    """Does a job, or what is left of it; returns a line where it fails, and raises nothing."""
+    """Runs or resumes a job; returns a line if it fails, and never raises an `Exception`."""
     try:
         trained = _trained(job) or _train(job)
         if not is_exported(job.folder):
             run_stage(f"{PARENT}export", job.folder, "--variants", *VARIANTS)
         return Result(trained, *_measure(job.folder))
-    except Exception as error:  # a job that fails is a line and must not stop the others
+    except Exception as error:  # a failing job must not stop the others
         is_expected = isinstance(error, (InputError, OSError, StageFailed))
         return cli.one_line(error, most=None) if is_expected else cli.in_words(error)
 
 
 def _trained(job: Job) -> TrainRecord | None:
-    """The record of a finished training of this very job; None where there is none."""
+    """Returns the record of this job's training if it is finished; otherwise None."""
     try:
         record = train_record.read(job.folder / bundle.TRAIN, "")
         model_sha256 = bundle.sha256_file(job.folder / bundle.MODEL)
@@ -97,35 +98,45 @@ def _trained(job: Job) -> TrainRecord | None:
 
 
 def _train(job: Job) -> TrainRecord:
-    words = ["--model", job.model, "--seed", job.seed, "--data", job.data, "--output", job.folder]
-    words += ["--full", "--quiet", "--no-plots"]
+    arguments = [
+        "--model",
+        job.model,
+        "--seed",
+        job.seed,
+        "--data",
+        job.data,
+        "--output",
+        job.folder,
+    ]
+    arguments += ["--full", "--quiet", "--no-plots"]
     try:
-        run_stage("mnist_edge.train", *words, "--resume")
+        run_stage("mnist_edge.train", *arguments, "--resume")
     except StageFailed as error:
-        # Of another recipe or another Keras: what it began can't be gone on from.
+        # The checkpoint is from another recipe or Keras version: train from scratch.
         if error.status != cli.BAD_INPUT or not (job.folder / bundle.CHECKPOINT).exists():
             raise
-        run_stage("mnist_edge.train", *words)
+        run_stage("mnist_edge.train", *arguments)
     return train_record.read(job.folder / bundle.TRAIN, "")
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a folder holds undamaged exports, `VARIANTS`, of the very model that it holds."""
+    """Whether a folder holds its model's exports of all `VARIANTS`, undamaged."""
     try:
-        read = manifest.read(folder, "")
+        loaded = manifest.read(folder, "")
         model_sha256 = bundle.sha256_file(folder / bundle.MODEL)
     except (InputError, OSError):
         return False
-    if not set(VARIANTS) <= {entry.variant for entry in read.artifacts}:
+    if not set(VARIANTS) <= {entry.variant for entry in loaded.artifacts}:
         return False
-    return read.model.sha256 == model_sha256 and not any(
-        manifest.damage(folder / entry.file, entry) for entry in (*read.artifacts, read.reference)
+    return loaded.model.sha256 == model_sha256 and not any(
+        manifest.damage(folder / entry.file, entry)
+        for entry in (*loaded.artifacts, loaded.reference)
     )
 
 
 def _measure(folder: Path) -> tuple[dict[str, ExportResult], tuple[str, ...]]:
-    """What each export reaches on the test images, and breaches of the gate."""
-    quick = ("--rounds", 1, "--calls", 1, "--warmup", 1)  # networks are timed beside each other
+    """Measures the exports on the test images; returns results by variant, and breaches."""
+    quick = ("--rounds", 1, "--calls", 1, "--warmup", 1)  # the networks are timed together later
     try:
         run_stage(f"{PARENT}benchmarks", folder, *quick)
     except StageFailed as error:
@@ -143,22 +154,22 @@ def _measure(folder: Path) -> tuple[dict[str, ExportResult], tuple[str, ...]]:
     return exports, report.breaches
 
 
-def run_stage(module: str, *words: object) -> str:
-    """Runs `python -m MODULE WORD ...` and returns its standard output.
+def run_stage(module: str, *arguments: object) -> str:
+    """Runs `python -m MODULE ARGUMENT ...` and returns its standard output.
 
-    It ends with this process, where that is Linux's to see to.
+    On Linux, the command is killed if this process dies.
 
     Raises:
-        StageFailed: It ended with another status than 0.
+        StageFailed: The command exited with a status other than 0.
     """
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     with subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, words)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The thread that starts it waits for it, so its end is the process's.
+        # Linux's "parent" is the starting thread; it waits for the command below.
         preexec_fn=functools.partial(limits.die_with_parent, os.getpid()) if _LINUX else None,
     ) as process:
         _running.add(process)
@@ -175,13 +186,13 @@ def run_stage(module: str, *words: object) -> str:
 
 
 def end_stages() -> None:
-    """Asks the stages that run now, in any thread, to end: what they began is undone."""
+    """Terminates the running stages of all threads, which undo unfinished work."""
     for process in tuple(_running):
         process.terminate()
 
 
 def _cause(errors: str, status: int) -> str:
-    """The line that a command ended with: its first error, or the last that it wrote."""
+    """Returns a command's first error line, or else the last line of its standard error."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return next(iter(told or lines[-1:]), f"ended with status {status}")
+    messages = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return next(iter(messages or lines[-1:]), f"exited with status {status}")

@@ -1,7 +1,7 @@
-"""Time all networks of the frontier together, in turn, round after round, in one run.
+"""Times all networks of the frontier together, in the same rounds of one run.
 
-What a call takes depends on the layers, not on the weights. So a published network is
-timed here as its layers, barely trained, and so is one of the zoo whose bundle is gone.
+Latency depends on the layers, not on the weights. Published networks, and networks of the zoo
+without a bundle, are therefore timed as stand-ins: the same layers, trained only briefly.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from .records import FLOAT, INT8, ONNX_FLOAT, CallTime, Latency, Timing
 if TYPE_CHECKING:
     import keras
 
-# Ratios are to `UNIT`'s export of the same format in float32.
+# Ratios are relative to `UNIT`'s float32 export of the same format.
 UNIT = "classic"
 TIMED = {FLOAT: FLOAT, INT8: FLOAT, ONNX_FLOAT: ONNX_FLOAT}
 _IMAGES = 1000  # test images that calls are timed on, in turn
-# Of layers without trained weights: int8 exports of random ones don't answer as Keras does,
-# and the export refuses them.
+# Training of stand-ins: int8 exports of random weights don't agree with Keras, so the
+# export's gate refuses them.
 _STAND_IN_COUNT, _STAND_IN_EPOCHS, _STAND_IN_RATE = 6400, 10, 3e-3
 
 
@@ -41,13 +41,13 @@ def measure(
     work: Path,
     report: Callable[[str], None],
 ) -> Latency:
-    """Times networks of the zoo and published ones, all in one run.
+    """Times networks of the zoo and published ones in one run.
 
     Args:
-        names: Networks of the zoo; `UNIT` is timed whether it is named or not.
-        folders: Their bundles, as far as they are there.
-        work: Where the bundles of stand-ins go.
-        report: Called with a line as each stand-in is made.
+        names: Networks of the zoo; `UNIT` is always timed.
+        folders: Their existing bundles, by network.
+        work: Folder for the bundles of stand-ins.
+        report: Called with a line of progress before each stand-in.
 
     Raises:
         InputError: A bundle is damaged, or an export can't be run.
@@ -61,7 +61,7 @@ def measure(
     builders |= {network.name: network.build for network in PUBLISHED.networks if network.layers}
     timed = dict(folders)
     for name, build in builders.items():
-        report(f"making {name}'s layers, to be timed")
+        report(f"training a stand-in for {name}, for timing")
         timed[name] = _stand_in(build, work)
     timing = Timing(pinned_cores=machine.cores_for(1))
     samples, runtimes = _time(timed, timing)
@@ -80,14 +80,14 @@ def measure(
 
 
 def _call_time(taken_us: np.ndarray, unit_us: np.ndarray) -> CallTime:
-    """Summary of one export, beside the unit's; both float64 `[rounds, calls]`."""
+    """Summarizes one export relative to the unit's; both are float64 `[rounds, calls]`, in µs."""
     times = latency.summarize({1: taken_us})
     ratios = np.median(taken_us, axis=1) / np.median(unit_us, axis=1)
     return CallTime(times.p50_us, times.p50_interval_us, round(float(np.median(ratios)), 4))
 
 
 def _stand_in(build: "Callable[[], keras.Model]", work: Path) -> Path:
-    """Trains a network on MNIST until its exports pass the gate, no further; returns the bundle."""
+    """Trains a network on MNIST until its exports pass the gate; returns the bundle's folder."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -95,16 +95,24 @@ def _stand_in(build: "Callable[[], keras.Model]", work: Path) -> Path:
     folder = work / f"layers-{model.name}"
     x = data.as_inputs(dataset.x_train[:_STAND_IN_COUNT], model.input.shape[1:])
     model.compile(keras.optimizers.Adam(_STAND_IN_RATE), "sparse_categorical_crossentropy")
-    words = (folder / bundle.MODEL, "--data", data.MNIST, "--output", folder, "--variants", *TIMED)
-    for left in reversed(range(_STAND_IN_EPOCHS)):
+    arguments = (
+        folder / bundle.MODEL,
+        "--data",
+        data.MNIST,
+        "--output",
+        folder,
+        "--variants",
+        *TIMED,
+    )
+    for epochs_left in reversed(range(_STAND_IN_EPOCHS)):
         with cli.native_logs_held():
             model.fit(x, dataset.y_train[:_STAND_IN_COUNT], verbose=0)
         with staging.staged(folder) as stage:
             model.save(stage / bundle.MODEL)
         try:
-            frontier_jobs.run_stage("export", *words)
+            frontier_jobs.run_stage("export", *arguments)
         except StageFailed as error:
-            if not left or error.status != cli.GATE_FAILED:
+            if not epochs_left or error.status != cli.GATE_FAILED:
                 raise
         else:
             break
@@ -114,12 +122,12 @@ def _stand_in(build: "Callable[[], keras.Model]", work: Path) -> Path:
 def _time(
     folders: dict[str, Path], timing: Timing
 ) -> tuple[dict[tuple[str, str], np.ndarray], set[str]]:
-    """Float64 `[rounds, calls]` in µs, by network and variant; and the runtimes."""
+    """Returns float64 `[rounds, calls]` in µs by network and variant, and the runtimes."""
     workers = {}
     with contextlib.ExitStack() as stack:
         for name, folder in folders.items():
-            (read,) = bundles.load_all([folder])
-            for artifact in read.artifacts:
+            (loaded,) = bundles.load_all([folder])
+            for artifact in loaded.artifacts:
                 if artifact.variant in TIMED:
                     key = name, artifact.variant
                     try:
@@ -127,7 +135,7 @@ def _time(
                     except WorkerFailed as error:
                         _failed(key, error)
                     workers[key] = stack.enter_context(worker)
-                    worker.keep(read.images[:_IMAGES])
+                    worker.keep(loaded.images[:_IMAGES])
         turns = (timing.rounds + 1) * len(workers)
         with progress.bar(turns, "timing") as done:
             samples = latency.in_rounds(

@@ -1,4 +1,4 @@
-"""The frontier's two pictures: accuracy against bytes, and against microseconds."""
+"""Plots the frontier: accuracy against size, and accuracy against latency."""
 
 import itertools
 import statistics
@@ -21,39 +21,37 @@ if TYPE_CHECKING:
 
 BYTES, LATENCY = "frontier-bytes.png", "frontier-latency.png"
 _DPI = 150
-_AREA = 55  # of a marker, points squared
-_LINE_AREA = 4  # of the places along a line that names keep clear of
-_LEAST_ERROR = 1e-4  # one image of 10,000: a bar that reaches further has no end
+_AREA = 55  # of a marker, in points squared
+_LINE_AREA = 4  # of the obstacles that keep labels off a line, in points squared
+_LEAST_ERROR = 1e-4  # one image of 10,000; bars are cut there, as the axis is logarithmic
 _PERCENT = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.4, 99.6, 99.7, 99.8, 99.9)
 
 
 class _Kind(NamedTuple):
-    """How points are drawn, and what they are. Hollow is a bound: at best there."""
+    """Style and legend text of a kind of points; a hollow marker is a bound."""
 
     marker: str
     color: str
     filled: bool
-    words: str
+    legend: str
 
 
-_INT8 = "ours, the int8 TFLite file: mean of the seeds, bar: ± standard deviation"
-_FLOAT = "ours, the float32 TFLite file, joined to its int8 one"
-_LEAST = "published, at best: one byte per parameter, no file"
-_TIMED = "accuracy as published, the same layers timed here in float32"
+_INT8 = "ours, int8 TFLite: mean over seeds, bar: ± standard deviation"
+_FLOAT = "ours, float32 TFLite, joined to int8"
+_LEAST = "published, lower bound of size: one byte per parameter"
+_TIMED = "published accuracy, the same layers timed here in float32"
 _KINDS = {
     "int8": _Kind("o", drawing.BLUE, True, _INT8),
     "float32": _Kind("s", drawing.BLUE, True, _FLOAT),
-    "size": _Kind("D", drawing.VERMILLION, True, "published, with its size"),
+    "size": _Kind("D", drawing.VERMILLION, True, "published, with published size"),
     "least": _Kind("D", drawing.VERMILLION, False, _LEAST),
     "timed": _Kind("D", drawing.VERMILLION, True, _TIMED),
-    "if int8": _Kind(
-        "D", drawing.VERMILLION, False, "the same in int8, at best: were nothing lost"
-    ),
+    "if int8": _Kind("D", drawing.VERMILLION, False, "the same in int8, if accuracy did not drop"),
 }
 
 
 class _Point(NamedTuple):
-    """A point: name (None draws none), place, its kind, and half of its bar."""
+    """A point of a plot; None as `name` draws no label, `spread` is half of the bar."""
 
     name: str | None
     x: float
@@ -63,7 +61,7 @@ class _Point(NamedTuple):
 
 
 def write(record: Record, folder: Path) -> None:
-    """Draws both pictures of a record with runs, or the first where nothing was timed."""
+    """Draws both plots of a record with runs; only the first if nothing was timed."""
     with staging.staged(folder) as stage:
         title = "MNIST: accuracy against size"
         _draw(_by_size(record), title, "size, kB", stage / BYTES)
@@ -119,7 +117,7 @@ def _draw(
     path: Path,
     unit: tuple[str, float] | None = None,
 ) -> None:
-    """Draws one picture; `unit` is a network and its µs, for a second axis."""
+    """Draws one plot; `unit` is a network and its latency in µs, for a second axis."""
     figure = drawing.blank(11, 8.5)
     axes = figure.subplots()
     axes.set_xscale("log")
@@ -132,8 +130,8 @@ def _draw(
     _frontier(axes, [point for point in points if point.kind == "int8"])
     axes.margins(0.12)
     axes.invert_yaxis()
-    axes.set_xlabel(f"{x_label} (logarithmic)")
-    axes.set_ylabel("accuracy on the test set (logarithmic in the error)")
+    axes.set_xlabel(f"{x_label} (log scale)")
+    axes.set_ylabel("accuracy on the test set (log scale of the error)")
     _percent_log(axes.yaxis)
     _plain_log(axes.xaxis)
     axes.grid(alpha=0.3)
@@ -141,7 +139,7 @@ def _draw(
         name, unit_us = unit
         scale = (lambda us: us / unit_us, lambda calls: calls * unit_us)
         top = axes.secondary_xaxis("top", functions=scale)
-        top.set_xlabel(f"the same in calls of {name}'s float32 file")
+        top.set_xlabel(f"relative to {name}'s float32 file (log scale)")
         _plain_log(top.xaxis)
     figure.suptitle(title)
     figure.legend(loc="outside lower center", ncols=2, fontsize=drawing.SMALL)
@@ -157,7 +155,7 @@ def _markers(axes: "Axes", points: list[_Point], kind: _Kind) -> None:
         marker=kind.marker,
         facecolors=kind.color if kind.filled else "white",
         edgecolors=kind.color,
-        label=kind.words,
+        label=kind.legend,
         zorder=3,
     )
     for point in points:
@@ -168,7 +166,7 @@ def _markers(axes: "Axes", points: list[_Point], kind: _Kind) -> None:
 
 
 def _joins(axes: "Axes", points: list[_Point]) -> None:
-    """A line from each network's named point to its other one, which follows it."""
+    """Joins each network's labeled point with its unlabeled one, which follows it."""
     for first, second in itertools.pairwise(points):
         if first.name and not second.name:
             ends = [1 - first.accuracy, 1 - second.accuracy]
@@ -177,7 +175,7 @@ def _joins(axes: "Axes", points: list[_Point]) -> None:
 
 
 def _frontier(axes: "Axes", points: list[_Point]) -> None:
-    """The steps through those of ours that no smaller or faster one reaches."""
+    """Draws our Pareto front as steps."""
     best: list[_Point] = []
     for point in sorted(points, key=lambda point: (point.x, -point.accuracy)):
         if not best or point.accuracy > best[-1].accuracy:
@@ -190,23 +188,23 @@ def _frontier(axes: "Axes", points: list[_Point]) -> None:
             linewidth=1,
             linestyle="--",
             zorder=1,
-            label="no other of ours is better on both axes",
+            label="Pareto front of ours",
         )
 
 
 def _names(axes: "Axes", points: list[_Point]) -> None:
-    """Names the points, clear of each other's markers and of every line."""
-    places = [(point.x, 1 - point.accuracy, _AREA, point.name or "") for point in points]
+    """Labels the points, avoiding markers and lines."""
+    obstacles = [(point.x, 1 - point.accuracy, _AREA, point.name or "") for point in points]
     for line in axes.lines:
         path = np.asarray(line.get_path().vertices)
         for (x0, y0), (x1, y1) in itertools.pairwise(path):
             steps = zip(np.geomspace(x0, x1, 25), np.geomspace(y0, y1, 25), strict=True)
-            places += [(x, y, _LINE_AREA, "") for x, y in steps]
-    label_points(axes, *zip(*places, strict=True))
+            obstacles += [(x, y, _LINE_AREA, "") for x, y in steps]
+    label_points(axes, *zip(*obstacles, strict=True))
 
 
 def _percent_log(axis: "Axis") -> None:
-    """Ticks of errors, as the accuracies that leave them."""
+    """Formats an axis of errors as accuracies, in percent."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     axis.set_major_locator(FixedLocator([1 - percent / 100 for percent in _PERCENT]))
@@ -215,7 +213,7 @@ def _percent_log(axis: "Axis") -> None:
 
 
 def _plain_log(axis: "Axis") -> None:
-    """Ticks at 1, 2 and 5 of each decade, as plain numbers."""
+    """Puts ticks at 1, 2 and 5 of each decade, as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -1,4 +1,4 @@
-"""What others publish of MNIST (`published.toml`, whose comments describe it)."""
+"""Reads published MNIST results from `published.toml`, whose comments document the format."""
 
 import dataclasses
 import tomllib
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A published network and its figures."""
+    """A published network and its results."""
 
     name: Text
     accuracy: Share
@@ -26,32 +26,32 @@ class Network:
 
     @property
     def least_bytes(self) -> int:
-        """Its size, or else the least that it takes in int8: a byte per parameter."""
+        """Published size, or else a lower bound for int8: one byte per parameter."""
         return self.size_bytes or self.parameters
 
     @property
     def folder_name(self) -> str:
-        """Its name as a folder and Keras take it."""
+        """Name for folders and Keras: lower-case letters, digits and hyphens."""
         return "".join(c if c.isalnum() else "-" for c in self.name).lower()
 
     def build(self) -> "keras.Model":
-        """Builds it, untrained: raw pixels in, probabilities out."""
+        """Builds the untrained network: raw pixels in, probabilities out."""
 
         def hidden_layers(layers: Any) -> list[Any]:
-            return [_layer(getattr(layers, kind), *given) for kind, *given in self.layers]
+            return [_layer(getattr(layers, kind), *arguments) for kind, *arguments in self.layers]
 
         return models.assemble(hidden_layers, self.folder_name)
 
 
-def _layer(kind: Any, *given: Any) -> Any:
-    """A layer of its arguments; a dict at their end is of those that are named."""
-    named = given[-1] if given and isinstance(given[-1], dict) else {}
-    return kind(*(argument for argument in given if argument is not named), **named)
+def _layer(kind: Any, *arguments: Any) -> Any:
+    """Creates a layer; a dict as the last argument holds its keyword arguments."""
+    keywords = arguments[-1] if arguments and isinstance(arguments[-1], dict) else {}
+    return kind(*(argument for argument in arguments if argument is not keywords), **keywords)
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """One of the five projects."""
+    """One of the five reference projects, and the network of the zoo that reproduces its own."""
 
     letter: Text
     network: Text
@@ -61,7 +61,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What the file holds."""
+    """Contents of `published.toml`."""
 
     networks: tuple[Network, ...]
     references: tuple[Reference, ...]

@@ -1,4 +1,4 @@
-"""The runs on record (`records.json`): what each network of the zoo reached, seed by seed."""
+"""Reads and writes `records.json`: the results of each network of the zoo, by seed."""
 
 import dataclasses
 import statistics
@@ -18,11 +18,14 @@ FILE = Path(__file__).with_name("records.json")
 
 @dataclasses.dataclass(frozen=True)
 class ExportResult:
-    """What one export of a run reaches.
+    """Results of one export of a run.
 
     Attributes:
-        agreement: With the Keras model, on the test images.
-        validation_accuracy: Of the first runs alone; None where they trained on those images.
+        test_accuracy: Accuracy on the test images.
+        agreement: Top-1 agreement with the Keras model on the test images.
+        size_bytes: Size of the file.
+        validation_accuracy: Recorded by the first runs only; None if training used the
+            validation images.
     """
 
     test_accuracy: Share
@@ -33,13 +36,15 @@ class ExportResult:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One seed of a network.
+    """One run of a network.
 
     Attributes:
-        test_accuracy: The Keras model's.
-        validation_accuracy: None where training used the validation images.
-        seconds: What training took.
-        exports: What each variant reaches; none where only training was recorded.
+        seed: Seed of the training.
+        test_accuracy: Accuracy of the Keras model.
+        validation_accuracy: The Keras model's; None if training used the validation images.
+        seconds: Training time.
+        versions: Versions of Python and packages.
+        exports: Results by variant; empty if only the training was recorded.
     """
 
     seed: Seed
@@ -52,7 +57,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkRuns:
-    """The runs of a network by one recipe, in the order of their seeds."""
+    """The runs of a network with one recipe, ordered by seed."""
 
     recipe: Recipe
     parameters: Count
@@ -60,18 +65,18 @@ class NetworkRuns:
     runs: tuple[Run, ...]
 
     def exports(self, variant: str) -> list[ExportResult]:
-        """What a variant reaches in each run that made it."""
+        """Returns a variant's results from each run that exported it."""
         return [run.exports[variant] for run in self.runs if variant in run.exports]
 
 
 @dataclasses.dataclass(frozen=True)
 class CallTime:
-    """How long one call takes.
+    """Latency of one export.
 
     Attributes:
         p50_us: Median, in microseconds.
-        p50_interval_us: Its 95 % interval; None of too few calls.
-        over_unit: Median over the rounds of the ratio to `Latency.unit`'s.
+        p50_interval_us: Its 95 % interval; None with too few rounds.
+        over_unit: Ratio to the float32 export of `Latency.unit`, median over the rounds.
     """
 
     p50_us: Positive
@@ -81,13 +86,14 @@ class CallTime:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How calls are timed.
+    """Settings of the timing.
 
     Attributes:
-        rounds: Turns of each export.
-        calls: Timed calls per turn.
-        warmup: Calls before the first turn, not counted.
-        pinned_cores: None where the system can't pin.
+        rounds: Rounds; each export is timed once per round.
+        calls: Timed calls per export and round.
+        warmup: Calls before the first round, not counted.
+        threads: Threads per call.
+        pinned_cores: Cores that processes are pinned to; None if the system can't pin.
     """
 
     rounds: CountFrom1 = 20
@@ -99,13 +105,16 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """All networks timed in one run, published ones beside the zoo's.
+    """Latency of all networks, of the zoo and published, timed in one run.
 
     Attributes:
-        date: When, as ISO 8601 has it.
-        unit: The network whose float32 export of the same format is 1 in ratios.
-        layers_alone: Networks that were timed without their trained weights.
-        networks: By network, by variant.
+        date: Date of the run, ISO 8601.
+        machine: The machine of the run.
+        runtimes: Names and versions of the runtimes.
+        unit: The network that ratios are relative to.
+        timing: Settings of the timing.
+        layers_alone: Networks that were timed as stand-ins, without their trained weights.
+        networks: Latency by network and variant.
     """
 
     date: Text
@@ -119,18 +128,18 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True)
 class Record(schema.Record):
-    """What `records.json` holds: runs by network, and the last timing."""
+    """Contents of `records.json`: runs by network, and the latest timing."""
 
     networks: dict[str, NetworkRuns] = dataclasses.field(default_factory=dict)
     latency: Latency | None = None
 
     def runs(self, name: str) -> tuple[Run, ...]:
-        """The runs of a network by today's full recipe; older ones say nothing of it."""
+        """Returns a network's runs with the current full recipe; none if it has changed since."""
         found = self.networks.get(name)
         return found.runs if found and found.recipe == models.ZOO[name].full_recipe else ()
 
     def measured(self) -> dict[str, NetworkRuns]:
-        """What the frontier is of: runs with exports, by network, in the zoo's order."""
+        """Returns the runs with exports by network, in the zoo's order."""
         runs = {name: [run for run in self.runs(name) if run.exports] for name in models.ZOO}
         return {
             name: dataclasses.replace(self.networks[name], runs=tuple(chosen))
@@ -139,18 +148,18 @@ class Record(schema.Record):
         }
 
     def call_times(self, name: str) -> dict[str, CallTime]:
-        """How long a call of each timed variant of a network takes."""
+        """Returns the latency of each timed variant of a network."""
         return self.latency.networks.get(name, {}) if self.latency else {}
 
 
 def load(file: Path | None = None) -> Record:
-    """Loads a record; an empty one where the file does not exist.
+    """Loads a record; returns an empty one if the file does not exist.
 
     Args:
-        file: The record; None is the project's own.
+        file: Path of the record; None for the project's own.
 
     Raises:
-        InputError: The file holds something else.
+        InputError: The file is not a valid record.
     """
     file = file or FILE
     if not file.exists():
@@ -167,14 +176,15 @@ def _write(record: Record, file: Path | None) -> None:
 def add_run(
     trained: TrainRecord, exports: dict[str, ExportResult], file: Path | None = None
 ) -> None:
-    """Adds a run in place of its seed's older one; runs by another recipe go.
+    """Adds a run to a record.
 
-    One process alone may write a record: what another adds meanwhile is lost.
+    Replaces an earlier run with the same seed, and removes runs with another recipe. Not safe
+    for concurrent writers.
 
     Args:
-        trained: What the training run recorded.
-        exports: What its exports reach, by variant.
-        file: As `load`'s.
+        trained: The training record of the run.
+        exports: Results of its exports, by variant.
+        file: Path of the record; None for the project's own.
     """
     record, metrics = load(file), trained.metrics
     run = Run(
@@ -197,20 +207,20 @@ def add_run(
 
 
 def set_latency(latency: Latency, file: Path | None = None) -> None:
-    """Records a timing in place of the older one; `file` as `load`'s."""
+    """Replaces the recorded timing; `file` as in `load`."""
     _write(dataclasses.replace(load(file), latency=latency), file)
 
 
 def share(value: float) -> float:
-    """A share as the record holds it, to a hundredth of a percent."""
+    """Rounds a share to a hundredth of a percent, as the record holds it."""
     return round(float(value), 4)
 
 
 def accuracy_words(results: Iterable[Run | ExportResult]) -> str:
-    """Mean, standard deviation and number of seeds: "99.55 % ± 0.06 (3 seeds)"."""
+    """Formats mean, standard deviation and number of seeds: "99.55 % ± 0.06 (3 seeds)"."""
     accuracies = [100 * result.test_accuracy for result in results]
     if not accuracies:
-        return "none on record"
+        return "not recorded"
     spread = f" ± {statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
     seeds = "1 seed" if len(accuracies) == 1 else f"{len(accuracies)} seeds"
     return f"{statistics.mean(accuracies):.2f} %{spread} ({seeds})"

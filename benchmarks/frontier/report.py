@@ -1,4 +1,4 @@
-"""The record as the tables of docs/frontier.md."""
+"""Formats the record as the tables of docs/frontier.md."""
 
 import statistics
 
@@ -14,14 +14,14 @@ _LATENCIES = {
 }
 
 
-def tables_of(record: Record) -> str:
-    """What the command prints: the frontier, what its latencies are, the references."""
+def all_tables(record: Record) -> str:
+    """Formats the frontier, the caption of its latencies, and the references."""
     blocks = (frontier_table(record), caption(record), reference_table(record))
     return "\n\n".join(block for block in blocks if block)
 
 
 def frontier_table(record: Record) -> str:
-    """The frontier, Markdown, smallest network first; "" without runs."""
+    """Formats the frontier as a Markdown table, smallest network first; "" without runs."""
     found = sorted(record.measured().items(), key=lambda pair: pair[1].parameters)
     if not found:
         return ""
@@ -48,34 +48,34 @@ def _cells(record: Record, name: str, network: NetworkRuns) -> list[str]:
 
 
 def median_bytes(exports: list[ExportResult]) -> float:
-    """The median size of files, one or more."""
+    """Returns the median file size of one or more exports."""
     return statistics.median(export.size_bytes for export in exports)
 
 
 def caption(record: Record) -> str:
-    """What the table's latencies are, in a sentence; "" where nothing was timed."""
+    """Describes how the latencies were measured; "" if nothing was timed."""
     latency = record.latency
     if not latency:
         return ""
     unit, timing = latency.networks[latency.unit], latency.timing
     return (
-        f"Latency at batch 1 on one thread, in calls of `{latency.unit}`'s float32 file in the "
+        f"Latency at batch 1 on one thread, relative to `{latency.unit}`'s float32 file in the "
         f"same runtime ({unit[FLOAT].p50_us:.1f} µs in LiteRT, "
-        f"{unit[ONNX_FLOAT].p50_us:.1f} µs in ONNX Runtime): medians of "
-        f"{timing.rounds} rounds of {timing.calls} calls, all networks in turn "
+        f"{unit[ONNX_FLOAT].p50_us:.1f} µs in ONNX Runtime): median over "
+        f"{timing.rounds} rounds of {timing.calls} calls, all networks in every round "
         f"({latency.machine.processor}, {latency.date})."
     )
 
 
 def reference_table(record: Record) -> str:
-    """The projects that this one takes in, and what their networks reach here, Markdown."""
-    headings = [("reference", False), ("its network", False), ("published", True)]
-    headings += [("here, by its own recipe", True), ("command", False)]
+    """Formats the reference projects and their networks' accuracy here as a Markdown table."""
+    headings = [("reference", False), ("network", False), ("published", True)]
+    headings += [("here, with its recipe", True), ("command", False)]
     lines = [
         [
             reference.letter,
             reference.network,
-            f"{100 * reference.accuracy:g} %" if reference.accuracy else "none given",
+            f"{100 * reference.accuracy:g} %" if reference.accuracy else "not given",
             records.accuracy_words(record.runs(reference.model)),
             f"`python -m mnist_edge.train --model {reference.model}`",
         ]

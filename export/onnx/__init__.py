@@ -1,1 +1,1 @@
-"""ONNX: convert, optimize, inspect."""
+"""ONNX: convert (calibrates int8 too), inspect, metadata."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import onnx
     from onnxruntime.quantization import CalibrationDataReader
 
-# Also the newest that tf2onnx writes; a later one is converted to.
+# Also the newest that tf2onnx writes; later opsets are made by the version converter.
 OLDEST_OPSET = 18
-# Keras's own export, beside the clean one that is made from it.
+# Keras's own export; the clean graph is made from it.
 _RAW = "keras.onnx"
 
 
@@ -28,13 +28,13 @@ def prepare(
     """Saves a model as the float32 ONNX file that every precision is made from.
 
     Args:
-        model: With one input and one output.
-        batch: The batch size, or None to leave it free, named `batch`.
+        model: A model with one input and one output.
+        batch: The batch size; None makes it dynamic, named `batch`.
         folder: Where to save it.
-        opset: The ONNX operator set's version.
+        opset: ONNX opset version.
 
     Raises:
-        InputError: There is no such operator set.
+        InputError: The opset version is not supported.
         onnx.checker.ValidationError: The graph is not valid ONNX.
     """
     import onnx
@@ -44,20 +44,20 @@ def prepare(
     if opset > newest:
         raise InputError(f"--opset must be {OLDEST_OPSET} to {newest}. Got: {opset}.")
     raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
-    # Without simplification, a free batch leaves a chain of Shape, Gather and Cast.
+    # Otherwise a dynamic batch leaves a chain of Shape, Gather and Cast operators.
     graph, _ = onnxsim.simplify(onnx.load(raw))
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
     _name_by_order(graph.graph)
-    graph.graph.ClearField("doc_string")  # a count of the process's conversions
+    graph.graph.ClearField("doc_string")  # counts the conversions in this process, so it varies
     for value in (*graph.graph.input, *graph.graph.output):
         dimension = value.type.tensor_type.shape.dim[0]
         if batch:
             dimension.dim_value = batch
         else:
             dimension.dim_param = "batch"
-    # tf2onnx writes an operator that it can't map as it is, without an exception.
+    # tf2onnx copies operators that it can't convert, without an exception.
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, folder / "float32.onnx")
     return folder / "float32.onnx"
@@ -66,8 +66,8 @@ def prepare(
 def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     """Folds `image * scale` into the first convolution's weights, in place.
 
-    As the TFLite converter does. ONNX Runtime leaves the product alone, and on a small
-    network it is a fifth of the call.
+    The TFLite converter does this too. ONNX Runtime does not, and on a small network the
+    multiplication takes a fifth of the call.
     """
     import onnx
     from onnx import numpy_helper
@@ -103,8 +103,8 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
 def _name_by_order(graph: "onnx.GraphProto") -> None:
     """Names nodes and tensors by operator and order, in place.
 
-    tf2onnx counts its names in an order that changes from process to process, so that the
-    same model gave other bytes.
+    tf2onnx numbers its names in an order that varies between processes, so the same model
+    would give different bytes.
     """
     kept = {value.name for value in (*graph.input, *graph.output)}
     names: dict[str, str] = {}
@@ -126,12 +126,12 @@ def _name_by_order(graph: "onnx.GraphProto") -> None:
 def convert(
     prepared: Path, variant: Variant, images: np.ndarray, float_nodes: Iterable[str] = ()
 ) -> bytes:
-    """Converts to one precision.
+    """Converts a prepared model to a variant; returns the artifact's bytes.
 
     Args:
-        prepared: What `prepare` returned.
-        variant: Of format "onnx".
-        images: float32 `[n, ...]`; they calibrate a variant that needs it.
+        prepared: Path that `prepare` returned.
+        variant: A variant of format "onnx".
+        images: Calibration images, float32 `[n, ...]`; unused by variants without calibration.
         float_nodes: Names of the nodes to leave in float32.
     """
     import onnx
@@ -165,11 +165,11 @@ def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "Calibr
     from onnxruntime.quantization import CalibrationDataReader
 
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
-    starts = iter(range(0, len(images) // batch * batch, batch))
+    batches = iter(keras_export.in_batches(images, batch))
 
     class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
-            start = next(starts, None)
-            return None if start is None else {"image": images[start : start + batch]}
+            given = next(batches, None)
+            return None if given is None else {"image": given}
 
     return Reader()

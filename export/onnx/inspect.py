@@ -1,4 +1,4 @@
-"""Read an ONNX file without running it: its graph, and its size by purpose."""
+"""Read an ONNX file without running it: its graph and its size breakdown."""
 
 import collections
 import math
@@ -14,14 +14,14 @@ _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def read_graph(content: bytes) -> Graph:
-    """Reads the graph of an ONNX file; raises whatever the parser stumbles on."""
+    """Reads the graph of an ONNX file; a damaged file may raise any exception."""
     import onnx
     from onnx import TensorProto
 
     model = onnx.load_from_string(content)
-    external = next(_kept_elsewhere(model), None)
+    external = next(_external_tensors(model), None)
     if external is not None:
-        raise ValueError(f"tensor {external.name!r} is kept in another file, one file promised")
+        raise ValueError(f"tensor {external.name!r} is stored in another file")
     onnx.checker.check_model(model, full_check=True)
     model = onnx.shape_inference.infer_shapes(model)
     graph = model.graph
@@ -30,45 +30,45 @@ def read_graph(content: bytes) -> Graph:
         name = TensorProto.DataType.Name(number).lower()
         return _NUMPY_NAMES.get(name, name)
 
-    known = {
+    constants = {
         t.name: Constant(t.name, dtype(t.data_type), math.prod(t.dims), len(t.dims))
         for t in graph.initializer
     }
-    flowing = {
+    activations = {
         value.name: dtype(value.type.tensor_type.elem_type)
         for value in (*graph.input, *graph.value_info, *graph.output)
-        if value.name not in known
+        if value.name not in constants
     }
-    operators = _operators(graph.node, known, flowing)
-    counts = collections.Counter(c.dtype for c in known.values()) + collections.Counter(
-        flowing.values()
+    operators = _operators(graph.node, constants, activations)
+    counts = collections.Counter(c.dtype for c in constants.values()) + collections.Counter(
+        activations.values()
     )
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     dimension = graph.input[0].type.tensor_type.shape.dim[0]
     batch = dimension.dim_value or dimension.dim_param or "free"
-    io = (flowing[graph.input[0].name], flowing[graph.output[0].name])
-    return Graph("onnx", opset, batch, io, operators, tuple(known.values()), dict(counts))
+    io = (activations[graph.input[0].name], activations[graph.output[0].name])
+    return Graph("onnx", opset, batch, io, operators, tuple(constants.values()), dict(counts))
 
 
-def _kept_elsewhere(message: Any) -> Iterator[Any]:
-    """The tensors in an ONNX message, at any depth, whose data is in another file."""
+def _external_tensors(message: Any) -> Iterator[Any]:
+    """Yields the tensors in an ONNX message, at any depth, whose data is in another file."""
     for field, value in message.ListFields():
         if field.type != field.TYPE_MESSAGE:
             continue
-        # `[value]` where there is one alone, which has fields itself.
-        for one in [value] if hasattr(value, "ListFields") else value:
-            if getattr(one, "external_data", None) or getattr(one, "data_location", 0):
-                yield one
-            yield from _kept_elsewhere(one)
+        # A field that is not repeated holds one message, which has `ListFields`.
+        for child in [value] if hasattr(value, "ListFields") else value:
+            if getattr(child, "external_data", None) or getattr(child, "data_location", 0):
+                yield child
+            yield from _external_tensors(child)
 
 
 def _operators(
-    nodes: "Iterable[onnx.NodeProto]", known: dict[str, Constant], flowing: dict[str, str]
+    nodes: "Iterable[onnx.NodeProto]", constants: dict[str, Constant], activations: dict[str, str]
 ) -> tuple[Operator, ...]:
-    """The nodes as operators, by the constants and the element types of all else."""
-    source = {n.output[0]: n for n in nodes if n.op_type == "DequantizeLinear"}
-    stored = known | {
-        output: known[n.input[0]] for output, n in source.items() if n.input[0] in known
+    """Converts nodes to operators, given the constants and the dtypes of all other tensors."""
+    dequantize = {n.output[0]: n for n in nodes if n.op_type == "DequantizeLinear"}
+    stored = constants | {
+        output: constants[n.input[0]] for output, n in dequantize.items() if n.input[0] in constants
     }
     return tuple(
         Operator(
@@ -77,31 +77,31 @@ def _operators(
             builtin=node.domain in ("", "ai.onnx"),
             activations=tuple(
                 dict.fromkeys(
-                    flowing[n]
+                    activations[n]
                     for n in (*node.input, *node.output)
-                    if n in flowing and n not in stored
+                    if n in activations and n not in stored
                 )
             ),
             weights=tuple(stored[n] for n in node.input if n in stored),
-            dequantized=len(node.input) > 1 and all(n in source for n in node.input[:2]),
+            dequantized=len(node.input) > 1 and all(n in dequantize for n in node.input[:2]),
         )
         for node in nodes
     )
 
 
 def size_breakdown(content: bytes) -> dict[str, int]:
-    """Bytes by purpose; what is left is structure."""
+    """Returns the number of bytes by purpose, except for the structure."""
     import onnx
 
     model = onnx.load_from_string(content)
-    steps = {
+    scales = {
         name
         for node in model.graph.node
         if node.op_type in ("QuantizeLinear", "DequantizeLinear")
         for name in node.input[1:]
     }
-    spent = {"weights": 0, "quantization": 0}
+    sizes = {"weights": 0, "quantization": 0}
     for tensor in model.graph.initializer:
         stored = onnx.numpy_helper.to_array(tensor).nbytes
-        spent["quantization" if tensor.name in steps else "weights"] += stored
-    return spent | {"metadata": sum(prop.ByteSize() for prop in model.metadata_props)}
+        sizes["quantization" if tensor.name in scales else "weights"] += stored
+    return sizes | {"metadata": sum(prop.ByteSize() for prop in model.metadata_props)}

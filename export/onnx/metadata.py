@@ -1,4 +1,4 @@
-"""Metadata of an ONNX file: in `metadata_props`, each value as JSON."""
+"""Metadata of an ONNX file, stored in `metadata_props` with values as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def embed(content: bytes, fields: Mapping[str, object]) -> bytes:
-    """Puts metadata into a file."""
+    """Embeds metadata in an artifact's bytes."""
     import onnx
 
     model = onnx.load_from_string(content)
@@ -15,10 +15,10 @@ def embed(content: bytes, fields: Mapping[str, object]) -> bytes:
 
 
 def read(path: Path) -> dict[str, object]:
-    """Reads what a file of anybody's says of itself; what other tools wrote is text.
+    """Reads the metadata of an untrusted file; values that are not JSON are strings.
 
     Raises:
-        Exception: Whatever the parser stumbles on in a damaged file.
+        Exception: The file is damaged; the parser may raise any exception.
     """
     import onnx
 

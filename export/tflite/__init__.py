@@ -1,1 +1,1 @@
-"""TFLite: convert, optimize, inspect."""
+"""TFLite: convert (calibrates int8 too), optimize, inspect, metadata."""

@@ -19,67 +19,68 @@ if TYPE_CHECKING:
 def prepare(model: "keras.Model", batch: int | None, folder: Path, opset: int = 0) -> Path:
     """Saves a model as the SavedModel that every precision is converted from.
 
-    The batch is fixed: with a free one the graph computes shapes at run time, and
-    XNNPACK takes it in two parts instead of one.
+    The batch size is fixed: a dynamic one makes the graph compute shapes at run time, and
+    XNNPACK splits it into two parts.
 
     Args:
-        model: With one input and one output.
-        batch: The batch size; None is 1.
+        model: A model with one input and one output.
+        batch: The batch size; None means 1.
         folder: Where to save it.
-        opset: Not used; ONNX alone has one.
+        opset: Unused; for ONNX only.
     """
     return keras_export.save(model, folder / "saved_model", "tf_saved_model", batch or 1)
 
 
 def convert(prepared: Path, variant: Variant, images: np.ndarray) -> bytes:
-    """Converts to one precision, with builtin operators only.
+    """Converts a prepared model to a variant, with builtin operators; returns the bytes.
 
     Args:
-        prepared: What `prepare` returned.
-        variant: Of format "tflite".
-        images: float32 `[n, ...]`; they calibrate a variant that needs it.
+        prepared: Path that `prepare` returned.
+        variant: A variant of format "tflite".
+        images: Calibration images, float32 `[n, ...]`; unused by variants without calibration.
     """
-    return converter(prepared, variant, images).convert()
+    return make_converter(prepared, variant, images).convert()
 
 
-def converter(prepared: Path, variant: Variant, images: np.ndarray) -> "tf.lite.TFLiteConverter":
-    """The converter of a variant; arguments as `convert`'s."""
+def make_converter(
+    prepared: Path, variant: Variant, images: np.ndarray
+) -> "tf.lite.TFLiteConverter":
+    """Returns the configured converter of a variant; takes the arguments of `convert`."""
     import tensorflow as tf
 
-    made = tf.lite.TFLiteConverter.from_saved_model(str(prepared))
-    made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(prepared))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if variant.weights != "float32":
-        made.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant.weights == "float16":
-        made.target_spec.supported_types = [tf.float16]
+        converter.target_spec.supported_types = [tf.float16]
     if variant.calibrated:
         operators = {
             "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
             "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
         }
-        made.target_spec.supported_ops = [operators[variant.activations]]
-        made.representative_dataset = _representative_dataset(prepared, images)
-        made.inference_input_type = made.inference_output_type = tf.dtypes.as_dtype(variant.io)
-    return made
+        converter.target_spec.supported_ops = [operators[variant.activations]]
+        converter.representative_dataset = _representative_dataset(prepared, images)
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
+            variant.io
+        )
+    return converter
 
 
 def _representative_dataset(
     prepared: Path, images: np.ndarray
 ) -> Callable[[], Iterator[list[np.ndarray]]]:
-    """A function that yields the images in batches of the model's size."""
+    """Returns a function that yields the images in batches of the model's batch size."""
     import tensorflow as tf
     import tqdm
 
     signature = tf.saved_model.load(str(prepared)).signatures["serving_default"]
     batch = signature.structured_input_signature[1]["image"].shape[0]
-    whole = len(images) // batch * batch or batch
-    if len(images) < whole:
-        images = images.repeat(whole, axis=0)[:whole]
+    given = keras_export.in_batches(images, batch)
 
     def batches() -> Iterator[list[np.ndarray]]:
-        starts = range(0, whole, batch)
         shown = cli.visible_stderr()
-        for i in tqdm.tqdm(starts, "calibration", leave=False, disable=None, file=shown):
-            yield [images[i : i + batch]]
+        for one in tqdm.tqdm(given, "calibration", leave=False, disable=None, file=shown):
+            yield [one]
 
     return batches

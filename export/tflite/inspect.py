@@ -1,4 +1,4 @@
-"""Read a TFLite file without running it: its graph, and its size by purpose."""
+"""Read a TFLite file without running it: its graph and its size breakdown."""
 
 import collections
 import io
@@ -13,11 +13,11 @@ from ..graph import Constant, Graph, Operator
 
 
 def read_graph(content: bytes) -> Graph:
-    """Reads the graph of a TFLite file; raises whatever the parser stumbles on."""
+    """Reads the graph of a TFLite file; a damaged file may raise any exception."""
     from ai_edge_litert import schema_py_generated as schema
 
     if content[4:8] != b"TFL3":
-        raise ValueError("no TFL3 mark")
+        raise ValueError("it lacks the file identifier TFL3")
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     types = {code: name.lower() for name, code in vars(schema.TensorType).items()}
     kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
@@ -41,7 +41,7 @@ def read_graph(content: bytes) -> Graph:
             code = model.operatorCodes[node.opcodeIndex]
             number = max(code.builtinCode, code.deprecatedBuiltinCode)
             custom = (code.customCode or b"").decode()
-            # -1 stands for an input that is left out: a bias, say, but not the data.
+            # -1 marks an omitted optional input, such as a bias.
             required = [*node.inputs[:1], *node.outputs]
             if min(required, default=0) < 0 or min(node.inputs, default=0) < -1:
                 raise ValueError("an operator's tensor index is negative")
@@ -67,7 +67,7 @@ def read_graph(content: bytes) -> Graph:
 
 
 def size_breakdown(content: bytes) -> dict[str, int]:
-    """Bytes by purpose; what is left is structure."""
+    """Returns the number of bytes by purpose, except for the structure."""
     from ai_edge_litert import schema_py_generated as schema
 
     end = len(content)
@@ -77,15 +77,15 @@ def size_breakdown(content: bytes) -> dict[str, int]:
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     stored = [model.buffers[number].data for number in {tensor.buffer for tensor in tensors}]
-    steps = [tensor.quantization for tensor in tensors if tensor.quantization is not None]
+    quantization = [tensor.quantization for tensor in tensors if tensor.quantization is not None]
     return {
         "weights": _distinct_bytes(stored),
-        "quantization": _distinct_bytes([step.scale for step in steps])
-        + _distinct_bytes([step.zeroPoint for step in steps]),
+        "quantization": _distinct_bytes([parameters.scale for parameters in quantization])
+        + _distinct_bytes([parameters.zeroPoint for parameters in quantization]),
         "metadata": len(content) - end,
     }
 
 
 def _distinct_bytes(arrays: Iterable[np.ndarray | None]) -> int:
-    """Bytes of arrays, None left out, equal ones counted once: a file may share them."""
+    """Returns the bytes of the arrays; equal arrays, which a file may share, count once."""
     return sum(map(len, {array.tobytes() for array in arrays if array is not None}))

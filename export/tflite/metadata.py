@@ -1,7 +1,7 @@
-"""Metadata of a TFLite file: a ZIP archive behind the flatbuffer.
+"""Metadata of a TFLite file, in a ZIP archive appended to the flatbuffer.
 
-TensorFlow's own metadata tools append label files in this way: a runtime ignores it, and
-`unzip -p FILE.tflite metadata.json` shows it.
+TensorFlow's metadata tools append label files in the same way. Runtimes ignore the archive;
+`unzip -p FILE.tflite metadata.json` prints the metadata.
 """
 
 import io
@@ -13,25 +13,25 @@ from pathlib import Path
 from mnist_edge.safety import files
 
 _MEMBER = "metadata.json"
-# Of 65,536 classes it is 13 MB where names are long.
+# 65,536 classes with long names take 13 MB.
 _MOST_BYTES = 2**24
 
 
 def embed(content: bytes, fields: Mapping[str, object]) -> bytes:
-    """Puts metadata into a file."""
+    """Embeds metadata in an artifact's bytes."""
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
-        # ZipInfo's default date is a constant: the same model gives the same bytes.
+        # ZipInfo's default date is constant, so the same model gives the same bytes.
         text = json.dumps(fields, separators=(",", ":"))
         archive.writestr(zipfile.ZipInfo(_MEMBER), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def read(path: Path) -> dict[str, object]:
-    """Reads what a file of anybody's says of itself; nothing where it carries no metadata.
+    """Reads the metadata of an untrusted file; empty if it has none.
 
     Raises:
-        Exception: Whatever the parser stumbles on in a damaged file.
+        Exception: The file is damaged; the parser may raise any exception.
     """
     if not zipfile.is_zipfile(path):
         return {}
@@ -40,9 +40,9 @@ def read(path: Path) -> dict[str, object]:
             return {}
         info = archive.getinfo(_MEMBER)
         if info.file_size > _MOST_BYTES:
-            raise ValueError(f"a {_MEMBER} that unpacks to {info.file_size:,} bytes")
+            raise ValueError(f"{_MEMBER} unpacks to {info.file_size:,} bytes")
         with files.open_member(archive, info) as member:
-            carried = json.loads(member.read())
-    if not isinstance(carried, dict):
-        raise ValueError(f"a {_MEMBER} that holds no object")
-    return carried
+            fields = json.loads(member.read())
+    if not isinstance(fields, dict):
+        raise ValueError(f"{_MEMBER} does not hold a JSON object")
+    return fields

@@ -1,9 +1,9 @@
-"""Write a TFLite file again with nothing in it that no runtime reads.
+"""Shrink a TFLite file by removing what no runtime reads.
 
-The converter names every tensor by the layers that it came from, gives each activation an
-empty buffer and repeats equal vectors; on `edge` in int8 that is almost a quarter of the file.
-What the operators compute is left alone, and a file whose outputs are not the converter's bit
-for bit is refused.
+The converter names every tensor after the layers that it came from, gives each activation an
+empty buffer, and repeats equal vectors: on `edge` in int8, almost a quarter of the file.
+The operators stay the same, and the export fails unless the outputs are bit for bit those of
+the converter's file.
 """
 
 from typing import Any
@@ -11,19 +11,19 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-# Notes of the converter; other metadata, control dependencies say, a runtime may read.
+# Information on the conversion. Runtimes may read other entries, such as control dependencies.
 _NOTES = {b"min_runtime_version", b"CONVERSION_METADATA"}
-# The schema's force_align of a buffer's data.
+# `force_align` of buffer data in the schema.
 _ALIGNMENT = 16
 
 
 def rewrite(content: bytes) -> bytes:
-    """Writes a TFLite file again, smaller.
+    """Returns a smaller TFLite file that computes the same; deterministic.
 
-    Kept for the runtimes' sake: zero points that are all 0 and the scales of biases (LiteRT
-    refuses a file without the first, XNNPACK an operator without the second), the old
-    field of operator codes, the signature, and alignment. The tensors of input and output
-    take the signature's names. The same content gives the same bytes.
+    Runtimes need what is kept: zero points that are all 0 (LiteRT rejects a file without
+    them), the scales of biases (XNNPACK rejects an operator without them), the deprecated
+    operator codes, the signature, and alignment. Input and output tensors get the
+    signature's names.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -39,7 +39,7 @@ def rewrite(content: bytes) -> bytes:
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
             if tensor.shape is not None and len(tensor.shape):
-                tensor.hasRank = False  # only a scalar is told by it from an unknown shape
+                tensor.hasRank = False  # only distinguishes a scalar from an unknown shape
     for signature in model.signatureDefs or []:
         tensors = model.subgraphs[signature.subgraphIndex].tensors
         for value in (*signature.inputs, *signature.outputs):
@@ -51,7 +51,7 @@ def rewrite(content: bytes) -> bytes:
 
 
 def _drop_buffers(model: Any) -> None:
-    """Leaves buffer 0, which stands for none, and those that hold something, in place."""
+    """Removes empty buffers in place, except buffer 0, which means no data."""
     users = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     users += model.metadata or []
     for user in users:
@@ -64,9 +64,9 @@ def _drop_buffers(model: Any) -> None:
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Writes equal vectors and strings once, and bytes (a buffer's data) aligned.
+    """Builder that writes equal vectors and strings once, and aligns buffer data.
 
-    Overrides what the schema's objects call to write themselves.
+    Overrides the methods that the schema's objects call in `Pack`.
     """
 
     def __init__(self, size: int) -> None:

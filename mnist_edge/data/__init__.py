@@ -1,4 +1,4 @@
-"""Data sets: load one from anywhere, check it, split it. NumPy only."""
+"""Load, validate and split data sets. Needs only NumPy."""
 
 from mnist_edge.data.catalog import name_classes, numbered
 from mnist_edge.data.dataset import (

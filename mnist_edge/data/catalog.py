@@ -1,4 +1,4 @@
-"""Names of classes: those of data sets known by their own name, and those that a user gives."""
+"""Class names: of well-known data sets, and as given by the user."""
 
 import collections
 import dataclasses
@@ -18,10 +18,10 @@ _LABELS_BYTES = 2**22  # 65,536 names of 64 bytes
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is known of a data set beyond its files.
+    """Properties of a well-known data set that its files don't contain.
 
     Attributes:
-        labels: Names of the classes, in order; empty where they are just numbered.
+        labels: Names of the classes, in order; empty if they are just numbered.
         transposed: Whether its IDX and CSV files hold each image transposed.
         first_label: The smallest label in those files.
     """
@@ -31,15 +31,15 @@ class Entry:
     first_label: int = 0
 
     def undo(self, pair: Pair, split: str, where: object) -> Pair:
-        """Undoes what the set's publisher did: transposed images, labels from 1.
+        """Makes images upright and labels start at 0.
 
         Args:
             pair: uint8 `[n, height, width]` and uint8 `[n]`.
             split: "train" or "test".
-            where: What an error's line starts with.
+            where: The file or folder, for error messages.
 
         Raises:
-            InputError: A label is below the first.
+            InputError: A label is below `first_label`.
         """
         x, y = pair
         if y.size and y.min() < self.first_label:
@@ -55,13 +55,13 @@ def _emnist(labels: str, first_label: int = 0) -> Entry:
 
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
-# EMNIST's balanced and by-merge sets join a letter's two cases where they look alike;
-# these small letters stay classes of their own (Cohen et al., 2017, arXiv:1702.05373).
+# EMNIST's balanced and by-merge sets merge upper and lower case where they look alike; these
+# lower-case letters are separate classes (Cohen et al., 2017, arXiv:1702.05373).
 _MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"
-# By letters and digits of the name alone: fashion-mnist, FashionMNIST, fashion_mnist.
+# Keyed by the name's lower-case letters and digits: fashion-mnist, FashionMNIST, fashion_mnist.
 CATALOG = {
     "fashionmnist": Entry(tuple(_FASHION.split(","))),
-    # Hiragana in Latin letters, which every font has.
+    # Hiragana, romanized, as not every font has it.
     "kmnist": Entry(("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
     "emnistbalanced": _emnist(_MERGED),
     "emnistbymerge": _emnist(_MERGED),
@@ -73,7 +73,7 @@ CATALOG = {
 
 
 def find(*names: str) -> Entry:
-    """The entry of the first of `names` that names a data set; an empty one where none does."""
+    """Returns the entry of the first of `names` that contains a known name, else an empty entry."""
     for name in names:
         squashed = re.sub("[^a-z0-9]", "", name.lower())
         for key, entry in CATALOG.items():
@@ -83,10 +83,10 @@ def find(*names: str) -> Entry:
 
 
 def find_by_file(name: str, path: Path) -> Entry:
-    """The entry of the data set that a file belongs to, by its name or else its folder's.
+    """Returns the entry of the data set that a file belongs to, by its own or its folder's name.
 
     Args:
-        name: The set's name, or the file's in its archive; it speaks first.
+        name: Name of the data set, or of the file inside its archive; takes precedence.
         path: The file.
     """
     folder = path.resolve().parent
@@ -96,12 +96,12 @@ def find_by_file(name: str, path: Path) -> Entry:
 
 
 def numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
-    """`count` names of classes: the first of `names`, or the numbers where they are too few."""
+    """Returns the first `count` of `names`; if they are too few, the numbers from 0 instead."""
     return tuple(names[:count]) if len(names) >= count else tuple(map(str, range(count)))
 
 
 def name_classes(labels: str | Sequence[str], count: int) -> tuple[str, ...]:
-    """Names of `count` classes from what `--labels` takes; errors as `parse_labels`'s."""
+    """Returns the names of `count` classes; arguments and errors as in `parse_labels`."""
     names = parse_labels(labels)
     if len(names) != count:
         raise InputError(
@@ -112,21 +112,21 @@ def name_classes(labels: str | Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def parse_labels(labels: str | Sequence[str]) -> tuple[str, ...]:
-    """Class names from what `--labels` takes.
+    """Parses the value of `--labels`.
 
     Args:
-        labels: "cat,dog", or the path of a file with one name per line, or the names.
+        labels: "cat,dog", the path of a file with one name per line, or a sequence of names.
 
     Raises:
-        InputError: A name is empty or stands twice, or the file is not text.
+        InputError: A name is empty or duplicated, or the file is not text.
     """
     names = labels
     if isinstance(labels, str):
         path = Path(labels)
         if "," not in labels and not path.is_file():
             raise InputError(
-                "--labels must be names with commas between them, or a file with one name per "
-                f"line. Got: {labels}, which is no file."
+                "--labels must be names separated by commas, or a file with one name per "
+                f"line. Got: {labels}, which is not a file."
             )
         names = _read_lines(path) if path.is_file() else labels.split(",")
     names = tuple(str(name).strip() for name in names)
@@ -137,9 +137,9 @@ def parse_labels(labels: str | Sequence[str]) -> tuple[str, ...]:
             f"Got: {odd[0][:_LONGEST_LABEL]!a}."
         )
     counts = collections.Counter(names)
-    twice = sorted(name for name, count in counts.items() if count > 1 or not name)
-    if twice:
-        raise InputError(f"--labels must be different names, none empty. Got twice: {twice[0]!r}.")
+    invalid = sorted(name for name, count in counts.items() if count > 1 or not name)
+    if invalid:
+        raise InputError(f"--labels must be distinct names, none empty. Got: {invalid[0]!r}.")
     return names
 
 

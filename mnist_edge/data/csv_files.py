@@ -1,7 +1,7 @@
-"""Read Kaggle's CSV: one row per image, its label and its pixels. NumPy only.
+"""Read Kaggle's CSV files: one row per image, with its label and pixels. Needs only NumPy.
 
-Both layouts are read: `label,pixel0,...,pixel783` (Digit Recognizer, Fashion-MNIST) and
-a label and 784 values with a header (`label,1x1,...,28x28`) or without (mnist-in-csv).
+Supported layouts: `label,pixel0,...,pixel783` (Digit Recognizer, Fashion-MNIST), and a label and
+784 values with a header (`label,1x1,...,28x28`) or without (mnist-in-csv).
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from mnist_edge.data.catalog import Pair
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
-# Characters; this many hold a picture of 512 x 512 pixels.
+# Characters: enough for an image of 512 x 512 pixels.
 _LONGEST_LINE = 2**20
-_MOST_LINES = 10_000_000  # EMNIST has 814,255; of blank ones more would fit into the limit
+_MOST_LINES = 10_000_000  # EMNIST has 814,255; bounds the time spent on blank lines
 _MEMBER = re.compile(r"(?!__MACOSX/).*\.csv", re.IGNORECASE)
 _BYTES = {str(value) for value in range(256)}
-_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
 
 
 @dataclasses.dataclass(frozen=True)
 class CsvFile:
-    """A CSV file, packed or not.
+    """A CSV file, compressed or not.
 
     Attributes:
         path: A `.csv`, `.csv.gz` or `.zip`.
-        member: Which file of a `.zip`; None is its only one.
+        member: Name of the file in a `.zip`; None for its only one.
     """
 
     path: Path
@@ -46,13 +46,13 @@ class CsvFile:
 
 
 def members(path: Path) -> list[str]:
-    """Names of the CSV files in a `.zip`, sorted.
+    """Returns the names of the CSV files in a `.zip`, sorted.
 
     Raises:
-        InputError: The file is no whole `.zip`, or holds no CSV file.
+        InputError: The file is not a complete `.zip`, or contains no CSV file.
     """
     files.require(path)
-    with _whole(CsvFile(path)), files.open_zip(path) as archive:
+    with _damage_reported(CsvFile(path)), files.open_zip(path) as archive:
         names = sorted(name for name in archive.namelist() if _MEMBER.fullmatch(name))
     if not names:
         raise InputError(f"{path} must hold a .csv and does not.")
@@ -63,11 +63,12 @@ def read(file: CsvFile) -> Pair | None:
     """Reads one CSV file of labeled images.
 
     Returns:
-        `(x, y)`: uint8 `[n, side, side]` and uint8 `[n]`; None where the file has no
-        labels, as Kaggle's `test.csv`.
+        `(x, y)`: uint8 `[n, side, side]` and uint8 `[n]`; None if the file has no labels, as
+        Kaggle's `test.csv`.
 
     Raises:
-        InputError: The file is damaged, too large or holds something else; the line is named.
+        InputError: The file is damaged, too large or not such a CSV; the message has the line
+            number.
     """
     columns, has_header, labeled = _layout(file, _first_line(file))
     if not labeled:
@@ -82,28 +83,28 @@ def read_pixels(path: Path, columns: int) -> np.ndarray:
 
     Args:
         path: The file.
-        columns: How many pixels an image has.
+        columns: Number of pixels per image.
 
     Returns:
         uint8 `[n, columns]`.
 
     Raises:
-        InputError: As `read`'s.
+        InputError: As for `read`.
     """
     file = CsvFile(path)
     fields = _fields(_first_line(file))
     if len(fields) != columns:
-        label = " (a label too? leave it out)" if len(fields) == columns + 1 else ""
+        label = " (with labels? remove them)" if len(fields) == columns + 1 else ""
         raise InputError(
-            f"{path} must have {columns} columns, with commas between them. Got: {len(fields)}"
+            f"{path} must have {columns} columns, separated by commas. Got: {len(fields)}"
             f"{label}. Give Kaggle's test.csv, or a file like it."
         )
     return _read_rows(file, columns, not _is_number(fields[0]))
 
 
 @contextlib.contextmanager
-def _whole(file: CsvFile) -> Iterator[None]:
-    """Makes one line of what a damaged file raises."""
+def _damage_reported(file: CsvFile) -> Iterator[None]:
+    """Turns the errors of reading a damaged file into a one-line `InputError`."""
     try:
         yield
     except InputError:
@@ -111,18 +112,20 @@ def _whole(file: CsvFile) -> Iterator[None]:
     except files.DAMAGE as error:
         own = files.ZIP if file.path.suffix.lower() == ".zip" else files.GZIP
         cause = files.cause(file.path, error, own)
-        raise InputError(f"{file} must be a whole file. Got: {cause}. Fetch it again.") from error
+        raise InputError(
+            f"{file} must be a complete file. Got: {cause}. Fetch it again."
+        ) from error
     except MemoryError:
         raise InputError(f"{file} must fit into memory and does not. Give less data.") from None
 
 
 @contextlib.contextmanager
 def _opened(file: CsvFile) -> Iterator[Iterator[str]]:
-    """The file's lines, whatever it is packed in."""
+    """Opens a file, compressed or not, as an iterator over its lines."""
     path = file.path
     files.require(path)
-    with _whole(file), contextlib.ExitStack() as stack:
-        binary: Any  # each has `peek`, which `IO[bytes]` has not
+    with _damage_reported(file), contextlib.ExitStack() as stack:
+        binary: Any  # has `peek`, unlike `IO[bytes]`
         if path.suffix.lower() == ".zip":
             archive = stack.enter_context(files.open_zip(path))
             info = archive.getinfo(file.member or _only_member(path))
@@ -132,10 +135,10 @@ def _opened(file: CsvFile) -> Iterator[Iterator[str]]:
             binary = stack.enter_context(gzip.open(path))
         else:
             binary = stack.enter_context(open(path, "rb"))
-        pretender = files.pretender(binary.peek(files.HEAD_BYTES)[: files.HEAD_BYTES])
-        if pretender:
-            raise InputError(f"{file} must be a CSV. Got: {pretender}. Fetch it again.")
-        # What is no UTF-8 is no number either: the line that holds it is named.
+        actual = files.describe_format(binary.peek(files.HEAD_BYTES)[: files.HEAD_BYTES])
+        if actual:
+            raise InputError(f"{file} must be a CSV. Got: {actual}. Fetch it again.")
+        # Bytes that are not UTF-8 are not numbers either, so the error names their line.
         text = stack.enter_context(io.TextIOWrapper(binary, "utf-8-sig", errors="replace"))
         yield _lines(file, text)
 
@@ -158,7 +161,7 @@ def _only_member(path: Path) -> str:
 
 
 def _lines(file: CsvFile, stream: io.TextIOWrapper) -> Iterator[str]:
-    """A text's lines, none too long, and no more of them than may be unpacked."""
+    """Yields a text's lines; limits their length, number and total size."""
     size = 0
     for number in itertools.count(1):
         line = stream.readline(_LONGEST_LINE + 1)
@@ -188,7 +191,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _layout(file: CsvFile, line: str) -> tuple[int, bool, bool]:
-    """`(columns, has_header, labeled)`, from a file's first line."""
+    """Returns `(columns, has_header, labeled)`, from a file's first line."""
     fields = _fields(line)
     columns, has_header = len(fields), not _is_number(fields[0])
     if has_header and "label" in map(str.lower, fields[1:]):
@@ -198,8 +201,8 @@ def _layout(file: CsvFile, line: str) -> tuple[int, bool, bool]:
         others = [name for sign, name in _OTHER_DELIMITERS.items() if sign in line.strip()]
         got = others[0] if columns == 1 and others else f"{columns:,} values"
         raise InputError(
-            f"{file} must have a label and the pixels of a square image per row, 785 values say, "
-            f"with commas between them. Got: {got} in the first line, {line[:40].strip()!r}."
+            f"{file} must have a label and the pixels of a square image per row, e.g. 785 values, "
+            f"separated by commas. Got: {got} in the first line, {line[:40].strip()!r}."
         )
     return columns, has_header, labeled
 
@@ -217,7 +220,7 @@ def _is_square(count: int) -> bool:
 
 
 def _read_rows(file: CsvFile, columns: int, has_header: bool) -> np.ndarray:
-    """uint8 `[n, columns]`."""
+    """Reads the rows of a CSV file, uint8 `[n, columns]`."""
     with _opened(file) as lines:
         rows = _parsed(itertools.islice(lines, int(has_header), None), columns)
     if rows is None:
@@ -227,9 +230,10 @@ def _read_rows(file: CsvFile, columns: int, has_header: bool) -> np.ndarray:
 
 
 def _parsed(lines: Iterator[str], columns: int) -> np.ndarray | None:
-    """uint8 `[n, columns]`, or None where the text is something else."""
+    """Parses lines to uint8 `[n, columns]`; None if they are not such rows."""
     first = next((line for line in lines if line.strip()), "")
-    if first.count(",") != columns - 1:  # NumPy would go by this line, and only warn of none
+    # NumPy takes the number of columns from this line, and only warns if there is none.
+    if first.count(",") != columns - 1:
         return None
     try:
         rows = np.loadtxt(
@@ -243,7 +247,7 @@ def _parsed(lines: Iterator[str], columns: int) -> np.ndarray | None:
 
 
 def _first_fault(file: CsvFile, lines: Iterable[str], columns: int, has_header: bool) -> str:
-    """What is wrong with the first line that is; NumPy counts rows by the chunk."""
+    """Returns a message about the first invalid line, as NumPy does not report its number."""
     number = 0
     for number, line in enumerate(lines, start=1):
         fields = line.strip().split(",")
@@ -256,6 +260,6 @@ def _first_fault(file: CsvFile, lines: Iterable[str], columns: int, has_header: 
                 scaled = _is_number(field) and 0 < float(field) < 1
                 return (
                     f"{file}: line {number} must hold whole numbers from 0 to 255. "
-                    f"Got: {field[:40]!r}." + " Multiply by 255 what lies between 0 and 1." * scaled
+                    f"Got: {field[:40]!r}." + " Multiply values between 0 and 1 by 255." * scaled
                 )
-    return f"{file} must have one row per image. Got: {number} lines and no row."
+    return f"{file} must have one row per image. Got: {number} lines without a row."

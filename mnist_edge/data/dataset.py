@@ -1,6 +1,6 @@
-"""Load a data set and split it. NumPy only: a device without Keras reads it too.
+"""Load and split data sets. Needs only NumPy, so it also runs on a device without Keras.
 
-The packaged MNIST (`mnist.npz`) is the default; `sources.py` reads the other kinds.
+The default is the packaged MNIST (`mnist.npz`); `sources.py` reads all kinds of sources.
 """
 
 import dataclasses
@@ -15,40 +15,41 @@ from mnist_edge.data import catalog, sources
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
-# What `--data` takes, for the help of each command that has it.
+# Help text of `--data`, shared by the commands.
 HELP = (
-    "'mnist'; an .npz as keras.datasets.mnist's; a folder of IDX files, or FOLDER/PREFIX; "
-    "Kaggle's .csv, .csv.gz or .zip; TRAIN.csv,TEST.csv; keras:mnist or keras:fashion_mnist"
+    "'mnist'; an .npz in the layout of keras.datasets.mnist; a folder of IDX files, or "
+    "FOLDER/PREFIX; Kaggle's .csv, .csv.gz or .zip; TRAIN.csv,TEST.csv; keras:mnist or "
+    "keras:fashion_mnist"
 )
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with one name per line"
 _VALIDATION_COUNT = 5_000
-_LEAST_COUNT = 6  # of training examples: a sixth of them is for validation
+_LEAST_COUNT = 6  # training examples, a sixth of which is for validation
 MOST_CLASSES = 2**16
-# The source of what was loaded from nowhere; a bundle keeps such a data set itself.
+# Source of a data set that was not loaded; a bundle contains a copy of such a data set.
 IN_MEMORY = "arrays in memory"
-_SURELY_GRAY = 100  # a value above this and a whole set below 1 are not of one scale
+_SURELY_GRAY = 100  # if one set exceeds this and the other stays below 1, their scales differ
 _FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images and labels, checked; of arrays in memory too.
+    """Validated images and labels of a training and a test set.
 
         data = Dataset(x_train, y_train, x_test, y_test, labels=("cat", "dog"))
 
     Attributes:
-        x_train: Finite numbers `[n, ...]`; uint8 `[n, height, width]`, 0 (paper) to 255 (ink),
-            is what this project's own models are trained on.
-        y_train: Integers `[n]`, 0 to `classes - 1`; held as uint8, or as uint16 where there
-            are more than 256 classes.
-        x_test: As `x_train`, of the same shape per example.
+        x_train: Finite numbers `[n, ...]`. The models of this project require uint8
+            `[n, height, width]`, 0 (paper) to 255 (ink).
+        y_train: Integers `[n]`, 0 to `classes - 1`; stored as uint8, or as uint16 for more
+            than 256 classes.
+        x_test: As `x_train`, with the same shape per example.
         y_test: As `y_train`.
-        labels: Names of the classes, in order; their numbers where none are given.
-        source: Where it was loaded from, as `load` takes it.
-        remark: What the user should be told of how it was read, or "".
+        labels: Names of the classes, in order; by default the numbers from 0.
+        source: The argument of `load` that it was loaded from.
+        remark: How the data was read, if the user should know it, or "".
 
     Raises:
-        InputError: The arrays or names are something else; the line says which and why.
+        InputError: The arrays or names are invalid.
     """
 
     x_train: np.ndarray
@@ -64,7 +65,7 @@ class Dataset:
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
         _check(self)
         classes = int(max(self.y_train.max(), self.y_test.max())) + 1
-        dtype = np.uint8 if classes <= 256 else np.uint16  # by which their hashes go
+        dtype = np.uint8 if classes <= 256 else np.uint16  # the hashes depend on it
         labels = self.labels or catalog.numbered((), classes)
         object.__setattr__(self, "labels", catalog.name_classes(labels, classes))
         for name in ("y_train", "y_test"):
@@ -76,11 +77,11 @@ class Dataset:
         return len(self.labels)
 
     def sha256(self) -> dict[str, str]:
-        """SHA-256 of each array's bytes, by the array's name."""
+        """Returns array name -> SHA-256 of the array's bytes."""
         return {name: bundle.sha256_array(getattr(self, name)) for name in sources.ARRAYS}
 
     def save(self, path: Path | str) -> None:
-        """Writes an `.npz` that `load` reads; the names of the classes are not in it."""
+        """Writes an `.npz` that `load` reads, without the names of the classes."""
         np.savez_compressed(path, **{name: getattr(self, name) for name in sources.ARRAYS})
 
 
@@ -88,26 +89,25 @@ def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None 
     """Loads a data set.
 
     Args:
-        source: Where it is:
+        source: One of:
             "mnist": the packaged set;
-            FILE.npz: `x_train` and `x_test` (finite numbers `[n, ...]`, of one shape per
+            FILE.npz: `x_train` and `x_test` (finite numbers `[n, ...]`, of the same shape per
             example), `y_train` and `y_test` (integers `[n]`, 0 to 65,535);
             FOLDER: the four IDX files of MNIST, Fashion-MNIST, KMNIST or EMNIST, raw or
-            `.gz`, or Kaggle's train and test CSV; FOLDER/PREFIX where it holds several sets;
-            FILE.csv, `.csv.gz` or `.zip`: Kaggle's CSV; a test set is split off it where
-            there is none;
-            TRAIN.csv,TEST.csv: a pair of them;
-            "keras:mnist", "keras:fashion_mnist": Keras's own, which needs Keras.
-        labels: Names of the classes: "cat,dog", a file with one name per line, or the names;
-            None is what the source's name tells, or else the numbers from 0.
+            `.gz`, or Kaggle's train and test CSV; FOLDER/PREFIX if it contains several sets;
+            FILE.csv, `.csv.gz` or `.zip`: Kaggle's CSV; without a test set, one is split off;
+            TRAIN.csv,TEST.csv: a pair of CSV files;
+            "keras:mnist", "keras:fashion_mnist": loaded by Keras.
+        labels: Names of the classes: "cat,dog", a file with one name per line, or a sequence of
+            names; None for the known names of a well-known data set, else the numbers from 0.
 
     Returns:
-        The data set. EMNIST's files hold their images transposed, and its `letters` count
-        from 1: here the images are upright and all labels count from 0.
+        The data set. Images are upright and labels start at 0, also for EMNIST, whose files
+        contain transposed images and, in `letters`, labels from 1.
 
     Raises:
-        InputError: The source is missing, damaged, or holds something else, or there
-            are more or fewer names than classes.
+        InputError: The source is missing, damaged or not a data set, or the number of names is
+            not the number of classes.
     """
     source = str(source)
     raw = sources.read(source)
@@ -120,10 +120,10 @@ def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None 
 
 
 def load_recorded(source: str, folder: Path) -> Dataset:
-    """Loads the data set that a bundle's records name; from the bundle, where it was in memory.
+    """Loads the data set that a bundle's records name.
 
     Args:
-        source: What the record says.
+        source: The record's `source`; arrays in memory are loaded from their copy in the bundle.
         folder: The bundle.
 
     Raises:
@@ -135,13 +135,13 @@ def load_recorded(source: str, folder: Path) -> Dataset:
 
 
 def _check(dataset: Dataset) -> None:
-    """Raises `InputError` where a data set's arrays are not what they must be."""
+    """Raises `InputError` if a data set's arrays are invalid."""
     path = dataset.source
     arrays = [getattr(dataset, name) for name in sources.ARRAYS]
     needed = sum(files.data_bytes(array.size, array.itemsize) for array in arrays)
     if needed > files.LIMIT_BYTES:
         raise InputError(
-            f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32 too. "
+            f"{path} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. "
             f"Got: {needed:,}. Give less data."
         )
     shape = dataset.x_train.shape[1:]
@@ -153,18 +153,18 @@ def _check(dataset: Dataset) -> None:
     train, test = float(dataset.x_train.max()), float(dataset.x_test.max())
     if 0 < min(train, test) <= 1 and max(train, test) > _SURELY_GRAY:
         raise InputError(
-            f"{path}: x_train and x_test must be scaled alike. Got: up to {train:g} and "
-            f"up to {test:g}. Multiply by 255 what lies in [0, 1]."
+            f"{path}: x_train and x_test must have the same scale. Got: up to {train:g} and "
+            f"up to {test:g}. Multiply values in [0, 1] by 255."
         )
 
 
 def _faults(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    """What examples and their labels must be and are not, and what they are; the first counts."""
+    """Yields `(requirement, actual)` of each check that fails; later ones assume earlier passed."""
     if x.dtype.kind not in "uif" or x.ndim < 2 or not x.size or x.shape[1:] != shape:
         must = "x_{split} must be numbers [n, ...] with n at least 1, shaped as x_train"
         yield must, f"{x.dtype} {list(x.shape)}"
     low, high = float(x.min()), float(x.max())
-    if not -_FLOAT32 <= low <= high <= _FLOAT32:  # NaN is not
+    if not -_FLOAT32 <= low <= high <= _FLOAT32:  # also false for NaN
         yield "x_{split} must be finite in float32, as models take it", f"{low:g} to {high:g}"
     if y.dtype.kind not in "ui" or y.shape != x.shape[:1]:
         yield f"y_{{split}} must be integers [{len(x)}]", f"{y.dtype} {list(y.shape)}"
@@ -173,32 +173,32 @@ def _faults(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Iterator[tu
 
 
 def require_gray_levels(dataset: Dataset) -> None:
-    """Requires pixels of 0 to 255, as every model of this project takes them.
+    """Requires pixels from 0 to 255, the input range of all models of this project.
 
     Raises:
-        InputError: They lie in [0, 1], say, or beyond 0 to 255.
+        InputError: They are outside 0 to 255, or scaled to [0, 1].
     """
     for name in ("x_train", "x_test"):
         x = getattr(dataset, name)
         low, high = float(x.min()), float(x.max())
         scaled = 0 < max(-low, high) <= 1
         if scaled or low < 0 or high > 255:
-            cure = "Multiply by 255." if scaled and low >= 0 else "Undo their scaling."
+            remedy = "Multiply by 255." if scaled and low >= 0 else "Undo their scaling."
             raise InputError(
-                f"{dataset.source}: {name} must be pixels from 0 to 255, which the model itself "
-                f"scales. Got: {low:g} to {high:g}. {cure}"
+                f"{dataset.source}: {name} must be pixels from 0 to 255, as the model contains "
+                f"the scaling. Got: {low:g} to {high:g}. {remedy}"
             )
 
 
 def split_indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a training set in two by seed: 5,000 images, or a sixth, are for validation.
+    """Splits a training set: 5,000 images, or a sixth if fewer, are for validation.
 
     Args:
         count: Number of training images.
-        seed: The same seed gives the same split.
+        seed: Seed of the random split.
 
     Returns:
-        `(train, validation)`, sorted int64 index arrays without a common element.
+        `(train, validation)`, sorted, disjoint int64 index arrays.
     """
     if count < _LEAST_COUNT:
         raise InputError(
@@ -211,18 +211,17 @@ def split_indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Examples as a model takes them. Nothing is scaled: that is inside the models.
+    """Reshapes examples to a model's input and casts them; scaling is part of the models.
 
     Args:
         examples: Numbers `[n, ...]`.
-        shape: What the model takes per example, `(28, 28, 1)` say; the examples have as
-            many elements.
+        shape: The model's input shape per example, e.g. `(28, 28, 1)`.
 
     Returns:
-        float32 `[n, *shape]`, the same values in the same order.
+        float32 `[n, *shape]`.
 
     Raises:
-        InputError: The examples have another number of elements.
+        InputError: The examples have another number of elements than `shape`.
     """
     if math.prod(examples.shape[1:]) != math.prod(shape):
         raise InputError(

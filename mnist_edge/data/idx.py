@@ -1,4 +1,4 @@
-"""Read IDX, the format MNIST was published in: raw or `.gz`, NumPy only."""
+"""Read IDX, the format of the original MNIST files, raw or `.gz`. Needs only NumPy."""
 
 import gzip
 import math
@@ -11,24 +11,24 @@ import numpy as np
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
-_UNSIGNED_BYTES = 0x08  # the third byte of a file's magic; the fourth counts dimensions
+_UNSIGNED_BYTES = 0x08  # third byte of the magic number; the fourth is the number of dimensions
 
 
 def read(path: Path, dimensions: int) -> np.ndarray:
     """Reads an IDX file of unsigned bytes.
 
-    The header is checked against the file's length and a limit before anything is
-    allocated, and no more is unpacked than it says.
+    The header is checked against the file's length and a limit before memory is allocated, and
+    limits how much is decompressed.
 
     Args:
-        path: The file; compressed or not is seen from its first bytes.
-        dimensions: How many it must have: 3 for images, 1 for labels.
+        path: The file; compression is detected from its first bytes.
+        dimensions: The required number of dimensions: 3 for images, 1 for labels.
 
     Returns:
-        uint8 array, `[n, height, width]` or `[n]`.
+        uint8 `[n, height, width]` or `[n]`.
 
     Raises:
-        InputError: The file is damaged or holds something else.
+        InputError: The file is damaged or not such an IDX file.
     """
     files.require(path)
     compressed = files.head(path).startswith(files.GZIP)
@@ -46,32 +46,32 @@ def read(path: Path, dimensions: int) -> np.ndarray:
             needed = files.data_bytes(count)
             if needed > files.LIMIT_BYTES:
                 raise InputError(
-                    f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32 too. Got: "
-                    f"{needed:,}, as its header says. Give less data."
+                    f"{path} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. Got: "
+                    f"{needed:,} by its header. Give less data."
                 )
             content = files.read_at_most(file, count + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} must be a whole .gz. Got: {error}. Fetch it again.") from error
+        raise InputError(f"{path} must be a complete .gz. Got: {error}. Fetch it again.") from error
     except MemoryError:
         raise InputError(f"{path} must fit into memory and does not. Give less data.") from None
     if len(content) != count:
-        came = "more" if len(content) > count else f"{len(content):,}"
+        got = "more" if len(content) > count else f"{len(content):,}"
         raise InputError(
             f"{path} must hold {count:,} bytes after its header, {list(shape)}. "
-            f"Got: {came}. Fetch it again."
+            f"Got: {got}. Fetch it again."
         )
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _read_header(path: Path, file: IO[bytes], dimensions: int) -> tuple[int, ...]:
-    """The shape that a file's header says."""
+    """Reads and validates a file's header; returns the shape."""
     header = file.read(4 + 4 * dimensions)
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if header[:4] != magic or len(header) < 4 + 4 * dimensions:
         bytes_found = f"{header[:4].hex()} in {len(header)} bytes of header"
         raise InputError(
             f"{path} must be an IDX file of unsigned bytes with {dimensions} dimensions: its "
-            f"first bytes {magic.hex()}. Got: {files.pretender(header) or bytes_found}. "
+            f"first bytes {magic.hex()}. Got: {files.describe_format(header) or bytes_found}. "
             "Fetch it again."
         )
     return tuple(int(size) for size in np.frombuffer(header, ">u4", offset=4))

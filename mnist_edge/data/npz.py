@@ -1,8 +1,8 @@
-"""Read an `.npz` from anywhere: no pickle is opened, and nothing large before its size is known.
+"""Read untrusted `.npz` files: never unpickles, and checks sizes before allocating memory.
 
     arrays = npz.read("reference.npz", ["probabilities"])
 
-`np.load` allocates whatever a header asks for and unpacks whatever an archive holds. NumPy only.
+`np.load` would allocate whatever a header asks for. Needs only NumPy.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
 _ENDING = ".npy"
-# A header is 128 bytes for most arrays; NumPy itself parses at most 10,000.
+# Most headers have 128 bytes; NumPy parses at most 10,000.
 HEADER_BYTES = 10_000
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class _Wrong(Exception):
-    """What an archive or an array in it must be and is not; its file's name goes before it."""
+    """An invalid archive or array; the message follows the file's name."""
 
 
 def read(
@@ -41,22 +41,22 @@ def read(
 ) -> dict[str, np.ndarray]:
     """Reads arrays of numbers from an `.npz`.
 
-    Each array's size is known from its header, the archive's directory and the file's
-    length, which must agree, before anything is allocated for it.
+    Before memory is allocated for an array, its header, the archive's directory and the file's
+    length must agree on its size.
 
     Args:
         path: The file.
-        names: Names of the arrays that it must hold; others are not read. None reads all.
-        limit_bytes: How many bytes the arrays may take together.
-        remedy: What to do where the file can't be used; ends the error's line.
-        as_data: Whether the limit holds for what they take as `files.data_bytes` has it.
+        names: Names of the arrays to read, which must exist; None reads all arrays.
+        limit_bytes: Maximum total size of the arrays.
+        remedy: What to do if the file can't be used; the last sentence of the error message.
+        as_data: Whether the limit applies to the sizes computed by `files.data_bytes`.
 
     Returns:
         Arrays by name, in the order of `names` or else of the archive.
 
     Raises:
-        InputError: The file is missing, damaged, or another kind of file; an array is
-            missing, too large, or holds something else than numbers.
+        InputError: The file is missing, damaged or not an `.npz`; an array is missing, too
+            large, or not numeric.
     """
     files.require(path, remedy)
     try:
@@ -67,14 +67,16 @@ def read(
                 for array in arrays
             )
             if needed > limit_bytes:
-                unit = "bytes as float32 too" if as_data else "bytes"
+                unit = "bytes, also as float32" if as_data else "bytes"
                 raise _Wrong(f" must take at most {limit_bytes:,} {unit}. Got: {needed:,}")
             return {array.name: array.read(archive) for array in arrays}
     except _Wrong as error:
         raise InputError(f"{path}{error}. {remedy}".rstrip()) from error
     except files.DAMAGE as error:
         cause = files.cause(path, error, files.ZIP)
-        raise InputError(f"{path} must be a whole .npz. Got: {cause}. {remedy}".rstrip()) from error
+        raise InputError(
+            f"{path} must be a complete .npz. Got: {cause}. {remedy}".rstrip()
+        ) from error
     except MemoryError:
         raise InputError(
             f"{path} must fit into memory and does not. {remedy or 'Give less data.'}"
@@ -83,11 +85,11 @@ def read(
 
 @dataclasses.dataclass(frozen=True)
 class _Array:
-    """An array in an archive, as its header and the archive's directory say.
+    """An array in an archive, as described by its header and the archive's directory.
 
     Attributes:
-        member: Its entry in the directory.
-        start: Where in the member its content starts.
+        member: Its entry in the archive's directory.
+        start: Offset of its content in the member, after the header.
     """
 
     name: str
@@ -117,7 +119,7 @@ class _Array:
 
 
 def _find(archive: zipfile.ZipFile, names: Sequence[str] | None) -> list[_Array]:
-    """The arrays of these names, or all; no more than their headers is read."""
+    """Returns the arrays with these names, or all; reads only their headers."""
     held = {
         info.filename.removesuffix(_ENDING): info
         for info in archive.infolist()
@@ -139,13 +141,13 @@ def _find(archive: zipfile.ZipFile, names: Sequence[str] | None) -> list[_Array]
 
 
 def _parse(name: str, member: zipfile.ZipInfo, first: bytes) -> _Array:
-    """What an `.npy`'s first bytes say; a `ValueError` says what it must be and is not."""
+    """Parses the header of an `.npy`; raises `ValueError` if it is invalid."""
     stream = io.BytesIO(first)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that Python 2 wrote it
+            warnings.simplefilter("ignore")  # headers written by Python 2
             shape, is_fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
-    except Exception as error:  # Python's own parser reads the header: whatever it raises
+    except Exception as error:  # NumPy evaluates the header as Python: many types
         raise ValueError(f"an .npy array. Got: {files.short(error)}") from error
     if dtype.hasobject:
         raise ValueError("numbers. Got: Python objects, a pickle, which is never opened")
@@ -158,7 +160,7 @@ def _parse(name: str, member: zipfile.ZipInfo, first: bytes) -> _Array:
     )
     if array.start + array.nbytes != member.file_size:
         raise ValueError(
-            f"{files.short(list(shape))} of {dtype}, as its header says. "
+            f"{files.short(list(shape))} of {dtype}, as in its header. "
             f"Got: {member.file_size:,} bytes in the archive's directory"
         )
     return array

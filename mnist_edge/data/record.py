@@ -1,4 +1,4 @@
-"""What a bundle's records say of a data set."""
+"""The description of a data set in a bundle's records."""
 
 import dataclasses
 from typing import Annotated
@@ -24,14 +24,14 @@ class DataRecord:
     """A data set and its split.
 
     Attributes:
-        source: Where it was loaded from, as `mnist_edge.load_dataset` takes it.
+        source: The argument of `mnist_edge.load_dataset` that it was loaded from.
         classes: Number of classes.
         labels: Their names, in order.
         split_seed: Seed of the split into training and validation images.
         train_count: Number of training images.
         validation_count: Number of validation images.
         test_count: Number of test images.
-        sha256: Of its arrays.
+        sha256: Hashes of its arrays.
     """
 
     source: PathText
@@ -56,7 +56,7 @@ def describe(
     split_seed: int,
     splits: tuple[np.ndarray, np.ndarray],
 ) -> DataRecord:
-    """The record of a data set and its split, whose classes have these names."""
+    """Returns the record of a data set and its split, with these names of the classes."""
     return DataRecord(
         source=dataset.source,
         classes=len(labels),

@@ -1,4 +1,4 @@
-"""Where data come from: what `--data` may be, and the reader of each kind."""
+"""Data sources: detects what kind of source `--data` is, and reads it."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _REMEDY = (
     "a .csv (or .csv.gz, .zip), TRAIN.csv,TEST.csv, or keras:mnist."
 )
 _RESTORE = "Restore the file from the repository."
-# Of the arrays' bytes; the four IDX files they were made from carry the MD5 sums
+# Hashes of the arrays' bytes. The four IDX files that they were made from have the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).
 _MNIST_SHA256 = {
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
@@ -33,8 +33,8 @@ _MNIST_SHA256 = {
 }
 _KERAS = "keras:"
 _KERAS_NAMES = ("mnist", "fashion_mnist")
-# Of a CSV file's rows, how many become its test set where it has none: MNIST's own share,
-# 10,000 of 70,000. The seed is fixed, so that a file means the same data everywhere.
+# Share of rows to split off as the test set of a CSV file without one, as in MNIST: 10,000 of
+# 70,000. The seed is fixed, so that a file always gives the same data set.
 _TEST_SHARE = 1 / 7
 _TEST_SEED = 0
 
@@ -51,13 +51,13 @@ _CSV_NAME = re.compile(
 
 
 class Raw(NamedTuple):
-    """What a reader gives; its arrays are not checked.
+    """A data set as read, not yet validated.
 
     Attributes:
         train: Images and labels.
         test: Images and labels.
-        entry: What the set's name tells.
-        remark: What the user should be told of how it was read, or "".
+        entry: The catalog's entry for the name of the data set.
+        remark: How the data was read, if the user should know it, or "".
     """
 
     train: Pair
@@ -67,13 +67,13 @@ class Raw(NamedTuple):
 
 
 def read(source: str) -> Raw:
-    """Reads a data set from wherever it is.
+    """Reads a data set from any kind of source.
 
     Args:
-        source: What `--data` takes; see `data.load`.
+        source: The value of `--data`; see `data.load`.
 
     Raises:
-        InputError: There is no such source, or it is damaged or holds something else.
+        InputError: The source is missing, damaged or not a data set.
     """
     path, name = Path(source), source.lower()
     if source == MNIST:
@@ -93,7 +93,7 @@ def read(source: str) -> Raw:
     if not path.exists() and _holds_sets(path.parent):
         return _read_folder(source, path.parent, wanted=path.name)
     files.require(path, _REMEDY)
-    kind = files.pretender(files.head(path)) or "a file of another kind"
+    kind = files.describe_format(files.head(path)) or "a file of another kind"
     raise InputError(f"{source} must be a data set. Got: {kind}. {_REMEDY}")
 
 
@@ -115,39 +115,39 @@ def _read_npz(path: Path, remedy: str) -> Raw:
 
 
 def _read_keras(source: str) -> Raw:
-    """Loads a data set as Keras does: from its cache, or else from the network."""
+    """Loads a data set with Keras: from its cache, or else from the network."""
     name = source.removeprefix(_KERAS)
     if name not in _KERAS_NAMES:
         choices = " or ".join(_KERAS + name for name in _KERAS_NAMES)
-        raise InputError(f"--data must be {choices} where Keras is to load it. Got: {source}.")
+        raise InputError(f"--data must be {choices} to load it with Keras. Got: {source}.")
     loader = getattr(backend.start_keras().datasets, name)
     try:
         train, test = loader.load_data()
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        came = one_line(error).rstrip(".")
+        cause = one_line(error).rstrip(".")
         raise InputError(
-            f"{source} must be in Keras's cache or within reach of the network. Got: {came}. "
+            f"{source} must be in Keras's cache or available over the network. Got: {cause}. "
             "Copy ~/.keras/datasets from a machine that has it, or give another --data."
         ) from error
     return Raw(train, test, catalog.find(source))
 
 
 def _holds_sets(folder: Path) -> bool:
-    """Whether a folder holds files of data sets, told apart by the beginnings of their names."""
+    """Whether a folder contains files of data sets, recognized by their names."""
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return any((*_sets(names, _IDX_NAME), *_sets(names, _CSV_NAME)))
 
 
 def _read_folder(source: str, folder: Path, wanted: str | None) -> Raw:
-    """Reads the set whose files' names start with `wanted`, or the only one."""
+    """Reads the data set whose file names start with `wanted`, or the only one."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
     idx_sets, csv_sets = _sets(names, _IDX_NAME), _sets(names, _CSV_NAME)
-    if idx_sets:  # Kaggle's Fashion-MNIST has both, of the same data
+    if idx_sets:  # Kaggle's Fashion-MNIST has the same data in both formats
         return _read_idx(folder, *_choose(source, idx_sets, wanted))
     if not csv_sets:
         raise InputError(
-            f"{source} must hold train-images-idx3-ubyte and its three companions, raw or .gz, or "
-            "train.csv, and does not. Give the folder that does."
+            f"{source} must hold train-images-idx3-ubyte and the other three files, raw or .gz, or "
+            "train.csv, and does not. Give a folder that does."
         )
     _, roles = _choose(source, csv_sets, wanted)
     paths = {role: CsvFile(folder / name) for role, name in roles.items()}
@@ -155,7 +155,7 @@ def _read_folder(source: str, folder: Path, wanted: str | None) -> Raw:
 
 
 def _sets(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
-    """File names by set and role: `{"emnist-letters": {"train-images": "emnist-..."}}`."""
+    """Groups file names by set and role: `{"emnist-letters": {"train-images": "emnist-..."}}`."""
     sets: dict[str, dict[str, str]] = {}
     for name in names:
         match = pattern.fullmatch(name)
@@ -164,7 +164,7 @@ def _sets(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str,
             role = part["split"].lower().replace("t10k", "test")
             if "what" in part:
                 role += "-" + part["what"].lower()
-            # Sorted names: the raw file comes before its .gz.
+            # The names are sorted, so the raw file takes precedence over its .gz.
             sets.setdefault(part["set"], {}).setdefault(role, name)
     return sets
 
@@ -172,7 +172,7 @@ def _sets(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, dict[str,
 def _choose(
     source: str, sets: dict[str, dict[str, str]], wanted: str | None
 ) -> tuple[str, dict[str, str]]:
-    """Name and files by role of the set that is wanted, or of the only one."""
+    """Returns the name, and the files by role, of the set `wanted`, or of the only one."""
     if wanted is None and len(sets) == 1:
         return next(iter(sets.items()))
     if wanted in sets:
@@ -180,7 +180,7 @@ def _choose(
     found = files.short(", ".join(name or "(no prefix)" for name in sets)) or "none"
     raise InputError(
         f"{source} must be one data set. Got: files that start with {found}. Give a folder and "
-        "the start of its files' names, FOLDER/emnist-letters say."
+        "the start of its file names, e.g. FOLDER/emnist-letters."
     )
 
 
@@ -211,7 +211,7 @@ def _read_pair(source: str) -> Raw:
 
 
 def _read_zip(path: Path) -> Raw:
-    """Reads the CSV file of a `.zip`, or its train and test pair."""
+    """Reads the only CSV file of a `.zip`, or its train and test pair."""
     members = {Path(name).name: CsvFile(path, name) for name in csv_files.members(path)}
     if len(members) == 1:
         return _read_csvs(next(iter(members.values())), None)
@@ -228,16 +228,16 @@ def _read_zip(path: Path) -> Raw:
 
 
 def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
-    """Reads a train and test pair; without a test set, splits it off."""
+    """Reads a train and test pair; splits off a test set if there is none with labels."""
     if train is None:
-        raise InputError(f"{test and test.path} must have a train.csv beside it and has none.")
+        raise InputError(f"{test and test.path} must be next to a train.csv and is not.")
     for file in filter(None, (train, test)):
         files.require(file.path)
     trained = csv_files.read(train)
     if trained is None:
         raise InputError(
-            f"{train} must have labels, in a first column 'label'. Got: pixels alone. Kaggle's "
-            "test.csv is to be predicted; train on its train.csv."
+            f"{train} must have labels, in a first column 'label'. Got: only pixels. Kaggle's "
+            "test.csv has no labels; give its train.csv."
         )
     tested = csv_files.read(test) if test else None
     remark = ""
@@ -255,7 +255,7 @@ def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
 
 
 def _split_off(x: np.ndarray, y: np.ndarray) -> tuple[Pair, Pair]:
-    """`((x_train, y_train), (x_test, y_test))`, each in the file's order."""
+    """Splits off a test set; returns `((x_train, y_train), (x_test, y_test))` in file order."""
     is_test = np.zeros(len(y), bool)
     order = np.random.default_rng(_TEST_SEED).permutation(len(y))
     is_test[order[: max(1, round(len(y) * _TEST_SHARE))]] = True

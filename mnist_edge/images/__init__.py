@@ -1,4 +1,4 @@
-"""A photograph of digits -> 28 x 28 pixels as MNIST's makers made them. NumPy and Pillow."""
+"""Convert photographs of digits to 28 x 28 pixels in MNIST's style, by NumPy, Pillow, SciPy."""
 
 from mnist_edge.images.normalize import Digit, load, prepare
 

@@ -1,10 +1,10 @@
-"""A picture of any kind becomes 28 x 28 pixels, as MNIST's makers made them.
+"""Normalize the digits in a picture to 28 x 28 pixels, following MNIST's procedure.
 
     (digit,) = images.prepare(pictures.open_picture("photo.jpg"))
     digit.pixels  # uint8 [28, 28], 0 (paper) to 255 (ink)
 
-NumPy, and Pillow and SciPy inside the functions that need them: a device without Keras uses
-this too.
+Needs NumPy; Pillow and SciPy are imported inside the functions that use them. Also runs on a
+device without Keras.
 """
 
 import dataclasses
@@ -18,33 +18,33 @@ from mnist_edge.data import csv_files
 from mnist_edge.errors import InputError
 from mnist_edge.images import pictures, segment, threshold
 
-# Of MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels within a field of 28,
-# its center of mass at the field's center.
+# As in MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels in a field of 28, with
+# its center of mass at the center of the field.
 _FIELD, _BOX = 28, 20
-# In MNIST's pixels, where 90 % of its digits lie between 1.6 and 3.9, with a median of 2.4.
-# A fine pen's stroke in a large picture would be thinner than a pixel.
+# Range of stroke widths, in MNIST's pixels; 90 % of MNIST's digits are between 1.6 and 3.9, the
+# median is 2.4. A fine pen's stroke in a large picture would be thinner than a pixel.
 _THINNEST, _THICKEST = 1.7, 3.0
-# The digit's outline is drawn at this many pixels before it is reduced to 20. Where its edge
-# lies, how sharp it is, and how often it is compared with a picture that is smaller (twice as
-# often gains nothing) was chosen, as was the thickest stroke, on the first 900 pictures of
-# scikit-learn's load_digits.
+# The digit is drawn at _OUTLINE pixels before it is reduced to 20. The threshold and sharpness of
+# its edge, the rounds of back-projection for small pictures (doubling them gains nothing) and
+# _THICKEST were tuned on the first 900 images of scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS, _ROUNDS = 100, 0.45, 2.0, 20
-_MOST_STROKES = 5_000  # two seconds' work, which grows with the square; a page has half as many
-_SHOWN = 160  # longest side of what is shown of the original, pixels
+_MOST_STROKES = 5_000  # takes two seconds, growing quadratically; a page has half as many
+_SHOWN = 160  # longest side of `Digit.original`, pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Digit:
-    """What a model is to see, and where it is from.
+    """A normalized digit and its origin.
 
     Attributes:
-        name: Of its file; of a CSV with the row's number, 1 being the first image.
-        pixels: uint8 `[28, 28]`, 0 (paper) to 255 (ink).
-        original: uint8 `[height, width]`, luminance of the picture, or of the digit and what
-            is around it where a picture holds several; at most 160 pixels a side.
-        line: Number of the line that it stands in, 1 being the topmost; None in a CSV.
-        box: Where in the file's picture it is: left, top, right, bottom, in pixels; None in
-            a CSV, whose pixels are what the model sees.
+        name: The file's path; for a CSV, with the row's number, counting images from 1.
+        pixels: The model's input, uint8 `[28, 28]`, 0 (paper) to 255 (ink).
+        original: uint8 `[height, width]`, luminance of the picture, or of the digit and its
+            surroundings if there may be several; at most 160 pixels per side.
+        line: Number of the text line that contains it, counting from the top from 1; None for
+            a CSV.
+        box: Its position in the file's picture: left, top, right, bottom, in pixels; None for
+            a CSV.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Digit:
 
 
 def load(sources: Iterable[Path | str | np.ndarray], many: bool = False) -> list[Digit]:
-    """Opens and prepares pictures.
+    """Opens pictures and normalizes the digits in them.
 
     Args:
-        sources: Pictures' files, folders of them, CSV files in the layout of Kaggle's test.csv,
-            and pictures in memory, as `pictures.from_array` takes them.
+        sources: Picture files, folders of them, CSV files in the layout of Kaggle's test.csv,
+            and arrays as for `pictures.from_array`.
         many: Whether to look for several digits in a picture.
 
     Raises:
-        InputError: A file is missing, damaged or shows no digit.
+        InputError: A file is missing or damaged, or shows no digit.
     """
     digits = []
     for source in sources:
@@ -83,31 +83,34 @@ def _load_file(path: Path, many: bool) -> list[Digit]:
 
 
 def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
-    """Makes of a picture what MNIST's makers would have made of it; in reading order.
+    """Finds the digits in a picture and normalizes each as MNIST's digits were.
 
-    The polarity is found, uneven paper evened, the ink cropped, scaled into 20 by 20
-    pixels with its shape kept, and centered by its center of mass in 28 by 28.
+    Detects the polarity, removes uneven lighting, crops the ink, scales it to fit 20 x 20 pixels
+    with its aspect ratio kept, and centers it by its center of mass in 28 x 28.
 
     Args:
         picture: The picture.
-        many: Whether to look for several digits; else all ink is one digit.
+        many: Whether to look for several digits; otherwise all ink is one digit.
+
+    Returns:
+        The digits in reading order.
 
     Raises:
-        InputError: The picture is empty, or full of dots.
+        InputError: The picture is empty, or has too many strokes.
     """
     with cli.needing("images"):
         import scipy.ndimage  # noqa: F401 - the functions below need it
     contrast = threshold.contrast(picture.gray)
     if contrast is None:
         raise InputError(
-            f"{picture.name} must show a digit and is empty: no ink stands out of the paper. "
+            f"{picture.name} must show a digit and is empty: nothing contrasts with the paper. "
             "Give a picture with more contrast."
         )
     strokes, labels = segment.find(contrast)
     if many and len(strokes) > _MOST_STROKES:
         raise InputError(
             f"{picture.name} must show at most {_MOST_STROKES:,} strokes. Got: {len(strokes):,}. "
-            "Give a part of it."
+            "Crop it."
         )
     lines = segment.digits(strokes) if many else [[strokes]]
     return [
@@ -124,16 +127,16 @@ def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
 
 
 def _patch(contrast: np.ndarray, labels: np.ndarray, group: list[segment.Stroke]) -> np.ndarray:
-    """The part of the picture that holds a group of strokes, without all others."""
+    """Crops the picture to a group of strokes and erases all other strokes."""
     left, top, right, bottom = segment.box(group)
-    # A pixel more on each side: the outline's edge lies between ink and paper.
+    # One more pixel on each side, as the edge of the ink lies between ink and paper.
     inside = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
     is_other = ~np.isin(labels[inside], [0, *(stroke.label for stroke in group)])
     return np.where(is_other, 0, contrast[inside])
 
 
 def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:
-    """What is shown beside the pixels; around `box`, or all where it is None."""
+    """Returns `Digit.original`: the surroundings of `box`, or the whole picture if it is None."""
     if box:
         left, top, right, bottom = box
         margin = max(right - left, bottom - top) // 3
@@ -143,18 +146,18 @@ def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.nda
 
 
 def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
-    """uint8 `[28, 28]` from float32 `[height, width]`, 0 (paper) to 1 (ink)."""
+    """Normalizes float32 `[height, width]`, 0 (paper) to 1 (ink), to uint8 `[28, 28]`."""
     from scipy import ndimage
 
     outline = _resized(np.pad(patch, 2), _OUTLINE)
-    inked = outline[outline > outline.max() / 2]  # of none where a pattern of dots is reduced
-    # Anew, for a thin stroke fades when it is reduced.
+    inked = outline[outline > outline.max() / 2]  # empty if a pattern of dots was reduced
+    # Normalize the contrast again, as a thin stroke fades when it is reduced.
     outline = outline / (np.median(inked) if inked.size else 1)
     outline = np.clip((outline - _EDGE) * _SHARPNESS + 0.5, 0, 1)
     if outline.max() < 0.5:
         raise InputError(
             f"{name} must show a digit. Got: ink that vanishes when it is reduced. Give a "
-            "picture of a digit alone."
+            "picture of only a digit."
         )
     outline = _cropped(outline)
     small = _resized(_cropped(_even_stroke(outline)), _BOX).clip(0, 1)
@@ -166,13 +169,13 @@ def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
 
 
 def _resized(values: np.ndarray, longest: int) -> np.ndarray:
-    """Scales so that the longer side is `longest`, the shape kept, with anti-aliasing."""
+    """Scales the longer side to `longest`, keeping the aspect ratio, with anti-aliasing."""
     size = [max(1, round(side * longest / max(values.shape))) for side in reversed(values.shape)]
     scaled = _scaled(values, size)
     if longest <= max(values.shape):
         return scaled
-    # Enlarged, a picture should still be what it was when it is reduced again: iterative
-    # back-projection (Irani and Peleg, 1991), between no ink and full ink.
+    # When enlarging, refine the result until reducing it again gives the original: iterative
+    # back-projection (Irani and Peleg, 1991), clipped to 0 (paper) and 1 (ink).
     for _ in range(_ROUNDS):
         error = values - _scaled(scaled.clip(0, 1), values.shape[::-1], "BOX")
         scaled = scaled.clip(0, 1) + _scaled(error, size)
@@ -180,7 +183,7 @@ def _resized(values: np.ndarray, longest: int) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray, size: Sequence[int], method: str = "LANCZOS") -> np.ndarray:
-    """Scales to `(width, height)` by one of Pillow's methods."""
+    """Scales to `(width, height)` with one of Pillow's resampling methods."""
     from PIL import Image
 
     image = Image.fromarray(values.astype(np.float32))
@@ -188,14 +191,14 @@ def _scaled(values: np.ndarray, size: Sequence[int], method: str = "LANCZOS") ->
 
 
 def _cropped(values: np.ndarray) -> np.ndarray:
-    """Without the rows and columns at the edges that hold no ink."""
+    """Crops rows and columns without ink at the edges."""
     from scipy import ndimage
 
     return values[ndimage.find_objects((values >= 0.5).astype(np.int32))[0]]
 
 
 def _even_stroke(outline: np.ndarray) -> np.ndarray:
-    """Makes strokes thicker or thinner where MNIST has none like them."""
+    """Makes strokes thicker or thinner if their width is outside MNIST's range."""
     from scipy import ndimage
 
     unit = max(outline.shape) / _BOX
@@ -206,4 +209,4 @@ def _even_stroke(outline: np.ndarray) -> np.ndarray:
     reach = round(abs(missing) / 2)
     change = ndimage.maximum_filter if missing > 0 else ndimage.minimum_filter
     evened = change(np.pad(outline, reach), 2 * reach + 1, mode="constant")
-    return evened if evened.max() >= 0.5 else outline  # what is only thin bridges would vanish
+    return evened if evened.max() >= 0.5 else outline  # thin strokes would vanish

@@ -1,4 +1,4 @@
-"""Open pictures and folders of them. NumPy and Pillow."""
+"""Open pictures and folders of pictures. Needs NumPy and Pillow."""
 
 import dataclasses
 import re
@@ -15,10 +15,10 @@ from mnist_edge.safety import files
 if TYPE_CHECKING:
     from PIL import Image
 
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that runs a program
-_LONGEST = 1600  # pixels: a larger picture is reduced to this before ink is looked for
-_LONGEST_SIDE = 65_535  # what a JPEG can have; Pillow takes 2 GB for 80 million rows of a pixel
-_LARGEST_VALUE = np.float32(1e30)  # the difference of two such is finite
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that executes code
+_LONGEST = 1600  # pixels: larger pictures are reduced to this first
+_LONGEST_SIDE = 65_535  # JPEG's limit; Pillow takes 2 GB for 80 million rows of one pixel
+_LARGEST_VALUE = np.float32(1e30)  # differences of such values are finite
 _STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _SUFFIXES = ".png .jpg .jpeg .bmp .gif .pbm .pgm .ppm .tif .tiff .webp"
 _IN_MEMORY = "picture in memory"
@@ -26,12 +26,12 @@ _IN_MEMORY = "picture in memory"
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture as it was opened.
+    """An opened picture.
 
     Attributes:
-        name: Of its file.
+        name: The file's path.
         gray: float32 `[height, width]`, luminance, 0 (black) to 1.
-        scale: How many of the file's pixels one of `gray` is wide.
+        scale: Width of a pixel of `gray` in pixels of the file.
     """
 
     name: str
@@ -39,45 +39,45 @@ class Picture:
     scale: float = 1.0
 
     def in_file(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        """A box in `gray` as it lies in the file: left, top, right, bottom, in pixels."""
+        """Converts a box (left, top, right, bottom) from pixels of `gray` to pixels of the file."""
         left, top, right, bottom = (round(edge * self.scale) for edge in box)
         return left, top, right, bottom
 
 
 def listed(path: Path) -> list[Path]:
-    """The file, or those of a folder, 2.png before 10.png.
+    """Returns the file itself, or the pictures in a folder, 2.png before 10.png.
 
     Raises:
-        InputError: The path does not exist, or the folder holds no picture.
+        InputError: The path does not exist, or the folder contains no picture.
     """
     if not path.exists():
-        raise InputError(f"{path} must exist and does not. Give a picture, folder or test.csv.")
+        raise InputError(f"{path} must exist and does not. Give a picture, a folder or a test.csv.")
     if not path.is_dir():
         return [path]
-    found = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES.split()]
-    if not found:
+    pictures = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES.split()]
+    if not pictures:
         raise InputError(
-            f"{path} must hold pictures and holds none ({_SUFFIXES}). "
+            f"{path} must contain pictures ({_SUFFIXES}) and does not. "
             "Give another folder, or the files themselves."
         )
-    return sorted(found, key=_in_human_order)
+    return sorted(pictures, key=_in_human_order)
 
 
 def _in_human_order(path: Path) -> list[tuple[int, str]]:
-    """Sorts numbers within names by their value."""
+    """Returns a sort key that compares numbers in file names by value."""
     parts = re.split(r"([0-9]+)", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def from_array(pixels: np.ndarray) -> Picture:
-    """A picture in memory.
+    """Makes a picture from an array.
 
     Args:
         pixels: uint8 `[height, width]`, 0 (black) to 255, or `[height, width, 3]` or
             `[height, width, 4]`, RGB or RGBA.
 
     Raises:
-        InputError: It is something else.
+        InputError: The array has another type or shape, or is empty.
     """
     with cli.needing("images"):
         from PIL import Image
@@ -94,13 +94,13 @@ def from_array(pixels: np.ndarray) -> Picture:
 
 
 def open_picture(path: Path) -> Picture:
-    """Opens a picture, PNG and JPEG among others, of any size and mode.
+    """Opens a picture (PNG, JPEG and others) of any size and mode.
 
-    Where the file has an alpha channel, it is laid on paper: of the picture's own color where
-    it has some, else of the ink's opposite.
+    A picture with an alpha channel is composited on paper: of the picture's own paper color if
+    it shows paper, else of the opposite of its ink.
 
     Raises:
-        InputError: The file is missing, no picture, damaged or larger than Pillow takes.
+        InputError: The file is missing, damaged, not a picture, or above Pillow's size limit.
     """
     with cli.needing("images"):
         from PIL import Image, ImageOps
@@ -109,7 +109,7 @@ def open_picture(path: Path) -> Picture:
     too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong with the file is said below
+            warnings.simplefilter("ignore")  # errors are reported below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
                 _require_sides(path, image.size)
@@ -123,10 +123,10 @@ def open_picture(path: Path) -> Picture:
         ) from error
     except InputError:
         raise
-    except Exception as error:  # whatever a decoder raises for a damaged file is the cause
+    except Exception as error:  # decoders raise various types for damaged files
         cause = files.cause(path, error, _STARTS)
         raise InputError(
-            f"{path} must be a whole picture, PNG or JPEG. Got: {cause}. Save it again."
+            f"{path} must be a complete picture, PNG or JPEG. Got: {cause}. Save it again."
         ) from error
     return Picture(str(path), gray, upright.width / gray.shape[1])
 
@@ -134,18 +134,18 @@ def open_picture(path: Path) -> Picture:
 def _require_sides(path: Path | str, sides: tuple[int, ...]) -> None:
     if max(sides) > _LONGEST_SIDE:
         raise InputError(
-            f"{path} must have at most {_LONGEST_SIDE:,} pixels a side. Got: {max(sides):,}. "
+            f"{path} must have at most {_LONGEST_SIDE:,} pixels per side. Got: {max(sides):,}. "
             "Make it smaller."
         )
 
 
 def _luminance(image: "Image.Image") -> np.ndarray:
-    """float32 `[height, width]`, 0 to 1, at most 1,600 pixels a side."""
+    """Returns luminance, float32 `[height, width]`, 0 to 1, at most 1,600 pixels per side."""
     from PIL import Image
 
     factor = min(1, _LONGEST / max(image.size))
     width, height = (max(1, round(length * factor)) for length in image.size)
-    if image.mode.startswith(("I", "F")):  # 16 or 32 bits, of which a scanner may use 12
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits; a scanner may use only 12
         values = np.nan_to_num(np.array(image, np.float32), copy=False)
         values = np.clip(values, -_LARGEST_VALUE, _LARGEST_VALUE, out=values)
         lowest, highest = min(0, values.min()), values.max()
@@ -154,7 +154,7 @@ def _luminance(image: "Image.Image") -> np.ndarray:
         return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
     transparent = image.has_transparency_data
     if transparent:
-        image = image.convert("RGBA")  # a palette's transparency becomes a channel
+        image = image.convert("RGBA")  # converts a palette's transparency to a channel
     image = image.convert("LA" if transparent else "L").resize(
         (width, height), Image.Resampling.BOX
     )
@@ -163,12 +163,12 @@ def _luminance(image: "Image.Image") -> np.ndarray:
 
 
 def _on_paper(luminance: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Lays what is opaque on paper; `[height, width]` both, 0 to 1."""
+    """Composites a picture on paper; both arguments `[height, width]`, 0 to 1."""
     opaque = luminance[alpha > 0.5]
     if not opaque.size:
         return np.ones_like(luminance)
     darkest, lightest = np.percentile(opaque, [1, 99])
-    # A sheet, if it covers most or has ink and paper of its own; else ink alone.
-    is_sheet = opaque.size > 0.6 * alpha.size or lightest - darkest > 0.5
-    paper = np.median(opaque) if is_sheet else np.round(1 - opaque.mean())
+    # The opaque part shows paper if it is most of the picture or has two tones; else it is ink.
+    has_paper = opaque.size > 0.6 * alpha.size or lightest - darkest > 0.5
+    paper = np.median(opaque) if has_paper else np.round(1 - opaque.mean())
     return (luminance * alpha + paper * (1 - alpha)).astype(np.float32)

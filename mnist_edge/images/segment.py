@@ -1,26 +1,26 @@
-"""Take ink apart into strokes that hang together, and group those into digits."""
+"""Segment ink into connected components (strokes), and group those into digits."""
 
 import dataclasses
 
 import numpy as np
 
-_LEVEL = 0.4  # contrast from which on a pixel is ink, as a share of the darkest ink's
-_SPECK = 0.03  # share of the largest stroke's area below which a stroke is a speck
-# Of several digits, as shares of the tallest one's height, and of the shorter of two lengths.
-_TALL = 0.5  # a digit; what is lower is part of one, or a speck
-_LOW = 0.3
-_OVERLAP = 0.5
+_LEVEL = 0.4  # minimum contrast of an ink pixel, as a share of the darkest ink's
+_SPECK = 0.03  # strokes below this share of the largest stroke's area are specks
+# For several digits. The first two are shares of the tallest stroke's height.
+_TALL = 0.5  # minimum height of a digit; lower strokes are parts of digits, or noise
+_LOW = 0.3  # minimum height of a group of strokes; lower ones are dropped
+_OVERLAP = 0.5  # minimum overlap of two intervals, as a share of the shorter
 
 
 @dataclasses.dataclass(frozen=True)
 class Stroke:
-    """Ink that hangs together.
+    """A connected component of ink.
 
     Attributes:
-        rows: First row, and the row after the last.
-        columns: First column, and the column after the last.
-        area: In pixels.
-        label: The number that marks it in the array of labels.
+        rows: First row, and last row + 1.
+        columns: First column, and last column + 1.
+        area: Number of pixels.
+        label: Its value in the array of labels.
     """
 
     rows: tuple[int, int]
@@ -30,14 +30,14 @@ class Stroke:
 
 
 def find(contrast: np.ndarray) -> tuple[list[Stroke], np.ndarray]:
-    """Finds the ink that hangs together, by edges or corners, without specks.
+    """Finds the connected components of ink (8-connectivity), without specks.
 
     Args:
         contrast: float32 `[height, width]`, from `threshold.contrast`.
 
     Returns:
-        `(strokes, labels)`: `labels`, int32 `[height, width]`, has each one's label, 0 where
-        there is no ink.
+        `(strokes, labels)`: `labels`, int32 `[height, width]`, is the label of each pixel's
+        stroke, 0 where there is no ink.
     """
     from scipy import ndimage
 
@@ -53,7 +53,7 @@ def find(contrast: np.ndarray) -> tuple[list[Stroke], np.ndarray]:
 
 
 def box(group: list[Stroke]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a group of strokes."""
+    """Returns the bounding box of a group of strokes: left, top, right, bottom."""
     return (
         min(stroke.columns[0] for stroke in group),
         min(stroke.rows[0] for stroke in group),
@@ -63,13 +63,13 @@ def box(group: list[Stroke]) -> tuple[int, int, int, int]:
 
 
 def digits(strokes: list[Stroke]) -> list[list[list[Stroke]]]:
-    """Groups strokes into lines of digits, from the top down and from left to right.
+    """Groups strokes into lines of digits, from top to bottom and left to right.
 
-    Strokes that stand above one another, or nearly touch as a 5 and its bar do, are one
-    digit. Digits that touch are one stroke and can't be told apart.
+    Strokes above one another, or almost touching like a 5 and its bar, are one digit. Digits
+    that touch are one stroke and can't be separated.
 
     Returns:
-        Lines, which are lists of digits, which are lists of strokes.
+        A list of lines; a line is a list of digits, a digit a list of strokes.
     """
     height = max(_length(stroke.rows) for stroke in strokes)
     grouped = []
@@ -80,7 +80,7 @@ def digits(strokes: list[Stroke]) -> list[list[list[Stroke]]]:
                 groups[-1].append(stroke)
             else:
                 groups.append([stroke])
-        # What is left alone and low is a dash or a full stop.
+        # Remaining low groups are dashes or periods.
         grouped.append([group for group in groups if _height(group) >= _LOW * height])
     return grouped
 
@@ -91,11 +91,11 @@ def _height(group: list[Stroke]) -> int:
 
 
 def _lines(strokes: list[Stroke], height: int) -> list[list[Stroke]]:
-    """Strokes of each line of writing, from the top one down."""
+    """Groups strokes into text lines, from top to bottom."""
     tall = [stroke for stroke in strokes if _length(stroke.rows) >= _TALL * height]
     lines: list[list[Stroke]] = []
     for stroke in sorted(tall, key=lambda stroke: stroke.columns):
-        # The nearest digit to the left tells the line, for lines of writing climb and fall.
+        # Compare with the nearest digit to the left, as handwritten lines are not straight.
         shares = [_overlap(line[-1].rows, stroke.rows) for line in lines]
         if shares and max(shares) >= _OVERLAP:
             lines[shares.index(max(shares))].append(stroke)
@@ -122,12 +122,12 @@ def _length(interval: tuple[int, int]) -> int:
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> float:
-    """How much two intervals have in common, as a share of the shorter; negative for a gap."""
+    """Returns the overlap of two intervals as a share of the shorter; negative for a gap."""
     common = min(one[1], other[1]) - max(one[0], other[0])
     return common / min(_length(one), _length(other))
 
 
 def _gap(one: Stroke, other: Stroke) -> int:
-    """Pixels between two strokes, sideways and upwards added."""
+    """Returns the horizontal plus the vertical gap between two strokes, in pixels."""
     pairs = ((one.rows, other.rows), (one.columns, other.columns))
     return sum(max(0, max(a[0], b[0]) - min(a[1], b[1])) for a, b in pairs)

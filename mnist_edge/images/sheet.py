@@ -1,4 +1,4 @@
-"""Draw what a model saw beside what it was given. Pillow alone."""
+"""Draw a contact sheet of original digits and model inputs. Needs Pillow."""
 
 import io
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from mnist_edge.predict import Answer
 
-_TILE, _GAP, _CAPTION = 168, 12, 46  # pixels; a tile is six times MNIST's field
+_TILE, _GAP, _CAPTION = 168, 12, 46  # pixels; a tile is 6 x 28 pixels wide
 _COLUMNS = 3
-_MOST = 120  # digits; a sheet of more can't be looked at
+_MOST = 120  # digits per sheet
 _PAPER, _FRAME, _TEXT = (255, 255, 255), (150, 150, 150), (20, 20, 20)
 
 
 def draw(answers: Sequence["Answer"], path: Path) -> None:
-    """Writes a sheet of pairs, original and pixels, with the answers below them.
+    """Writes a sheet of pairs, original and model input, with the predictions below.
 
     Args:
-        answers: The first 120 are drawn.
-        path: The PNG, written whole or not at all.
+        answers: Predictions, of which the first 120 are drawn.
+        path: The PNG to write.
     """
     from PIL import Image, ImageDraw
 
@@ -47,7 +47,7 @@ def draw(answers: Sequence["Answer"], path: Path) -> None:
 
 
 def _paste(canvas: "Canvas", pen: "Pen", pixels: np.ndarray, left: int, top: int) -> None:
-    """Puts a picture into a tile, as large as fits, with a frame around it."""
+    """Scales a picture to fit a tile and draws it there with a frame."""
     from PIL import Image
 
     factor = (_TILE - 2) / max(pixels.shape)
@@ -59,16 +59,16 @@ def _paste(canvas: "Canvas", pen: "Pen", pixels: np.ndarray, left: int, top: int
 
 
 def _caption(pen: "Pen", answer: "Answer", left: int, top: int) -> None:
-    """The answer, and below it the name, its beginning cut off where it is too long."""
+    """Draws the prediction and, below it, the file name, whose start is cut off if too long."""
     from PIL import ImageFont
 
     name = cli.printable(answer.picture)
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=12)
-    words = (
+    text = (
         f"{answer.digit}: {answer.probability:.2%}   "
         f"{answer.runner_up}: {answer.runner_up_probability:.2%}"
     )
-    pen.text((left, top + 4), words, _TEXT, font=large)
+    pen.text((left, top + 4), text, _TEXT, font=large)
     while pen.textlength(name, font=small) > 2 * _TILE:
         name = "…" + name[2:]
     pen.text((left, top + 27), name, _TEXT, font=small)

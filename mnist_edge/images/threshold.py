@@ -1,35 +1,36 @@
-"""Find the ink in a picture: its polarity, and the paper behind it."""
+"""Separate ink from paper: detect the polarity, and estimate the background."""
 
 import numpy as np
 
-# Shares of the picture's shorter side.
-_NEIGHBORHOOD = 0.3  # paper is the median of a neighborhood of this width
-_EVEN = 0.05  # of the whole range, that an even border may vary by
-_FINE = 0.12  # most strokes are narrower than this, most gaps between strokes wider
-_STROKE = 0.4  # no stroke is as wide as this: the paper is what is left when strokes are filled
-_EDGE = 0.04  # of the border between ink and paper, in a picture out of focus
-_STEEP = 0.35  # least share of the contrast that such a border makes; shading makes less
-_DARK = 0.3  # no paper is as dark as this, as a share of the range from ink to paper
-_THUMBNAIL = 40  # pixels of the shorter side, enough to tell paper from strokes
+# Widths, as shares of the picture's shorter side.
+_NEIGHBORHOOD = 0.3  # neighborhood whose median estimates the paper
+_FINE = 0.12  # most strokes are narrower, most gaps between strokes wider
+_STROKE = 0.4  # all strokes are narrower, so filling narrower valleys leaves the paper
+_EDGE = 0.04  # the edge between ink and paper in an out-of-focus picture
+# Shares of a range of values.
+_EVEN = 0.05  # of the whole range: maximum variation of an even border
+_STEEP = 0.35  # of the contrast: minimum change across such an edge; shading changes less
+_DARK = 0.3  # of the range from ink to paper: all paper is lighter
 
-_FAINTEST = 0.06  # least contrast of ink; a camera's noise on a blank sheet makes less than 0.03
-_FINEST = 100  # a picture's shorter side is this many times half of a thin stroke
-_NOISES = 6.0  # ink stands out of the noise by this many standard deviations
+_THUMBNAIL = 40  # pixels of the shorter side, enough to distinguish paper from strokes
+_FAINTEST = 0.06  # minimum contrast of ink; camera noise on a blank sheet stays below 0.03
+_FINEST = 100  # the shorter side is this many times half the width of a thin stroke
+_NOISES = 6.0  # minimum contrast of ink, in standard deviations of the noise
 
 
 def contrast(gray: np.ndarray) -> np.ndarray | None:
-    """How far each pixel stands out of the paper.
+    """Computes the contrast of each pixel with the paper.
 
     Args:
         gray: float32 `[height, width]`, luminance, 0 (black) to 1.
 
     Returns:
-        float32 `[height, width]`: about 0 (either sign) where there is paper, up to 1 where
-        there is ink, whichever of the two is the darker. None where there is no ink.
+        float32 `[height, width]`, about 0 (either sign) for paper and up to 1 for ink, whichever
+        of the two is darker. None if there is no ink.
     """
     if is_light_on_dark(gray):
         gray = gray.min() + gray.max() - gray
-    # Light falls on ink and paper alike, so what is even is their ratio.
+    # Lighting scales ink and paper alike, so their ratio does not depend on it.
     ink = 1 - gray / np.maximum(_paper(gray), 0.02)
     noise = _noise(ink)
     smooth = min(ink.shape) // _FINEST
@@ -46,9 +47,9 @@ def contrast(gray: np.ndarray) -> np.ndarray | None:
 def is_light_on_dark(gray: np.ndarray) -> bool:
     """Whether the ink is lighter than the paper, which may be lit unevenly.
 
-    An even border is paper, and what lies far off it is ink. Else there are two signs: ink
-    is the minority, so that it lies far off its neighborhood's median; and strokes are
-    narrower than the gaps between them.
+    If the border is even, it is paper, and values far from it are ink. Otherwise two criteria
+    are combined: ink is the minority, so it differs from the median of its neighborhood; and
+    strokes are narrower than the gaps between them.
 
     Args:
         gray: float32 `[height, width]`, luminance, 0 (black) to 1.
@@ -67,15 +68,15 @@ def is_light_on_dark(gray: np.ndarray) -> bool:
 
 
 def _skewness(values: np.ndarray) -> float:
-    """From -1, where all is below zero, to 1, where all is above; large values weigh more."""
+    """Returns -1 (all values negative) to 1 (all positive), weighted by squared value."""
     return (values * np.abs(values)).sum() / max((values * values).sum(), 1e-9)
 
 
 def _paper(gray: np.ndarray) -> np.ndarray:
-    """What the picture would be without its dark strokes, `[height, width]`."""
+    """Estimates the picture without its dark strokes, `[height, width]`."""
     small, step = _thumbnail(gray)
     closed = _filled(small, _STROKE)
-    # A bar along the border is no valley, for what lies beyond is unknown; it is dark, though.
+    # A bar along the border is not filled, as it is not a valley; limit how dark paper can be.
     closed = np.maximum(closed, small.min() + _DARK * np.ptp(small))
     rows, columns = (
         np.minimum(np.arange(length) // step, count - 1)
@@ -85,7 +86,7 @@ def _paper(gray: np.ndarray) -> np.ndarray:
 
 
 def _thumbnail(gray: np.ndarray) -> tuple[np.ndarray, int]:
-    """Means over square blocks, and the blocks' side in pixels."""
+    """Returns the means over square blocks, and the side of a block in pixels."""
     step = max(1, min(gray.shape) // _THUMBNAIL)
     rows, columns = (length // step for length in gray.shape)
     blocks = gray[: rows * step, : columns * step].reshape(rows, step, columns, step)
@@ -93,29 +94,29 @@ def _thumbnail(gray: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _reach(share: float, values: np.ndarray) -> int:
-    """Pixels on each side of the middle of a width that is a share of the shorter side."""
+    """Returns half of `share` of the shorter side, in pixels, at least 1."""
     return max(1, round(share * min(values.shape) / 2))
 
 
 def _filled(values: np.ndarray, share: float) -> np.ndarray:
-    """Fills each valley narrower than a share of the shorter side."""
+    """Fills valleys narrower than `share` of the shorter side (morphological closing)."""
     from scipy import ndimage
 
     reach = _reach(share, values)
-    # Beyond the border all is as at the border, in the closing's second step too.
+    # Pad so that the border values extend outward in both steps of the closing.
     padded = np.pad(values, 2 * reach, mode="edge")
     return ndimage.grey_closing(padded, 2 * reach + 1)[(slice(2 * reach, -2 * reach),) * 2]
 
 
 def _blurred(values: np.ndarray, reach: int) -> np.ndarray:
-    """Mean over squares of `2 * reach + 1` pixels a side."""
+    """Returns the mean over squares of `2 * reach + 1` pixels per side."""
     from scipy import ndimage
 
     return ndimage.uniform_filter(values, 2 * reach + 1, mode="nearest")
 
 
 def _steepest(values: np.ndarray) -> float:
-    """The largest difference within the width of an edge."""
+    """Returns the largest difference of values within the width of an edge."""
     reach = max(1, round(_EDGE * min(values.shape)))
     return max(
         np.abs(values[reach:] - values[:-reach]).max(initial=0),
@@ -124,7 +125,7 @@ def _steepest(values: np.ndarray) -> float:
 
 
 def _noise(values: np.ndarray) -> float:
-    """Standard deviation of the noise; 0 for a small picture, whose pixels all differ."""
+    """Estimates the standard deviation of noise; 0 for pictures too small to have flat areas."""
     if min(values.shape) <= 32:
         return 0.0
     return float(np.median(np.abs(np.diff(values, axis=1)))) / (0.6745 * np.sqrt(2))

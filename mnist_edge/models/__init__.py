@@ -1,4 +1,4 @@
-"""The model zoo: architectures, recipes, packaged weights. Keras inside functions."""
+"""The model zoo: architectures, recipes, packaged weights. Keras is imported in functions only."""
 
 from mnist_edge.models.recipe import Affine, Recipe
 from mnist_edge.models.zoo import (

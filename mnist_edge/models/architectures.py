@@ -1,8 +1,8 @@
-"""The networks: what comes between scaling and classifier, one function per network.
+"""The networks' hidden layers, from input scaling to classifier: one function per network.
 
-A network is a function from `keras.layers` to its list of layers, each called on what the
-one before returns, so that reading it does not import Keras; where it branches, a
-function of a tensor stands in the list.
+Each function takes the module `keras.layers`, so that importing this file does not import
+Keras, and returns a list of layers that are applied in order. Where a network branches, an
+item of the list is a function from a tensor to a tensor or a list of tensors.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Layers = list[Callable[..., Any]]
 
 
 def conv_conv(layers: ModuleType) -> Layers:
-    """Two 3x3 convolutions, nothing pooled."""
+    """Two 3x3 convolutions, no pooling."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
         layers.Conv2D(32, 3, activation="relu"),
@@ -22,7 +22,7 @@ def conv_conv(layers: ModuleType) -> Layers:
 
 
 def pooled_twice(layers: ModuleType) -> Layers:
-    """What reference D and Keras's own example share."""
+    """Two 3x3 convolutions, each pooled, flattened: shared by two of the networks."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
         layers.MaxPooling2D(),
@@ -33,12 +33,12 @@ def pooled_twice(layers: ModuleType) -> Layers:
 
 
 def conv_pool_conv_pool(layers: ModuleType) -> Layers:
-    """Two 3x3 convolutions, each pooled, a dense layer of 128."""
+    """Two 3x3 convolutions, each pooled, and a dense layer of 128."""
     return [*pooled_twice(layers), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
 
 
 def conv_conv_pool(layers: ModuleType) -> Layers:
-    """Two 3x3 convolutions, then one pooling, a dense layer of 128."""
+    """Two 3x3 convolutions, one pooling, and a dense layer of 128."""
     return [
         layers.Conv2D(32, 3, activation="relu"),
         layers.Conv2D(64, 3, activation="relu"),
@@ -50,7 +50,7 @@ def conv_conv_pool(layers: ModuleType) -> Layers:
 
 
 def conv_pool_thrice(layers: ModuleType) -> Layers:
-    """Three 3x3 convolutions, each pooled, a dense layer of 64."""
+    """Three 3x3 convolutions, each pooled, and a dense layer of 64."""
     return [
         layers.Conv2D(32, 3, padding="same", activation="relu"),
         layers.MaxPooling2D(),
@@ -64,7 +64,7 @@ def conv_pool_thrice(layers: ModuleType) -> Layers:
 
 
 def classic(layers: ModuleType) -> Layers:
-    """Two 3x3 convolutions, each pooled, a dense layer of 64."""
+    """Two 3x3 convolutions, each pooled, and a dense layer of 64."""
     return [*pooled_twice(layers), layers.Dense(64, activation="relu")]
 
 
@@ -76,7 +76,7 @@ def _conv_bn(
     padding: str = "same",
     momentum: float = 0.99,
 ) -> Layers:
-    """Convolution, batch normalization, ReLU; an exporter folds the second into the first."""
+    """Convolution, batch normalization, ReLU; export folds the normalization into the kernel."""
     return [
         layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False),
         layers.BatchNormalization(momentum=momentum),
@@ -87,7 +87,7 @@ def _conv_bn(
 def edge(layers: ModuleType) -> Layers:
     """Six small convolutions with batch normalization, the first with stride 2."""
     return [
-        *_conv_bn(layers, 10, 5, strides=2),  # 14 x 14: a quarter of the pixels at once
+        *_conv_bn(layers, 10, 5, strides=2),  # 14 x 14: a quarter of the pixels from the start
         *_conv_bn(layers, 12, 3),
         *_conv_bn(layers, 16, 3),
         layers.MaxPooling2D(),
@@ -99,13 +99,13 @@ def edge(layers: ModuleType) -> Layers:
 
 
 def swift(layers: ModuleType) -> Layers:
-    """Five small convolutions, the first two with stride 2: half of edge's arithmetic."""
-    # Drawn for ONNX Runtime, which counts channels in sixteens, takes columns six at a time
-    # and is dear where it pads and at 14 x 14 (docs/export.md).
+    """Five small convolutions, the first two with stride 2: half of edge's multiply-accumulates."""
+    # Designed for ONNX Runtime, which processes channels in blocks of 16 and columns in blocks
+    # of 6, and is slow on padding and on 14 x 14 feature maps (docs/export.md).
     return [
         layers.ZeroPadding2D(1),
         *_conv_bn(layers, 16, 5, strides=2, padding="valid"),  # 13 x 13
-        layers.ZeroPadding2D(2),  # 8 x 8 next, of which three valid convolutions leave 2 x 2
+        layers.ZeroPadding2D(2),  # next 8 x 8, which three valid convolutions reduce to 2 x 2
         *_conv_bn(layers, 16, 3, strides=2, padding="valid"),
         *_conv_bn(layers, 16, 3, padding="valid"),
         *_conv_bn(layers, 16, 3, padding="valid"),
@@ -115,10 +115,11 @@ def swift(layers: ModuleType) -> Layers:
 
 
 def nano(layers: ModuleType, classes: int) -> Layers:
-    """Six convolutions, five of them separable and sharing their kernels, no dense layer."""
+    """Six convolutions, five of them separable with shared depthwise kernels, no dense layer."""
 
-    # Separable layers of as many channels share one depthwise kernel per channel: what that
-    # saves buys wider layers. Valid padding, averages and SiLU each gain (docs/search.md).
+    # Separable layers with the same number of channels share their depthwise kernel; the
+    # parameters saved pay for wider layers. Valid padding, average pooling and SiLU each raise
+    # the accuracy (docs/search.md).
     def normalized(kernel: Callable[..., Any]) -> Layers:
         return [kernel, layers.BatchNormalization(momentum=0.95), layers.Activation("silu")]
 
@@ -139,10 +140,10 @@ def nano(layers: ModuleType, classes: int) -> Layers:
 
 
 def accurate(layers: ModuleType, classes: int) -> Layers:
-    """Three branches of six convolutions, the first 3x3, 5x5 and 7x7; their logits averaged."""
+    """Three branches of six convolutions, the first 3x3, 5x5 and 7x7; logits averaged."""
 
-    # Each branch has a loss of its own in training (`Recipe.branch_losses`): with one for
-    # all of them they err together (docs/search.md).
+    # Each branch is trained with its own loss (`Recipe.branch_losses`): with one loss for the
+    # average, the branches make the same mistakes (docs/search.md).
     def branch(first: int, pooling: Callable[..., Any], padding: str, last: int) -> Layers:
         return [
             *_conv_bn(layers, 16, first, padding="valid"),
@@ -174,7 +175,7 @@ def accurate(layers: ModuleType, classes: int) -> Layers:
 
 def sprint(layers: ModuleType) -> Layers:
     """Five convolutions with batch normalization, trained in one epoch."""
-    # One epoch is 600 steps: moving statistics with the usual 0.99 would lag behind.
+    # One epoch is few steps: moving statistics with the default momentum 0.99 would lag.
     return [
         *_conv_bn(layers, 24, 5, strides=2, momentum=0.9),
         *_conv_bn(layers, 32, 3, momentum=0.9),

@@ -1,4 +1,4 @@
-"""Fold batch normalization into the convolution before it: fewer numbers, the same answers."""
+"""Fold batch normalization into the preceding convolution: fewer weights, same predictions."""
 
 import collections
 from typing import TYPE_CHECKING, Any
@@ -12,22 +12,21 @@ if TYPE_CHECKING:
 
 
 def fold(model: "keras.Model") -> "keras.Model":
-    """Copies a trained model without its batch normalization.
+    """Returns a copy of a trained model with its batch normalization folded away.
 
-    A normalization that is done with learning is a factor and a summand per channel: the
-    convolution's kernel takes the one, its bias the other.
+    At inference a batch normalization is one scale and one offset per channel, which are
+    merged into the kernel and the bias of the preceding convolution.
 
     Args:
-        model: A functional model, a chain of layers, in which each
-            `BatchNormalization` comes right after a `Conv2D`, `DepthwiseConv2D` or
-            `SeparableConv2D` without activation that is called once; other layers may be
-            called several times.
+        model: A functional model, a chain of layers. Each `BatchNormalization` must
+            directly follow a `Conv2D`, `DepthwiseConv2D` or `SeparableConv2D` that has no
+            activation and is called once; other layers may be called several times.
 
     Returns:
-        A model with the same inputs and outputs; its predictions differ by rounding alone.
+        A model with the same inputs and outputs; its predictions differ only by rounding.
 
     Raises:
-        InputError: A normalization comes after something else, or after one of several calls.
+        InputError: A normalization follows another layer, or one that is called repeatedly.
     """
     import keras
 
@@ -50,7 +49,7 @@ def fold(model: "keras.Model") -> "keras.Model":
     for layer, follower in followers.items():
         if _is_normalization(follower) and calls[layer.name] > 1:
             raise InputError(
-                "batch normalization folds into a convolution that is called once. "
+                "batch normalization can only be folded into a convolution called once. "
                 f"Got: {follower.name} after {layer.name}, which is called {calls[layer.name]} "
                 "times. Leave the network as it is (Network.folded=False)."
             )
@@ -69,11 +68,12 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 def _folded(
     convolution: "keras.layers.Layer", normalization: "keras.layers.Layer"
 ) -> list[np.ndarray]:
-    """The convolution's weights, bias last, with the normalization in them."""
+    """Returns the convolution's weights with the normalization merged in; the bias is last."""
     kind = type(convolution).__name__
     if kind not in _CONVOLUTIONS or convolution.activation.__name__ != "linear":
         raise InputError(
-            f"batch normalization folds into {', '.join(_CONVOLUTIONS)} without activation. "
+            f"batch normalization can only be folded into {', '.join(_CONVOLUTIONS)} "
+            "without activation. "
             f"Got: {normalization.name} after {convolution.name}, a {kind}. "
             "Leave the network as it is (Network.folded=False)."
         )
@@ -83,6 +83,6 @@ def _folded(
     offset = np.asarray(normalization.beta) if normalization.center else 0.0
     factor = scale / np.sqrt(np.asarray(normalization.moving_variance) + normalization.epsilon)
     shift = offset + (bias - np.asarray(normalization.moving_mean)) * factor
-    # A depthwise kernel's output channels are its last two axes together.
+    # The output channels of a depthwise kernel are its last two axes combined.
     shape = last.shape[2:] if kind == "DepthwiseConv2D" else (-1,)
     return [*kernels, last * factor.reshape(shape), shift]

@@ -1,8 +1,8 @@
-"""The packaged models' hashes, in the code: nothing that lies beside a model vouches for it.
+"""SHA-256 hashes of the packaged models, stored in the code.
 
-A bundle's `train.json` holds its model's hash, but who replaces one can replace both. So a
-packaged bundle is opened only where both files are the ones that were packaged. Whoever
-packages a model anew writes its hashes here.
+A bundle's `train.json` holds its model's hash, but whoever replaces the model can replace
+both files. A packaged bundle is therefore opened only if both files have the hashes below.
+Update them when a model is packaged again.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from mnist_edge import bundle, models
 from mnist_edge.errors import InputError
 
-# SHA-256 of what is read of each: the model, and the record that names its classes.
+# The files that are read: the model, and the record with the names of its classes.
 SHA256 = {
     "nano": {
         "model.keras": "cdb7b3832ef694a5a18ed7d4415b773aeae99256577ade5fcbf41f535ecb76a2",
@@ -28,16 +28,16 @@ SHA256 = {
 
 
 def check(folder: Path) -> None:
-    """Makes sure that a packaged bundle is the one that was packaged; others are left alone.
+    """Checks the hashes of a packaged bundle; does nothing for other folders.
 
     Raises:
-        InputError: A file of it is missing or another.
+        InputError: A file of it is missing or has another hash.
     """
     folder = folder.resolve()
     if folder.parent != models.PRETRAINED.resolve():
         return
     remedy = (
-        "Install mnist-edge again; if you packaged it anew, write its hashes into "
+        "Reinstall mnist-edge; if you packaged the model again, update its hashes in "
         "mnist_edge/models/packaged.py."
     )
     if folder.name not in SHA256:

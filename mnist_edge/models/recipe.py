@@ -1,4 +1,4 @@
-"""How a network is trained: the fields of a recipe, and what its defaults mean."""
+"""Training recipes: hyperparameters, their ranges and their defaults."""
 
 import dataclasses
 from typing import Annotated, ClassVar
@@ -7,7 +7,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.schema import CountFrom1, Share, integer, number, one_of
 
 MOST_EPOCHS, MOST_BATCH = 100_000, 2**20
-# Beyond these a run ends in no figures, or not at all.
+# Outside these ranges a run would give NaN or never end.
 Degrees = Annotated[float, number(0, 360)]
 Pixels = Annotated[float, number(0, 10_000)]
 Below1 = Annotated[float, number(0, 0.999_999)]
@@ -16,18 +16,20 @@ Rate = Annotated[float, number(0, 1000)]
 
 @dataclasses.dataclass(frozen=True)
 class Affine:
-    """How training images are distorted: ranges, each uniform about 0 but the noise's.
+    """Ranges of the random distortions of training images, symmetric about 0 except the noise.
+
+    Each is drawn uniformly per image.
 
     Attributes:
         rotation: Degrees.
-        shift: Pixels, in each direction.
-        zoom: Fraction of the size, the same in both directions.
+        shift: Pixels, for each axis.
+        zoom: Fraction of the size, the same for both axes.
         shear: Degrees.
-        noise: Gray levels of 255: Gaussian noise, its standard deviation uniform from 0 to
-            this per image; the result is clipped to 0 and 255.
+        noise: Gray levels of 255. Gaussian noise whose standard deviation is drawn uniformly
+            from 0 to this value per image; the result is clipped to 0 to 255.
     """
 
-    CLOSED: ClassVar[bool] = True  # to ignore a field would change the training
+    CLOSED: ClassVar[bool] = True  # unknown fields are refused: ignoring one would change the run
     rotation: Degrees = 0.0
     shift: Pixels = 0.0
     zoom: Below1 = 0.0
@@ -37,30 +39,29 @@ class Affine:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, unless the command line says otherwise.
+    """Hyperparameters of a training run; the command line may override some of them.
 
     Attributes:
-        epochs: Passes over the training images, at most.
+        epochs: Maximum number of passes over the training images.
         batch_size: Images per step.
-        learning_rate: Adam's, or the peak of the schedule.
-        muon_rate: Muon's learning rate, or its peak, for the kernels of convolutions; the
-            other weights stay AdamW's. 0 is AdamW for all.
-        weight_decay: Decoupled decay; 0 is plain Adam.
+        learning_rate: Learning rate of Adam; with a schedule, its peak.
+        muon_rate: Learning rate of Muon for the convolution kernels; with a schedule, its
+            peak. All other weights use AdamW. 0 uses AdamW for all weights.
+        weight_decay: Decoupled weight decay; 0 is plain Adam.
         warmup_epochs: Epochs over which the learning rate rises from 0.
         cosine: Whether the learning rate then falls to 0 along a cosine.
-        loss: Keras's name of the loss, with sparse labels or with one-hot ones.
-        augment: How training images are distorted, or None.
-        keep: "best", the weights of the epoch with the highest validation accuracy, or
-            "last".
-        patience: Stop after so many epochs without a higher validation accuracy; None
+        loss: Keras's name of the loss, for integer or for one-hot labels.
+        augment: Distortion of the training images, or None.
+        keep: Which weights to keep: "best", those of the epoch with the highest validation
+            accuracy, or "last".
+        patience: Stop after this many epochs without a higher validation accuracy; None
             trains all epochs.
-        average: Momentum per step of the exponential moving average (EMA) of the weights that
-            is kept in the weights' place; 0 keeps the weights themselves.
-        branch_losses: Whether each of the branches whose logits the network averages has a
-            loss of its own, instead of one for their average.
-        label_smoothing: Part of each label that is spread evenly over the classes.
-        all_images: Whether the validation images are trained on too; nothing can be chosen
-            by them then.
+        average: Momentum per step of the exponential moving average (EMA) of the weights,
+            which is kept instead of the weights; 0 keeps the weights themselves.
+        branch_losses: Whether each branch of a network that averages its branches' logits has
+            its own loss, instead of one loss for the average.
+        label_smoothing: Fraction of each label that is spread evenly over the classes.
+        all_images: Whether to train on the validation images too; then there is no validation.
     """
 
     CLOSED: ClassVar[bool] = True
@@ -85,13 +86,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.all_images and (self.keep != "last" or self.patience):
             raise InputError(
-                "training on all images leaves no validation to stop or to choose by: the last "
-                f"weights must be kept. Got: keep {self.keep}, patience {self.patience}. "
+                "training on all images leaves no validation images: the last weights must be "
+                f"kept, without early stopping. Got: keep {self.keep}, patience {self.patience}. "
                 "Add --no-all-images, or leave out --patience."
             )
 
-    def words(self) -> str:
-        """The recipe in a line."""
+    def describe(self) -> str:
+        """Returns a one-line description of the recipe."""
         parts = [
             f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}",
             f"batch {self.batch_size}",

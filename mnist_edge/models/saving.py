@@ -1,8 +1,8 @@
-"""Save a model as `.keras`: the same model gives the same bytes.
+"""Save a model as a reproducible `.keras` file: the same model gives the same bytes.
 
-Keras writes the time into the file, and numbers objects that layers share by the addresses
-that they happened to have in memory. Here the time is a constant and the numbers count from
-0, so that a file's hash tells the model.
+Keras writes the current time into the file, and uses memory addresses as ids of objects that
+layers share. Here the time is constant and the ids count from 0, so that equal models have
+equal hashes.
 """
 
 import io
@@ -19,13 +19,13 @@ from mnist_edge import bundle
 if TYPE_CHECKING:
     import keras
 
-# The earliest that a zip archive can hold; what Keras itself gives the other members.
+# The earliest date that a zip archive can hold; Keras itself uses it for the other members.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _METADATA, _CONFIG = "metadata.json", "config.json"
 
 
 def to_bytes(model: "keras.Model") -> bytes:
-    """The content of a model's `.keras` file."""
+    """Returns the content of a model's `.keras` file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
@@ -43,12 +43,12 @@ def to_bytes(model: "keras.Model") -> bytes:
 
 
 def weights_sha256(model: "keras.Model") -> str:
-    """SHA-256 of a model's weights in order; the file's own tells Keras's version too."""
+    """Returns the SHA-256 of a model's weights in order, whichever Keras version saved them."""
     return bundle.sha256_array(np.concatenate([w.ravel() for w in model.get_weights()]))
 
 
 def _renumbered(value: Any, numbers: dict[int, int]) -> Any:
-    """A configuration whose shared objects are numbered in the order in which they come."""
+    """Returns a configuration whose shared objects are numbered in order of appearance."""
     if isinstance(value, list):
         return [_renumbered(item, numbers) for item in value]
     if not isinstance(value, dict):

@@ -5,7 +5,7 @@ from mnist_edge.models import folding
 
 
 def network_size(name: str) -> dict[str, int]:
-    """A network's `parameters` and `multiply_accumulates`, as a run on MNIST has them."""
+    """Returns a network's `parameters` and `multiply_accumulates` for MNIST images."""
     model = models.build(name)
     if models.ZOO[name].folded:
         model = folding.fold(model)
@@ -16,20 +16,20 @@ def network_size(name: str) -> dict[str, int]:
 
 
 def zoo_table() -> str:
-    """The zoo: name, parameters, multiply-accumulates, architecture and recipe.
+    """Returns the zoo as text: name, parameters, multiply-accumulates, network and recipe.
 
-    What each network reaches is on record: `python -m benchmarks.frontier --table`.
+    For recorded accuracies run `python -m benchmarks.frontier --table`.
     """
     rows = [("model", "parameters", "MAC", "network; recipe")]
     for name, network in models.ZOO.items():
         size = network_size(name)
-        longer = f" (--full: {network.longer.words()})" if network.longer else ""
+        longer = f" (--full: {network.longer.describe()})" if network.longer else ""
         rows.append(
             (
                 name,
                 f"{size['parameters']:,}",
                 f"{size['multiply_accumulates']:,}",
-                f"{network.summary}; {network.recipe.words()}{longer}",
+                f"{network.summary}; {network.recipe.describe()}{longer}",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,4 +1,4 @@
-"""Open the model that `mnist_edge.train` wrote into a bundle, and run it: it may be anybody's."""
+"""Trained models: open the model of a bundle, which may be untrusted, run it and save it."""
 
 import csv
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
 
 _MOST_INPUT_VALUES = 2**24
-# 134 MB in float32; Keras copies twice what it is given.
+# Values per call of `predict`: 134 MB in float32, of which Keras makes two copies.
 _MOST_AT_ONCE = 2**25
 
 
@@ -29,11 +29,11 @@ class TrainedModel:
     """A trained classifier and the record of its training.
 
     Attributes:
-        model: float32 `[batch, height, width, 1]`, 0 to 255, to probabilities
+        model: Maps float32 `[batch, height, width, 1]`, 0 to 255, to probabilities
             `[batch, classes]`.
-        record: What `train.json` holds.
-        history: Metric's name to its values, one per epoch; of a model that was opened, empty.
-        dataset: What it was trained on; None of a model that was opened.
+        record: The content of `train.json`.
+        history: Values per epoch, by metric; empty if the model was loaded from a bundle.
+        dataset: The training data; None if the model was loaded from a bundle.
     """
 
     model: "keras.Model"
@@ -43,7 +43,7 @@ class TrainedModel:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What the model takes per example."""
+        """Shape of one input example."""
         return tuple(self.model.inputs[0].shape[1:])
 
     @property
@@ -52,13 +52,13 @@ class TrainedModel:
         return self.record.data.labels
 
     def save(self, folder: Path | str) -> None:
-        """Writes a bundle: `model.keras`, `train.json` and, once trained, `history.csv`.
+        """Writes a bundle: `model.keras`, `train.json` and, if just trained, `history.csv`.
 
-        Data that were in memory are written beside them, as `data.npz`.
+        Data that were given as arrays are written to `data.npz` beside them.
 
         Raises:
-            InputError: The folder holds other people's files, or the model has changed since
-                it was trained.
+            InputError: The folder holds files that are not a bundle's, or the model was
+                changed after training.
         """
         folder = Path(folder)
         bundle.refuse_foreign(folder)
@@ -66,14 +66,14 @@ class TrainedModel:
             self.write(stage)
 
     def write(self, stage: Path) -> None:
-        """Writes the files of a bundle into its staging folder; errors as `save`'s."""
+        """Writes the files of a bundle into its staging folder; raises the errors of `save`."""
         if saving.weights_sha256(self.model) != self.record.weights_sha256:
             raise InputError(
                 f"{self.record.model} must be the model that its record describes. Got: a model "
                 "that was changed since. Train it again."
             )
         content = saving.to_bytes(self.model)
-        sha256 = hashlib.sha256(content).hexdigest()  # of an opened model, the file may differ
+        sha256 = hashlib.sha256(content).hexdigest()  # may differ from the file it was loaded from
         (stage / bundle.MODEL).write_bytes(content)
         schema.write(stage / bundle.TRAIN, dataclasses.replace(self.record, model_sha256=sha256))
         if self.dataset and self.dataset.source == data.IN_MEMORY:
@@ -88,11 +88,11 @@ class TrainedModel:
 
 
 def check(folder: Path) -> tuple[Path, TrainRecord, str]:
-    """Finds a bundle's model and makes sure that it is the one that was trained.
+    """Finds a bundle's model and checks it against the hash in its record.
 
     Returns:
-        `(path, record, remedy)`: the `.keras` file, what `train.json` holds, and what to
-        do where the file can't be loaded all the same.
+        `(path, record, remedy)`: the `.keras` file, the content of `train.json`, and advice
+        for the error message in case the file can't be loaded.
 
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
@@ -113,13 +113,13 @@ def check(folder: Path) -> tuple[Path, TrainRecord, str]:
 
 
 def load_model(path: Path, remedy: str) -> "keras.Model":
-    """Loads a `.keras` file, of anybody's: what it holds is checked before Keras reads it.
+    """Loads an untrusted `.keras` file, whose content is checked before Keras reads it.
 
-    What would run code of its own is refused, and so is what takes too much memory, and NaN.
+    Refuses models that would run their own code, take too much memory or hold NaN.
 
     Args:
         path: The file.
-        remedy: What to do where it can't be loaded; ends the error's line.
+        remedy: What to do if it can't be loaded; ends the error message.
 
     Returns:
         The model, not compiled.
@@ -130,43 +130,46 @@ def load_model(path: Path, remedy: str) -> "keras.Model":
     try:
         with supervise.opening(path):
             return keras_file.load(path)
-    except Exception as error:  # what Keras raises for a damaged file is anything
+    except Exception as error:  # Keras may raise anything for a damaged file
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
 def open_bundle(folder: Path) -> TrainedModel:
-    """Opens a bundle's model, a classifier; errors as `check`'s."""
+    """Opens a bundle's model, a classifier; raises the errors of `check`."""
     path, record, remedy = check(folder)
     model = load_model(path, remedy)
     check_classifier(path, model)
-    classes, named = model.outputs[0].shape[-1], record.data.classes
-    if classes != named:
-        raise InputError(f"{path} must know {named} classes, as trained. Got: {classes}. {remedy}")
+    classes, expected = model.outputs[0].shape[-1], record.data.classes
+    if classes != expected:
+        raise InputError(
+            f"{path} must have {expected} classes, as trained. Got: {classes}. {remedy}"
+        )
     return TrainedModel(model, record)
 
 
 def check_classifier(path: Path | str, model: "keras.Model") -> None:
-    """Raises `InputError` where a model is no classifier of examples of one shape."""
+    """Raises `InputError` if a model is not a classifier with one input of a fixed shape."""
     inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
             f"{path} must have one input and one output. Got: inputs "
             f"{[i.name for i in inputs]}, {len(outputs)} outputs."
         )
-    given, taken = inputs[0].shape, outputs[0].shape
-    if None in given[1:]:
+    input_shape, output_shape = inputs[0].shape, outputs[0].shape
+    if None in input_shape[1:]:
         raise InputError(
-            f"{path} must take examples of a fixed shape. Got: {list(given)} at input "
+            f"{path} must take examples of a fixed shape. Got: {list(input_shape)} at input "
             f"{inputs[0].name!r}. Rebuild the model on a keras.Input of a fixed shape."
         )
     kind = str(outputs[0].dtype)
-    if taken is None or len(taken) != 2 or (taken[-1] or 0) < 2 or "float" not in kind:
-        shown = None if taken is None else list(taken)
+    is_matrix = output_shape is not None and len(output_shape) == 2
+    if not is_matrix or (output_shape[-1] or 0) < 2 or "float" not in kind:
+        shown = None if output_shape is None else list(output_shape)
         raise InputError(
-            f"{path} must be a classifier, output [batch, classes] with 2 classes or more, "
+            f"{path} must be a classifier, output [batch, classes] with at least 2 classes, "
             f"floating point. Got: {shown}, {kind}, from layer {model.layers[-1].name!r}."
         )
-    values = math.prod(given[1:])
+    values = math.prod(input_shape[1:])
     if values > _MOST_INPUT_VALUES:
         raise InputError(
             f"{path} must take at most {_MOST_INPUT_VALUES:,} values per example. Got: {values:,}."
@@ -174,27 +177,27 @@ def check_classifier(path: Path | str, model: "keras.Model") -> None:
 
 
 def _cause(error: Exception) -> str:
-    """Why a model failed: of TensorFlow's graph, what stands behind a stack of a page."""
-    said, in_graph, _ = str(error).partition("[[{{node ")
-    lines = [line for line in said.splitlines() if line.strip()]
+    """Returns why a model failed; TensorFlow puts the cause after a long stack trace."""
+    trace, in_graph, _ = str(error).partition("[[{{node ")
+    lines = [line for line in trace.splitlines() if line.strip()]
     return keras_file.reason(lines[-1]) if in_graph and lines else keras_file.reason(error)
 
 
-def answers(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
-    """What a model of anybody's answers.
+def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
+    """Runs an untrusted model and checks its outputs.
 
-    What it was asked in a trial need not show that it fails: that depends on the data.
+    A model that passed a trial may still fail here, depending on the data.
 
     Args:
-        model: A classifier, as `check_classifier` wants it.
-        inputs: float32 `[n, ...]`, as it takes them.
-        where: What it is called in an error's line.
+        model: A classifier that passes `check_classifier`.
+        inputs: float32 `[n, ...]`, in the model's input shape.
+        where: The model's name in error messages.
 
     Returns:
         float32 `[n, classes]`, finite.
 
     Raises:
-        InputError: It fails, or gives something else.
+        InputError: It fails, or gives outputs of another shape, NaN or infinity.
     """
     try:
         size = keras_file.batch_size(model)
@@ -205,14 +208,14 @@ def answers(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
         ).astype(np.float32)
     except (InputError, OSError):
         raise
-    except Exception as error:  # of a model of anybody's: what a backend raises is anything
+    except Exception as error:  # a backend may raise anything
         raise InputError(
-            f"{where} must run on the examples that it is given. Got: {_cause(error)}. "
+            f"{where} must run on the given examples. Got: {_cause(error)}. "
             "Give the data that it was trained on, or another model."
         ) from error
-    wanted = (len(inputs), model.outputs[0].shape[-1])
-    if found.shape != wanted:
-        raise InputError(f"{where} must give {list(wanted)}. Got: {list(found.shape)}.")
+    expected = (len(inputs), model.outputs[0].shape[-1])
+    if found.shape != expected:
+        raise InputError(f"{where} must give {list(expected)}. Got: {list(found.shape)}.")
     if not np.isfinite(found).all():
         raise InputError(
             f"{where} must give finite numbers. Got: NaN or infinity for "
@@ -223,18 +226,18 @@ def answers(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
 
 
 def probabilities(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
-    """As `answers`, which must be probabilities."""
-    found = answers(model, inputs, where)
-    wrong = metrics.no_probabilities(found)
+    """Like `predict`; also checks that the outputs are probabilities."""
+    found = predict(model, inputs, where)
+    wrong = metrics.probability_fault(found)
     if wrong:
         raise InputError(
-            f"{where} must give probabilities. Got: {wrong}. Put a softmax at its end."
+            f"{where} must give probabilities. Got: {wrong}. End the model with a softmax."
         )
     return found
 
 
 def open_named(name: Path | str) -> TrainedModel:
-    """Opens a packaged model by its name, "edge" say, or a bundle by its folder.
+    """Opens a packaged model by its name, such as "edge", or a bundle by its folder.
 
     Raises:
         InputError: The bundle is missing, incomplete or damaged.

@@ -1,6 +1,6 @@
-"""The model zoo: name -> architecture and training recipe, one table.
+"""The model zoo: a table from name to architecture and training recipe.
 
-Input scaling and the classifier's softmax are the same in all of them and stand in `assemble`.
+Input scaling and the classifier's softmax are the same in all networks: see `assemble`.
 """
 
 import contextlib
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A row of the zoo.
+    """An entry of the zoo.
 
     Attributes:
-        hidden_layers: A function of `architectures`: takes `keras.layers`; returns what comes
-            between scaling and classifier, a list of layers, and of functions from a
-            tensor to a tensor.
-        recipe: Its default training recipe.
-        longer: The recipe of the figures on record where it takes longer than the default
-            one, or None.
+        hidden_layers: A function of `architectures`: takes `keras.layers`; returns the layers
+            between scaling and classifier, or functions from tensor to tensor, in order.
+        recipe: The default training recipe.
+        longer: The recipe of the recorded accuracy if it differs from the default, or None.
         folded: Whether the trained network is saved with its batch normalization folded
             into the convolutions.
-        classifies: Whether its layers end in one logit per class, so that no dense layer comes
-            behind them; `hidden_layers` is then told how many classes there are.
+        classifies: Whether the layers end in one logit per class, so that no dense classifier
+            is added; `hidden_layers` then takes the number of classes as well.
     """
 
     hidden_layers: Callable[..., list[Any]]
@@ -43,17 +41,16 @@ class Network:
 
     @property
     def summary(self) -> str:
-        """What it is, in a line."""
+        """One-line description of the network."""
         return (self.hidden_layers.__doc__ or "").splitlines()[0].rstrip(".")
 
     @property
     def full_recipe(self) -> Recipe:
-        """The recipe of the figures on record."""
+        """The recipe of the recorded accuracy."""
         return self.longer or self.recipe
 
 
-# The distortions that keep a digit what it is; `--augment` takes them where a recipe has
-# none of its own.
+# Distortions small enough to keep a digit's class; used by `--augment` if the recipe has none.
 GENTLE = Affine(rotation=10, shift=2, zoom=0.1, shear=5)
 
 _AVERAGED = Recipe(
@@ -141,22 +138,20 @@ ZOO = {
     ),
 }
 DEFAULT = "edge"
-# Bundles of trained models that are packaged, by name.
+# Folder of the packaged bundles, one per model.
 PRETRAINED = Path(__file__).with_name("pretrained")
-
-
-_MNIST_SIDE = 28  # pixels: what every network of the zoo is for
+_MNIST_SIDE = 28  # pixels; every network of the zoo accepts it
 
 
 def network(name: str) -> Network:
-    """A row of the zoo; `InputError` where there is none of that name."""
+    """Returns an entry of the zoo; raises `InputError` if there is none of that name."""
     if name not in ZOO:
-        raise InputError(f"model must be among {', '.join(ZOO)}. Got: {name}.")
+        raise InputError(f"model must be one of {', '.join(ZOO)}. Got: {name}.")
     return ZOO[name]
 
 
 def check(name: str, recipe: Recipe) -> None:
-    """Raises `InputError` where there is no such network, or the recipe is not for it."""
+    """Raises `InputError` if there is no such network, or it can't be trained by the recipe."""
     row = network(name)
     if recipe.branch_losses and not row.recipe.branch_losses:
         raise InputError(
@@ -167,7 +162,7 @@ def check(name: str, recipe: Recipe) -> None:
 def build(
     name: str, shape: tuple[int, ...] = (_MNIST_SIDE,) * 2, classes: int = 10
 ) -> "keras.Model":
-    """Builds an untrained model: raw pixels in, probabilities out.
+    """Builds an untrained model that maps raw pixels to probabilities.
 
     Args:
         name: A key of `ZOO`.
@@ -195,7 +190,7 @@ def build(
 
 
 def _least_side(row: Network, first: int) -> int | None:
-    """The least side of images that a network can be built for, `first` or more, if any."""
+    """Returns the smallest image side, from `first` on, that a network accepts, or None."""
     for side in range(first, _MNIST_SIDE + 1):
         with contextlib.suppress(ValueError):
             assemble(row.hidden_layers, "trial", (side, side), classifies=row.classifies)
@@ -210,21 +205,21 @@ def assemble(
     classes: int = 10,
     classifies: bool = False,
 ) -> "keras.Model":
-    """Puts scaling before a network's layers, and the classifier behind them, untrained.
+    """Builds an untrained model: input scaling, the given layers, and the classifier.
 
     Args:
-        hidden_layers: As `Network.hidden_layers`.
-        name: The model's.
-        shape: As `build`'s.
-        classes: As `build`'s.
-        classifies: As `Network.classifies`.
+        hidden_layers: See `Network.hidden_layers`.
+        name: The model's name.
+        shape: Height and width of the images.
+        classes: Number of classes.
+        classifies: See `Network.classifies`.
     """
     import keras
 
     image = keras.Input((*shape, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    told = (classes,) if classifies else ()
-    for layer in hidden_layers(keras.layers, *told):
+    hidden = hidden_layers(keras.layers, *([classes] if classifies else []))
+    for layer in hidden:
         x = layer(x)
     if classifies:
         classifier = keras.layers.Activation("softmax", name="probabilities")
@@ -233,8 +228,8 @@ def assemble(
     return keras.Model(image, classifier(x), name=name)
 
 
-# Layers with weights, and which of them multiply each position of the output. Biases,
-# normalization and activations are left out, as is usual.
+# For each layer with weights, the kernels that are applied at each position of the output.
+# Biases, normalization and activations are not counted, as is usual.
 _KERNELS: dict[str, tuple[str, ...]] = {
     "Conv2D": ("kernel",),
     "DepthwiseConv2D": ("kernel",),
@@ -246,10 +241,10 @@ _KERNELS: dict[str, tuple[str, ...]] = {
 
 
 def multiply_accumulates(model: "keras.Model") -> int:
-    """Multiply-accumulates of a model's convolutions and dense layers per image.
+    """Counts the multiply-accumulates of convolutions and dense layers per image.
 
     Raises:
-        InputError: It holds a layer with weights of which it is not known what they cost.
+        InputError: It holds a layer with weights whose cost is unknown.
     """
     import keras
 
@@ -261,14 +256,14 @@ def multiply_accumulates(model: "keras.Model") -> int:
         output = layer(*inputs, **options)
         if layer.weights and kind not in _KERNELS:
             raise InputError(
-                f"multiply-accumulates are known of {', '.join(_KERNELS)}. Got: {layer.name}, a "
-                f"{kind} with weights. Add it to models.zoo._KERNELS."
+                f"multiply-accumulates can be counted for {', '.join(_KERNELS)}. "
+                f"Got: {layer.name}, a {kind} with weights. Add it to models.zoo._KERNELS."
             )
         positions = math.prod(output.shape[1:-1]) if layer.weights else 0
         for kernel in _KERNELS.get(kind, ()):
             total += positions * math.prod(getattr(layer, kernel).shape)
         return output
 
-    # A layer may be called several times, and each call has its own positions.
+    # Cloning visits every call of a layer; each call has its own output positions.
     keras.models.clone_model(keras.Model(model.inputs, model.outputs), call_function=called)
     return total

@@ -1,1 +1,1 @@
-"""Files from strangers: what is accepted, and the limited processes that open them."""
+"""Handling of untrusted files: checks of their content, and limited processes to open them."""

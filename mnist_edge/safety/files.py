@@ -1,4 +1,4 @@
-"""Open a file from a stranger: what it really is, and no more of it than a limit."""
+"""Open untrusted files: check the kind and the size before reading."""
 
 import contextlib
 import io
@@ -14,19 +14,19 @@ from typing import IO, cast
 from mnist_edge.cli import one_line
 from mnist_edge.errors import InputError
 
-# No more of it than this is unpacked or allocated at once, in bytes. EMNIST's largest set,
-# by class, is 814,255 images of 784 bytes, 0.6 GB, and 2.6 GB more as float32; what is
-# above this is a mistake or a bomb, and one of such machines as run this has 8 GB.
+# The most bytes to unpack or allocate at once. EMNIST's largest set, by class, has 814,255
+# images of 784 bytes: 0.6 GB, and 2.6 GB more as float32. Larger data is a mistake or an
+# attack, and a typical machine has 8 GB of memory.
 LIMIT_BYTES = 4 * 2**30
-# Deflate makes nothing smaller than 1/1032 of its size (zlib's technical notes), so a
-# header that promises more than that is wrong and nothing is allocated for it.
+# Deflate reaches at most a ratio of 1032 (zlib's technical notes). A header that states more
+# is wrong, and nothing is allocated for it.
 LARGEST_RATIO = 1032
-ZIP, GZIP = b"PK", b"\x1f\x8b"  # what they start with
-HEAD_BYTES = 512  # enough to tell what a file is
+ZIP, GZIP = b"PK", b"\x1f\x8b"  # first bytes of these formats
+HEAD_BYTES = 512  # enough to recognize a format
 CHUNK = 2**20  # bytes read at a time
-_DIRECTORY_BYTES = 2**20  # of an archive's directory, about 50 per member: 20,000 members
-# What a damaged archive makes `gzip` and `zipfile` raise; an OSError is a seek to nowhere,
-# an OverflowError one further than a file can be.
+_DIRECTORY_BYTES = 2**20  # of a ZIP's central directory; about 20,000 members of 50 bytes
+# Raised by `gzip` and `zipfile` for a damaged archive; OSError and OverflowError come from
+# seeks to invalid offsets.
 DAMAGE = (
     EOFError,
     NotImplementedError,
@@ -38,8 +38,9 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# What the first bytes of a file that came by another name tell, without blanks, in lower case.
-_OTHERS = (
+# First bytes, in lower case and without leading blanks, of files that are often mistaken for
+# data, and their descriptions.
+_SIGNATURES = (
     ((b"<!doctype", b"<html", b"<head", b"<?xml"), "a web page, not data: the download failed"),
     ((b"version https://git-lfs",), "a Git LFS pointer, not data: run git lfs pull"),
     ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle, which is never opened"),
@@ -53,12 +54,12 @@ _OTHERS = (
 
 
 def data_bytes(count: int, item_bytes: int = 1) -> int:
-    """How many bytes so many numbers of data take: as read, and as the float32 of a model."""
+    """Returns the bytes that `count` values take: as read, plus as float32 for the model."""
     return count * (item_bytes + 4)
 
 
 def kind(path: Path | str, follow_links: bool = False) -> str:
-    """What a path names: "a file", "a symbolic link", "a folder", "nothing", ..."""
+    """Returns what a path is: "a file", "a symbolic link", "a folder", "nothing", ..."""
     try:
         mode = os.stat(path, follow_symlinks=follow_links).st_mode
     except (OSError, ValueError):
@@ -68,14 +69,14 @@ def kind(path: Path | str, follow_links: bool = False) -> str:
 
 
 def require(path: Path | str, remedy: str = "") -> None:
-    """Requires a regular file: no folder, and no pipe or device, which might never end.
+    """Requires a regular file; a pipe or device might block forever.
 
     Args:
-        path: The file, which is not opened; a link's is what it names.
-        remedy: What to do where it is none; ends the error's line.
+        path: The file, which is not opened. Symbolic links are followed.
+        remedy: What to do if it is not a file; ends the error message.
 
     Raises:
-        InputError: It is missing, or something else.
+        InputError: It is missing, or not a regular file.
     """
     got = kind(path, follow_links=True)
     if got != "a file":
@@ -83,20 +84,20 @@ def require(path: Path | str, remedy: str = "") -> None:
 
 
 def open_regular(path: Path, most_bytes: int, remedy: str = "") -> io.BufferedReader:
-    """Opens a file of a bundle: a regular one, of a size that is known before it is read.
+    """Opens a regular file of limited size.
 
-    No link is followed, and a pipe is never waited for.
+    Symbolic links are not followed, and a pipe does not block.
 
     Args:
         path: The file.
-        most_bytes: The most that it may have.
-        remedy: What to do where it is something else; ends the error's line.
+        most_bytes: The largest accepted size.
+        remedy: What to do if it is refused; ends the error message.
 
     Raises:
-        InputError: It is something else, too large, or can't be read.
+        InputError: It is not a regular file, is too large, or can't be read.
     """
     flags = os.O_RDONLY
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # as the system has them
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):  # those that the system has
         flags |= getattr(os, name, 0)
     required = f"{path} must be a file of at most {most_bytes:,} bytes"
     try:
@@ -114,33 +115,39 @@ def open_regular(path: Path, most_bytes: int, remedy: str = "") -> io.BufferedRe
 
 
 def head(path: Path | str) -> bytes:
-    """The first bytes of a regular file."""
+    """Returns the first bytes of a regular file."""
     with open(path, "rb") as file:
         return file.read(HEAD_BYTES)
 
 
-def pretender(first: bytes) -> str:
-    """What a file is by its first bytes, where it should be another; "" where that is unknown."""
+def describe_format(first: bytes) -> str:
+    """Describes a file of an unexpected format by its first bytes; returns "" if unknown."""
     if not first:
         return "an empty file"
     start = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return next((words for magics, words in _OTHERS if start.startswith(magics)), "")
+    return next(
+        (description for magics, description in _SIGNATURES if start.startswith(magics)), ""
+    )
 
 
 def cause(path: Path | str, error: Exception, own: bytes | tuple[bytes, ...]) -> str:
-    """Why a packed file can't be read: what it is instead, or else what its reader raised.
+    """Returns why an archive can't be read: its real format, or else the reader's error.
 
     Args:
         path: The file.
-        error: What was raised.
-        own: What a whole file of its kind starts with.
+        error: The exception of the reader.
+        own: First bytes of the expected format.
     """
     first = head(path)
-    return (not first.startswith(own) and pretender(first)) or short(error) or type(error).__name__
+    return (
+        (not first.startswith(own) and describe_format(first))
+        or short(error)
+        or type(error).__name__
+    )
 
 
-class _Bounded(io.FileIO):
-    """A file of which `zipfile` reads no larger directory than it should."""
+class _BoundedReads(io.FileIO):
+    """A file that limits each read, so that `zipfile` reads no oversized directory."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or size < 0:
@@ -152,24 +159,24 @@ class _Bounded(io.FileIO):
 
 @contextlib.contextmanager
 def open_zip(path: Path | str) -> Iterator[zipfile.ZipFile]:
-    """Opens a `.zip`, an `.npz` say, whose directory is of a sensible size.
+    """Opens a ZIP archive, such as an `.npz`; its directory must not exceed a limit.
 
-    What is wrong with it raises one of `DAMAGE`.
+    Raises one of `DAMAGE` if the archive is damaged.
     """
-    with _Bounded(path) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
+    with _BoundedReads(path) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
         yield archive
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """Opens a member of an archive whose unpacked size is what the directory says, or less.
+    """Opens a member of an archive after checking that its stated size is possible.
 
     Args:
         archive: From `open_zip`.
         info: The member's entry in the directory.
 
     Raises:
-        zipfile.BadZipFile: It is packed in a way that `zipfile` unpacks without a limit,
-            or can't be as large as the directory says.
+        zipfile.BadZipFile: Its compression is neither stored nor deflate, or it can't be as
+            large as the directory states.
     """
     packed, length = info.compress_size, os.fstat(cast(IO[bytes], archive.fp).fileno()).st_size
     most = {zipfile.ZIP_STORED: packed, zipfile.ZIP_DEFLATED: packed * LARGEST_RATIO}
@@ -187,7 +194,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 
 def read_at_most(stream: IO[bytes], count: int) -> bytearray:
-    """Reads `count` bytes, a header's word, or what there is; memory grows with what has come."""
+    """Reads up to `count` bytes in chunks, so that a false `count` allocates nothing."""
     content = bytearray()
     while len(content) < count and (chunk := stream.read(min(CHUNK, count - len(content)))):
         content += chunk
@@ -195,5 +202,5 @@ def read_at_most(stream: IO[bytes], count: int) -> bytearray:
 
 
 def short(value: object) -> str:
-    """A value from a hostile file in words: one line of at most 100 characters."""
+    """Returns an untrusted value as one line of at most 100 characters."""
     return one_line(value, 100).rstrip(".")

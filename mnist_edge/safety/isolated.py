@@ -1,8 +1,9 @@
-"""An isolated subprocess: what is done there to a stranger's file can end it, and nothing else.
+"""An isolated subprocess that opens untrusted files, so that a crash or hang ends only it.
 
-Its time, its memory and the length of its answers are limited, and an answer is read as data
-alone: what has taken the subprocess over can't reach its parent. A message is its length, a
-line of JSON, and the bytes of the arrays of numbers that the line describes; never a pickle.
+Its time, memory and the length of its answers are limited, and answers are parsed as data only,
+so that malicious code in the subprocess can't take over the parent this way. A message is its
+length, one line of JSON, and the bytes of the numeric arrays that the line describes; never a
+pickle.
 """
 
 import contextlib
@@ -26,34 +27,35 @@ from mnist_edge import schema
 from mnist_edge.cli import in_words, one_line
 from mnist_edge.safety import limits, scratch
 
-# How often the subprocess's memory is looked at while an answer is awaited.
+# How often the subprocess's memory is checked during a request.
 _POLL_SECONDS = 0.05
-# What an answer may take unless its request says otherwise: JSON of a few lines.
+# Default limit of an answer: a few lines of JSON.
 _MOST_BYTES = 2**20
-# Characters of an error.
-_MOST_WORDS = 600
-# Of what the subprocess wrote to standard error, the end is read.
+# Longest error message.
+_MOST_CHARACTERS = 600
+# File with the subprocess's output, and how much of its end is read.
 _LOG, _LOG_BYTES = "log", 4096
-# Opens every message: the length of the rest.
+# Every message starts with the length of the rest, in this many bytes.
 FRAME_BYTES = 8
-# Truth values, integers and floats as NumPy's `dtype.str` has them; an array holds nothing else.
+# Accepted `dtype.str`: booleans, integers and floats.
 _DTYPES = frozenset(np.dtype(code).str for code in "?bBhHiIlLqQefd")
 
 
 class WorkerFailed(Exception):
-    """An isolated subprocess can't go on, or its file can't; the message is the cause."""
+    """A request failed, or its subprocess was ended; the message is the cause."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Allowance:
-    """What an isolated subprocess may take.
+    """Limits of an isolated subprocess.
 
     Attributes:
-        timeout_seconds: How long an answer may take. Keras with TensorFlow starts in
-            about 5 s on two idle cores.
-        memory_limit_mb: Peak resident memory in 1e6 bytes, watched from outside where
-            the system has /proc; and, from `limits.limit_memory` on, what it may reserve more.
-        cores: The cores to stay on; None for any.
+        timeout_seconds: Maximum time per request. Keras with TensorFlow starts in about 5 s
+            on two idle cores.
+        memory_limit_mb: Maximum peak resident memory in units of 1e6 bytes, checked by the
+            parent if the system has /proc. After `limits.limit_memory` it also limits the
+            additional address space.
+        cores: Cores to run on; None for any.
     """
 
     timeout_seconds: float = 120
@@ -65,13 +67,14 @@ DEFAULT = Allowance()
 
 
 class Process:
-    """An isolated subprocess, and the requests that it answers.
+    """An isolated subprocess that answers requests.
 
     Args:
-        requests: Functions by name, importable ones. Each is called in the subprocess with a
-            dict that lasts as long as it does, `allowance` in it, and the request's arguments;
-            it returns an array of numbers, a record, or what JSON holds.
-        passed_on: Exceptions that are raised here as they were there; all others become
+        requests: Importable functions, by name. Each is called in the subprocess with a state
+            dict, which is kept between requests and holds `allowance`, and the request's
+            arguments. It returns a numeric array, a record or a JSON value.
+        allowance: Limits of the subprocess.
+        passed_on: Exception types to raise again in the parent; all others become
             `WorkerFailed`.
     """
 
@@ -83,65 +86,64 @@ class Process:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._allowance, self._passed_on = allowance, passed_on
-        self._socket, theirs = socket.socketpair()
+        self._socket, child_socket = socket.socketpair()
         self._socket.settimeout(_POLL_SECONDS)
         self._opened = contextlib.ExitStack()
         folder = self._opened.enter_context(scratch.folder())
         self._log = self._opened.enter_context((folder / _LOG).open("w+b"))
         self._opened.enter_context(self._socket)
         parent = (os.getpid(), threading.current_thread() is threading.main_thread())
-        given = (theirs, parent, folder, requests, allowance, passed_on)
-        self._process = context.Process(target=_serve, args=given, daemon=True)
+        arguments = (child_socket, parent, folder, requests, allowance, passed_on)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()
+        child_socket.close()
 
     def ask_for(self, kind: type[schema.Kind], request: str, *arguments: object) -> schema.Kind:
-        """As `ask`, for an answer that must be a record; another answer is a `WorkerFailed`."""
+        """Like `ask`, for a record; raises `WorkerFailed` if the answer is not one."""
         answer = self.ask(request, *arguments)
         try:
             return schema.decode(kind, answer)
         except schema.SchemaError as error:
-            raise WorkerFailed(f"answered {request!r} wrongly: {error}") from error
+            raise WorkerFailed(f"sent an invalid answer to {request!r}: {error}") from error
 
     def ask(self, request: str, *arguments: object, most_bytes: int = _MOST_BYTES) -> Any:
-        """Asks for something and waits for the answer.
+        """Sends a request and waits for the answer.
 
         Args:
             request: Name of one of the requests.
-            *arguments: Arrays of numbers, and what JSON holds.
-            most_bytes: The longest answer that is taken.
+            *arguments: Numeric arrays and JSON values.
+            most_bytes: The longest accepted answer.
 
         Returns:
-            An array of numbers, or what JSON holds; its type and shape are the subprocess's
-            word alone: to be checked.
+            A numeric array or a JSON value; the caller must check its type and shape.
 
         Raises:
-            WorkerFailed: The request failed; or the subprocess ended, took too much or sent
-                no message, and is ended now.
+            WorkerFailed: The request failed; or the subprocess ended, exceeded a limit or sent
+                an invalid message, and was killed.
         """
         try:
             body = self._exchange(request, pack([request, *arguments]), most_bytes)
             outcome, answer = unpack(body)
         except (EOFError, ConnectionError):
-            self._process.join(1)  # one that only closed its end may go on without end
+            self._process.join(1)  # it may have closed only its socket and go on running
             raise self._ending(request) from None
         except ValueError as error:
             self._end()
-            raise WorkerFailed(f"answered {request!r} with no message: {error}") from error
+            raise WorkerFailed(f"sent an invalid message for {request!r}: {error}") from error
         except WorkerFailed:
-            self._end()  # now: what hangs or eats memory must not outlive its row
+            self._end()  # at once: it may hang or take more memory
             raise
         if outcome is True:
             return answer
         kinds = (kind for kind in self._passed_on if kind.__name__ == outcome)
-        raise next(kinds, WorkerFailed)(one_line(answer, _MOST_WORDS))
+        raise next(kinds, WorkerFailed)(one_line(answer, _MOST_CHARACTERS))
 
     def is_alive(self) -> bool:
-        """Whether it can be asked again."""
+        """Returns whether the subprocess is running."""
         return self._process.is_alive()
 
     def close(self) -> None:
-        """Ends the subprocess."""
+        """Kills the subprocess and removes its temporary files."""
         self._end()
         self._opened.close()
 
@@ -156,10 +158,10 @@ class Process:
         self._process.join()
 
     def _exchange(self, request: str, message: bytes, most_bytes: int) -> bytearray:
-        """Sends a message and returns the body of the one that comes back."""
+        """Sends a message and returns the body of the answer."""
         deadline = time.monotonic() + self._allowance.timeout_seconds
         rest = memoryview(message)
-        while rest:  # a subprocess that hangs does not read
+        while rest:  # sending blocks if the subprocess hangs
             rest = rest[self._once_ready(self._socket.send, rest, request, deadline) :]
         length = int.from_bytes(self._receive(FRAME_BYTES, request, deadline))
         if length > most_bytes:
@@ -172,16 +174,16 @@ class Process:
         received = bytearray(count)
         rest = memoryview(received)
         while rest:
-            came = self._once_ready(self._socket.recv_into, rest, request, deadline)
-            if not came:
+            count = self._once_ready(self._socket.recv_into, rest, request, deadline)
+            if not count:
                 raise EOFError
-            rest = rest[came:]
+            rest = rest[count:]
         return received
 
     def _once_ready(
         self, act: Callable[[memoryview], int], part: memoryview, request: str, deadline: float
     ) -> int:
-        """Acts on the socket when it is ready, as long as the subprocess keeps its limits."""
+        """Calls a socket's method when it is ready; raises if the subprocess exceeds its limits."""
         while True:
             limit_mb = self._allowance.memory_limit_mb
             used_mb = (limits.peak_resident_bytes(self._process.pid or "") or 0) / 1e6
@@ -196,19 +198,19 @@ class Process:
                 return act(part)
 
     def _ending(self, request: str) -> WorkerFailed:
-        """The error: how the process ended, and the last that it wrote to standard error."""
+        """Returns an error with the exit status and the last line that the process printed."""
         exitcode = self._process.exitcode
         if exitcode is None:
             self._end()
             return WorkerFailed(f"process closed its connection in {request!r}")
-        words = f"process ended with status {exitcode}"
+        description = f"process ended with status {exitcode}"
         if exitcode < 0:
-            words = f"runtime crashed by {limits.signal_name(-exitcode)}"
+            description = f"runtime crashed by {limits.signal_name(-exitcode)}"
         self._log.seek(max(0, os.path.getsize(self._log.name) - _LOG_BYTES))
         log = self._log.read(_LOG_BYTES).decode(errors="replace").split("\n")
-        said = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
-        last = f" ({said[-1][:200]})" if said else ""
-        return WorkerFailed(f"{words} in {request!r}{last}")
+        lines = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
+        last = f" ({lines[-1][:200]})" if lines else ""
+        return WorkerFailed(f"{description} in {request!r}{last}")
 
 
 def _serve(
@@ -219,19 +221,19 @@ def _serve(
     allowance: Allowance,
     passed_on: tuple[type[Exception], ...],
 ) -> None:
-    """The subprocess's loop: a request in, an answer or an exception's words out."""
+    """Runs in the subprocess: answers each request with a result or an error message."""
     limits.die_with_parent(*parent)
-    for name in ("SIGINT", "SIGHUP"):  # sent to the whole group: the parent's to handle
+    for name in ("SIGINT", "SIGHUP"):  # sent to the whole process group; the parent handles them
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    # Temporary files go with the parent's: this process is killed, and removes none.
+    # Temporary files go to the parent's folder, which removes them: this process gets killed.
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-    written = os.open(folder / _LOG, os.O_WRONLY | os.O_APPEND)
-    for stream in (1, 2):  # runtimes log at start, whatever their level
-        os.dup2(written, stream)
+    log = os.open(folder / _LOG, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):  # runtimes print at start, whatever their log level
+        os.dup2(log, stream)
     limits.lower("RLIMIT_CORE", 0)
     limits.lower("RLIMIT_FSIZE", int(allowance.memory_limit_mb * 1e6))
-    if allowance.cores:  # before anything is imported that starts threads
+    if allowance.cores:  # before any import that starts threads
         os.sched_setaffinity(0, allowance.cores)
     state = {"allowance": allowance}
     with connection.makefile("rb") as incoming:
@@ -244,13 +246,13 @@ def _serve(
                 outcome = [True, answer]
             except passed_on as error:
                 outcome = [type(error).__name__, str(error)]
-            except Exception as error:  # whatever a runtime raises is the cause
+            except Exception as error:  # a runtime may raise anything
                 outcome = [False, in_words(error)]
             connection.sendall(pack(outcome))
 
 
 def pack(items: Sequence[object]) -> bytes:
-    """A message's bytes, its length before it; an item is an array, or what JSON holds."""
+    """Encodes arrays and JSON values as a message, which starts with its length."""
     arrays = [item for item in items if isinstance(item, np.ndarray)]
     heads = [
         {"dtype": item.dtype.str, "shape": item.shape}
@@ -263,10 +265,10 @@ def pack(items: Sequence[object]) -> bytes:
 
 
 def unpack(body: bytes | bytearray) -> list[Any]:
-    """The items of a message from anyone; arrays take no more memory than it.
+    """Decodes an untrusted message; its arrays take no more memory than the message.
 
     Raises:
-        ValueError: It is no message.
+        ValueError: It is not a valid message.
     """
     try:
         start = body.index(b"\n") + 1
@@ -277,12 +279,12 @@ def unpack(body: bytes | bytearray) -> list[Any]:
                 continue
             dtype, shape = head["dtype"], head["shape"]
             if dtype not in _DTYPES or not all(type(side) is int and side >= 0 for side in shape):
-                raise ValueError("no array of numbers")
-            array = np.frombuffer(body, dtype, math.prod(shape), start)  # no longer than `body`
-            items.append(array.reshape(shape).copy())  # aligned, whatever the head's length
+                raise ValueError("not an array of numbers")
+            array = np.frombuffer(body, dtype, math.prod(shape), start)  # raises if too short
+            items.append(array.reshape(shape).copy())  # a copy is aligned
             start += array.nbytes
         if start != len(body):
-            raise ValueError(f"{len(body)} bytes where its first line says {start}")
+            raise ValueError(f"{len(body)} bytes, but its first line describes {start}")
     except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(type(error).__name__) from error
     return items

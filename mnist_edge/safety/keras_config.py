@@ -1,9 +1,9 @@
-"""What a model's configuration may name: Keras's own classes, and no function.
+"""Allowlist for a model's configuration: only Keras's own classes, and no functions.
 
-Keras's safe mode is a list of what it refuses, and holes in it were mended in eight releases
-in two years; this is a list of what is accepted. A configuration that names anything else never
-reaches Keras. A test holds the list against the installed Keras: each of its layers is
-either here or refused with a reason.
+Keras's safe mode refuses a list of dangerous names; eight releases in two years fixed holes in
+it. This module instead accepts a list of safe names, and a configuration with any other name
+never reaches Keras. A test compares the list with the installed Keras: every layer must be
+either accepted or refused with a reason.
 """
 
 from typing import Any
@@ -39,11 +39,11 @@ _INITIALIZERS = """
 """
 _CALLS = "calls a function that the file names"
 _READS = "reads files that the model names"
-_TEXT = "is about text and categories, which no artifact takes"
-# Keras's other layers, and why not.
+_TEXT = "processes text or categories, which no artifact accepts"
+# Keras's other layers, and why they are refused.
 REFUSED_LAYERS = {
-    "Lambda": "runs code out of the file",
-    "TorchModuleWrapper": "is unpickled, which runs code out of the file",
+    "Lambda": "runs code from the file",
+    "TorchModuleWrapper": "is unpickled, which runs code from the file",
     "TFSMLayer": "runs a SavedModel from another place",
     "FlaxLayer": _CALLS,
     "JaxLayer": _CALLS,
@@ -54,12 +54,12 @@ REFUSED_LAYERS = {
     "Discretization": _TEXT,
     "HashedCrossing": _TEXT,
     "Hashing": _TEXT,
-    "MaxNumBoundingBoxes": "is about boxes, which no classifier gives",
-    "Wrapper": "is no layer by itself",
+    "MaxNumBoundingBoxes": "processes bounding boxes, which no classifier has",
+    "Wrapper": "is an abstract base class",
 }
-_ANY = None  # any class: Keras itself takes only layers and operations from there
+_ANY = None  # any class: Keras itself loads only layers and operations from these modules
 
-# By module, as Keras writes it, the classes that may be named.
+# Accepted classes, by module as Keras writes it.
 CLASSES: dict[str, set[str] | None] = {
     "keras": {"DTypePolicy", "Model", "Sequential"},
     "keras.src.models.functional": {"Functional"},
@@ -69,48 +69,48 @@ CLASSES: dict[str, set[str] | None] = {
     "keras.constraints": {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"},
     "keras.regularizers": {"L1", "L1L2", "L2", "OrthogonalRegularizer"},
     "keras.initializers": set(_INITIALIZERS.split()),
-    # Those of a compiled model within the model.
+    # Needed for a compiled model nested in the model.
     "keras.losses": _ANY,
     "keras.metrics": _ANY,
     "keras.optimizers": _ANY,
     "keras.optimizers.schedules": _ANY,
-    # Operations on tensors; keras.src.ops.core holds loops over functions as well.
+    # Operations on tensors. Others in keras.src.ops.core call functions, such as loops.
     "keras.src.ops.core": {"Cast", "ConvertToTensor", "SaturateCast", "Slice", "StopGradient"},
     "keras.src.ops.image": _ANY,
     "keras.src.ops.math": _ANY,
     "keras.src.ops.nn": _ANY,
     "keras.src.ops.numpy": _ANY,
 }
-# What Keras writes without a module: values, not objects.
+# Class names that Keras writes without a module, for values.
 _VALUES = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
 _DTYPES = {
     *("bool", "float16", "float32", "float64", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 }
-# Layers and their calls, which take Keras time: NASNetLarge, the longest of Keras's own
-# applications, has 2,082, and 6,000 side by side took 6 s.
+# Layers plus layer calls; limits the time to build the model. NASNetLarge, the largest of Keras's
+# own applications, has 2,082; 6,000 in parallel took 6 s.
 _MOST_CALLS = 5_000
 _CALLED = {"Functional", "Model", "Sequential", *_LAYERS.split()}
-# Keras builds a Sequential anew with each layer: 200 took it 6 s, 800 took 84.
+# Keras rebuilds a Sequential for each added layer: 200 took 6 s, 800 took 84 s.
 _MOST_IN_SEQUENCE = 300
-# A network of Keras's own reaches 11, and each model within a model adds 5.
+# Levels of nesting. Keras's own networks reach 11, and each nested model adds 5.
 _MOST_LEVELS = 100
 _MOST_CHARACTERS = 1000
 
 
 def check(config: Any) -> None:
-    """Makes sure that a configuration names nothing but Keras's own classes.
+    """Checks that a configuration names only accepted classes of Keras.
 
     Args:
-        config: What `config.json` holds, parsed.
+        config: The parsed `config.json`.
 
     Raises:
-        ValueError: It names something else, or is no configuration; the reason, which
-            goes on from "the file can't be loaded: ".
+        ValueError: It names something else, or is not a configuration. The message is a
+            reason that fits after "the file can't be loaded: ".
     """
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError("its configuration is not a Keras model's")
-    # How the model was compiled is not read, and may well name a loss of its author's.
+    # Keras does not read compile_config here, and it may name a custom loss.
     nodes: list[tuple[Any, int]] = [({**config, "compile_config": None}, 1)]
     calls = 0
     while nodes:
@@ -133,12 +133,12 @@ def check(config: Any) -> None:
 
 
 def _calls(node: dict[str, Any]) -> int:
-    """How many layers and calls of layers an object stands for, without what is in it."""
+    """Counts an object as a layer plus its calls, without the objects nested in it."""
     name, config = node["class_name"], node.get("config")
-    inside = config.get("layers") if isinstance(config, dict) else None
-    if name == "Sequential" and isinstance(inside, list) and len(inside) > _MOST_IN_SEQUENCE:
+    layers = config.get("layers") if isinstance(config, dict) else None
+    if name == "Sequential" and isinstance(layers, list) and len(layers) > _MOST_IN_SEQUENCE:
         most = f"at most {_MOST_IN_SEQUENCE} are allowed"
-        raise ValueError(f"it has a Sequential of {len(inside):,} layers, {most}")
+        raise ValueError(f"it has a Sequential of {len(layers):,} layers, {most}")
     calls = node.get("inbound_nodes")
     is_layer = name in _CALLED or (node.get("module") or "").startswith("keras.src")
     return is_layer + (len(calls) if isinstance(calls, list) else 0)
@@ -147,18 +147,20 @@ def _calls(node: dict[str, Any]) -> int:
 def _check_class(node: dict[str, Any]) -> None:
     module, name = node.get("module"), node["class_name"]
     if not isinstance(name, str) or not isinstance(module, str | None):
-        raise ValueError(f"its configuration names a class by {shown(name)} of {shown(module)}")
+        raise ValueError(
+            f"its configuration names the class {shown(name)} of {shown(module)}, not text"
+        )
     if name in REFUSED_LAYERS:
         raise ValueError(f"it holds a {name} layer, which {REFUSED_LAYERS[name]}")
     if name == "function" or name.startswith("__lambda"):
         function = shown(node.get("config"))
         raise ValueError(
-            f"it names a function, {function} of {shown(module)}; classes alone may be"
+            f"it names a function, {function} of {shown(module)}; only classes are allowed"
         )
     if node.get("registered_name") not in (None, name):
-        raise ValueError(f"it needs a class of its author's, {shown(node['registered_name'])}")
+        raise ValueError(f"it needs a custom class, {shown(node['registered_name'])}")
     names = _VALUES if module is None else CLASSES.get(module, set())
-    # Of any class: functions are written in lower case.
+    # For _ANY: class names start with an upper-case letter, functions do not.
     if not (name[:1].isupper() and name.isalnum() if names is _ANY else name in names):
         raise ValueError(
             f"it names {shown(name)} of {shown(module)}, not a class of Keras's layers"
@@ -170,5 +172,5 @@ def _check_class(node: dict[str, Any]) -> None:
 
 
 def shown(value: object) -> str:
-    """A value out of a file, for a line on a terminal: escaped, and not long."""
+    """Returns an untrusted value for a message on a terminal: escaped and shortened."""
     return files.short(ascii(value))

@@ -1,9 +1,9 @@
-"""What a `.keras` file may hold: it is looked into before Keras reads it, cheapest first.
+"""Check an untrusted `.keras` file before Keras loads it.
 
-`check` takes some milliseconds and the standard library: a `.keras` file is a ZIP archive of
-three members. What Keras reads of it is read here by the same `zipfile` and `json`, so that
-both see the same. `load` goes on to the weights, which are HDF5, and to what the model would
-take of memory, and then has Keras load it in safe mode.
+A `.keras` file is a ZIP archive of three members. `check` reads the archive and the
+configuration in a few milliseconds, with the same `zipfile` and `json` as Keras, so that both
+see the same content. `load` then checks the weights, which are HDF5, and the memory that the
+model would take, and has Keras load the file in safe mode.
 """
 
 import concurrent.futures
@@ -31,40 +31,40 @@ if TYPE_CHECKING:
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 ENDING = ".keras"
-OLD_ENDINGS = (".h5", ".hdf5")  # refused: there is no archive to look into before HDF5 reads it
+OLD_ENDINGS = (".h5", ".hdf5")  # refused: only HDF5 itself could read what they hold
 # VGG16, the largest classifier in common use, takes 553 MB, MobileNetV2 with its optimizer 43.
 MOST_BYTES = 1_000_000_000
-# By member. NASNetLarge, the longest of Keras's own applications, has a configuration of 1.1 MB.
+# By member. The configuration of NASNetLarge, the largest of Keras's applications, has 1.1 MB.
 _MOST_BYTES = {CONFIG: 8_000_000, METADATA: 10_000, WEIGHTS: MOST_BYTES}
-# Keras stores without compression; a file that was packed again shrinks to a third or so, its
-# configuration to a twentieth. DEFLATE itself reaches 1,032.
+# Largest compression ratio. Keras does not compress; zipping a file again gives a ratio of about
+# 3, and 20 for its configuration. DEFLATE reaches 1,032.
 _MOST_EXPANSION = 100
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The end of an archive (4.3.16 of the ZIP specification): signature, disks, entries, size and
-# place of the directory, length of the comment; and, before it, ZIP64's signature.
+# End of central directory record (4.3.16 of the ZIP specification): signature, disks, entries,
+# size and offset of the directory, length of the comment; and the ZIP64 locator before it.
 _END = struct.Struct("<4s4H2LH")
 _ZIP64 = b"PK\x06\x07"
 _ZIP64_BYTES = 20
-# Three entries of 46 bytes, their names and what tools add to them.
+# Three entries of 46 bytes, their names, and extra fields of ZIP tools.
 _MOST_DIRECTORY_BYTES = 2000
-# DEFLATE, shuffle, Fletcher's checksum: built into HDF5. Others are loaded as plugins.
+# DEFLATE, shuffle and Fletcher32, which are built into HDF5. Others are loaded as plugins.
 _FILTERS = {1, 2, 3}
-# 600 MB in float32. VGG16 has 138 million.
+# Number of weights: 600 MB in float32. VGG16 has 138 million.
 _MOST_WEIGHTS = 150_000_000
-# 134 MB in float32, of one layer for one example. EfficientNetB7 at 600 x 600 pixels gives
+# Outputs of one layer per example: 134 MB in float32. EfficientNetB7 at 600 x 600 pixels has
 # 17 million.
 _MOST_VALUES = 2**25
-# 67 MB in float32, of one layer for a whole batch. ConvNeXtTiny keeps a dozen such at once.
+# Outputs of one layer per batch: 67 MB in float32. ConvNeXtTiny keeps a dozen of them at once.
 _MOST_BATCH_VALUES = 2**24
 _MOST_BATCH = 500
 
 
 def load(path: Path) -> "keras.Model":
-    """Loads a file that may be anybody's; the model is not compiled.
+    """Loads an untrusted file; the model is not compiled.
 
     Raises:
-        ValueError: As `check`'s; or it takes too much memory, or holds NaN. What Keras
-            raises for a damaged file is anything.
+        ValueError: It fails `check`, takes too much memory, or holds NaN or infinity. For a
+            damaged file, Keras may raise any other exception.
     """
     import keras
 
@@ -80,17 +80,17 @@ def load(path: Path) -> "keras.Model":
 
 
 def batch_size(model: "keras.Model") -> int:
-    """How many examples a model may be given at once: 500 where it is small."""
+    """Returns the batch size for a model: 500, or less if its layers have large outputs."""
     return max(1, min(_MOST_BATCH, _MOST_BATCH_VALUES // max(1, largest_output(model))))
 
 
 def refusal(path: Path | str, error: Exception | str, remedy: str) -> str:
-    """The line that says why a file is refused: what it caused, and what to do."""
+    """Returns the error message for a refused file: the reason, and what to do."""
     return f"{path} can't be loaded: {reason(error)}. {remedy}".rstrip()
 
 
 def reason(error: Exception | str) -> str:
-    """The first line of an exception, of ours or of a library's, that says something."""
+    """Returns the first line of an exception that is not empty."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     first, *others = lines or [type(error).__name__]
     if first.endswith(":"):
@@ -102,19 +102,19 @@ def reason(error: Exception | str) -> str:
 
 
 def check(path: Path | str) -> dict[str, Any]:
-    """Makes sure that a file is what Keras writes, and names Keras's own classes alone.
+    """Checks that a file is an archive as Keras writes it, and names only Keras's classes.
 
     Returns:
         The model's configuration.
 
     Raises:
-        ValueError: It is something else; the reason, which goes on from "the file can't be
-            loaded: ". Damaged archives raise what `zipfile` and `zlib` raise.
+        ValueError: It is something else. The message is a reason that fits after "the file
+            can't be loaded: ". For damaged archives, `zipfile` and `zlib` raise other errors.
         OSError: It can't be read.
     """
     if Path(path).suffix != ENDING:
         raise ValueError(f"it must be a file whose name ends in {ENDING}")
-    got = files.kind(path, follow_links=True)  # before it is opened: a FIFO would wait for ever
+    got = files.kind(path, follow_links=True)  # before opening, which blocks on a FIFO
     if got != "a file":
         raise ValueError(f"it must be a regular file. Got: {got}")
     size = os.path.getsize(path)
@@ -136,7 +136,7 @@ def check(path: Path | str) -> dict[str, Any]:
 
 
 def _check_directory(file: IO[bytes]) -> None:
-    """The archive's directory: small and at the end, before `zipfile` reads it whole."""
+    """Checks that the central directory is small and last, before `zipfile` reads it."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _END.size - _ZIP64_BYTES))
     tail = file.read()
@@ -171,7 +171,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
 
 
 def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
-    """A member, parsed; `zipfile` reads no more of it than its directory says."""
+    """Parses a member; `zipfile` reads no more of it than the directory states."""
     try:
         return json.loads(archive.read(name))
     except (ValueError, RecursionError) as error:
@@ -182,10 +182,10 @@ def _read_json(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def check_weights(path: Path) -> None:
-    """Makes sure that a file's weights are numbers, in the file itself, and not too many.
+    """Checks that a file's weights are numeric arrays within the file, and not too large.
 
     Raises:
-        ValueError: They are not; the reason.
+        ValueError: They are not; the message is the reason.
     """
     import h5py
 
@@ -216,7 +216,7 @@ def check_weights(path: Path) -> None:
 
 
 def _checked_bytes(dataset: "h5py.Dataset", name: str) -> int:
-    """How many bytes a dataset takes in memory, or a part of it that is unpacked at once."""
+    """Returns the bytes of a dataset in memory, or of one of its chunks if that is larger."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
@@ -230,15 +230,17 @@ def _checked_bytes(dataset: "h5py.Dataset", name: str) -> int:
     filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
     if not filters <= _FILTERS:
         raise ValueError(f"its weights are packed by HDF5 filters {sorted(filters - _FILTERS)}")
-    chunk = properties.get_chunk() if layout == h5py.h5d.CHUNKED else ()  # may be the larger
+    chunk = (
+        properties.get_chunk() if layout == h5py.h5d.CHUNKED else ()
+    )  # a chunk may be larger than the dataset
     return max(math.prod(dataset.shape), math.prod(chunk)) * dataset.dtype.itemsize
 
 
-# How much memory the model asks for: its weights, and what its layers give.
+# The memory that the model needs: its weights and the outputs of its layers.
 
 
 def _build_without_values(config: dict[str, Any]) -> None:
-    """Builds a model without its weights' values, to know its size before memory is taken."""
+    """Builds a model without values of weights, to check its size before memory is taken."""
     import keras
 
     def build() -> None:
@@ -246,39 +248,39 @@ def _build_without_values(config: dict[str, Any]) -> None:
             model = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
             _check_size(model)
 
-    # Keras would give these variables values later; what it notes of a thread ends with it.
-    drawn = random.getstate()
+    # In a thread of its own: Keras lists uninitialized variables per thread, to initialize later.
+    random_state = random.getstate()
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         thread.submit(build).result()
-    random.setstate(drawn)
+    random.setstate(random_state)
 
 
 def _uncompiled(node: Any) -> Any:
-    """A configuration without its optimizers, those of models within it too: they need values."""
+    """Removes optimizers, of nested models too, from a configuration: they need weights' values."""
     if isinstance(node, dict):
         return {k: _uncompiled(v) for k, v in node.items() if k != "compile_config"}
     return [_uncompiled(each) for each in node] if isinstance(node, list) else node
 
 
 def _check_size(model: "keras.Model") -> None:
-    """Raises `ValueError` where a model, built or not, is too large; the reason."""
-    asked = sum(math.prod(map(int, variable.shape)) for variable in model.variables)
-    if asked > _MOST_WEIGHTS:
-        raise ValueError(f"it asks for {asked:,} weights, at most {_MOST_WEIGHTS:,} are allowed")
-    asked = largest_output(model)
-    if asked > _MOST_VALUES:
+    """Raises `ValueError`, with the reason, if a model is too large."""
+    weights = sum(math.prod(map(int, variable.shape)) for variable in model.variables)
+    if weights > _MOST_WEIGHTS:
+        raise ValueError(f"it asks for {weights:,} weights, at most {_MOST_WEIGHTS:,} are allowed")
+    values = largest_output(model)
+    if values > _MOST_VALUES:
         most = f"at most {_MOST_VALUES:,} are allowed"
-        raise ValueError(f"a layer of it gives {asked:,} values per example, {most}")
+        raise ValueError(f"one of its layers outputs {values:,} values per example, {most}")
 
 
 def largest_output(model: "keras.Model") -> int:
-    """How many numbers the most generous layer of a model gives per example."""
+    """Returns the number of values per example in the largest output of a model's layers."""
     shapes = (tensor.shape[1:] for tensor in _tensors(model))  # the first is the batch
     return max((math.prod(int(size or 1) for size in shape) for shape in shapes), default=0)
 
 
 def _tensors(model: "keras.Model") -> Iterator[Any]:
-    for layer in model._flatten_layers():  # models within the model, too
+    for layer in model._flatten_layers():  # nested models included
         for operation in getattr(layer, "operations", [layer]):
             for node in operation._inbound_nodes:
                 yield from node.output_tensors

@@ -1,4 +1,4 @@
-"""What a process has taken of the machine, what it may take, and how long it may live."""
+"""Memory use, resource limits and lifetime of processes."""
 
 import contextlib
 import ctypes
@@ -15,20 +15,19 @@ _PARENT_CHECK_SECONDS = 0.5
 
 
 def die_with_parent(parent_pid: int, from_main_thread: bool = True) -> None:
-    """Makes this process end when its parent does, however the parent ends.
+    """Makes this process end when its parent ends, for whatever reason.
 
-    Linux kills it then, whatever it is doing. Elsewhere a thread waits for the parent's end,
-    which needs Python to be running here from time to time; of a process that
-    `multiprocessing` did not start, Windows tells no parent's end.
+    On Linux the kernel kills it. Elsewhere a thread waits for the parent's end, which works only
+    while Python code runs; on Windows it works only for processes of `multiprocessing`.
 
     Args:
-        parent_pid: The parent's process id, from the parent: it may have ended by now.
-        from_main_thread: Whether the parent's main thread started this process. Linux takes
-            the end of the thread that did for the parent's, so another's can't be used.
+        parent_pid: The parent's process id, as passed by the parent, which may have ended.
+        from_main_thread: Whether the parent's main thread started this process. The kernel
+            acts when the starting thread ends, so for other threads a thread waits instead.
     """
     if sys.platform == "linux" and from_main_thread:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:  # it had ended before
+        if os.getppid() != parent_pid:  # the parent has already ended
             os._exit(1)
     else:
         threading.Thread(target=_end_after, args=(parent_pid,), daemon=True).start()
@@ -44,62 +43,61 @@ def _end_after(parent_pid: int) -> None:
 
 
 def signal_name(number: int) -> str:
-    """A signal's name, "SIGSEGV" say; "signal 37" where it has none."""
+    """Returns a signal's name, such as "SIGSEGV", or "signal 37" if it has none."""
     names = {known.value: known.name for known in signal.Signals}
     return names.get(number, f"signal {number}")
 
 
 def peak_resident_bytes(pid: int | str = "self") -> int | None:
-    """Largest resident memory that a process has had; None where there is no such record.
+    """Returns the peak resident memory of a process; None if the system does not report it.
 
-    From /proc, not from `getrusage`: there a child's figure starts from its parent's,
-    since `exec` carries it over.
+    Read from /proc: in `getrusage`, a child's figure starts at its parent's.
     """
     return _bytes_of(f"/proc/{pid}/status", "VmHWM:")
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process now; None where the system has no such record."""
+    """Returns this process's resident memory; None if the system does not report it."""
     return _bytes_of("/proc/self/status", "VmRSS:")
 
 
 def held_bytes(pid: int | str = "self") -> int | None:
-    """Memory that a process holds now and that no file backs, swapped out or not.
+    """Returns a process's memory that is not backed by files, swapped out or not.
 
-    None where the system or the process has no such record.
+    None if the system does not report it, or there is no such process.
     """
     return _bytes_of(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:", "VmSwap:"))
 
 
 def available_bytes() -> int | None:
-    """Memory that programs may still take before the system swaps; None where it is unknown."""
+    """Returns the memory available without swapping; None if the system does not report it."""
     return _bytes_of("/proc/meminfo", "MemAvailable:")
 
 
 def limit_memory(limit_mb: float) -> None:
-    """Lets this process reserve 1e6 bytes times `limit_mb` more, so that a bomb fails at once.
+    """Limits the additional address space of this process to `limit_mb` times 1e6 bytes.
 
-    Call it when all libraries are imported: the system's limit counts addresses, and
-    TensorFlow reserves many times what it uses. Does nothing where there is no /proc.
+    Huge allocations then fail at once. Call it after all imports: TensorFlow reserves many
+    times the address space that it uses. Does nothing on a system without /proc.
     """
     reserved = _bytes_of("/proc/self/status", "VmSize:")
     if reserved is not None:
         lower("RLIMIT_AS", reserved + int(limit_mb * 1e6))
 
 
-def write_nothing() -> None:
-    """Lets this process write no file any more; what it says is heard by nobody.
+def forbid_writing() -> None:
+    """Prevents this process from writing files, and discards its output.
 
-    Call it when all libraries are imported: Keras writes its settings when it starts.
+    Call it after all imports: Keras writes its settings when it starts.
     """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # its log is a file too
-        os.dup2(nowhere, stream)
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # its output goes to a file too
+        os.dup2(null, stream)
     lower("RLIMIT_FSIZE", 0)
 
 
 def lower(name: str, value: int) -> None:
-    """Lowers one of the process's limits for good; one that is lower stays."""
+    """Lowers a resource limit of this process permanently; never raises it."""
     try:
         import resource
     except ImportError:  # not a Unix
@@ -111,7 +109,7 @@ def lower(name: str, value: int) -> None:
 
 
 def _bytes_of(path: str, fields: str | tuple[str, ...]) -> int | None:
-    """The sum of some fields of a record in /proc; None where it has none of them."""
+    """Returns the sum of some fields of a file in /proc; None if it has none of them."""
     with contextlib.suppress(OSError):
         lines = Path(path).read_text().splitlines()
         values = [int(line.split()[1]) * 1024 for line in lines if line.startswith(fields)]

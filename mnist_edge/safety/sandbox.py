@@ -1,8 +1,9 @@
-"""Load a stranger's model in an isolated subprocess first, where it can do no harm to ours.
+"""Try an untrusted model in an isolated subprocess before loading it.
 
-`python -m export` does so with every file that is no bundle's. What crashes Keras or the HDF5
-library, hangs or eats memory there costs a line here. It is no sandbox: code that got to run
-would run as you. That none does is what `mnist_edge.safety.keras_file` is for, which goes first.
+`python -m export` does so with every file that is not part of a bundle. A model that crashes
+Keras or the HDF5 library, hangs or takes too much memory there is one error message here. This
+does not contain malicious code, which would run with your rights: `mnist_edge.safety.keras_file`,
+which runs first, refuses models with code.
 """
 
 import os
@@ -16,24 +17,23 @@ from mnist_edge import backend
 from mnist_edge.errors import InputError
 from mnist_edge.safety import isolated, keras_file, limits
 
-# Keras with TensorFlow starts in about 5 s on two idle cores; NASNetLarge, of 1,041 layers,
-# took 70 s on two busy ones. Of addresses, which is what the kernel counts, on top of what
-# Keras itself takes, threads take 0.8 GB; ConvNeXtTiny took 2.7 in all, of which 0.9 were
-# memory in use.
+# Keras with TensorFlow starts in about 5 s on two idle cores; NASNetLarge, with 1,041 layers,
+# took 70 s on two busy ones. The kernel limits address space: in addition to Keras's own,
+# threads take 0.8 GB, and ConvNeXtTiny took 2.7 GB in all, of which 0.9 GB was used memory.
 _ALLOWANCE = isolated.Allowance(timeout_seconds=300, memory_limit_mb=4000)
 _MEMORY_ERRORS = ("OOM when allocating", "Unable to allocate", "bad_alloc")
 
 
 def trial(path: Path, remedy: str, allowance: isolated.Allowance = _ALLOWANCE) -> None:
-    """Loads a `.keras` file in a subprocess, and has it predict a batch of zeros there.
+    """Loads a `.keras` file in a subprocess and has the model predict a batch of zeros.
 
     Args:
         path: The file.
-        remedy: What to do where it can't be loaded; ends the error's line.
-        allowance: The kernel sees to its memory, where there is /proc.
+        remedy: What to do if it can't be loaded; ends the error message.
+        allowance: Limits of the subprocess.
 
     Raises:
-        InputError: It can't be loaded, or took more than it may; or Keras is not installed.
+        InputError: It can't be loaded, or exceeds the limits; or Keras is not installed.
     """
     try:
         keras_file.check(path)
@@ -46,37 +46,37 @@ def trial(path: Path, remedy: str, allowance: isolated.Allowance = _ALLOWANCE) -
         most = f"{allowance.memory_limit_mb:g} MB of memory and {allowance.timeout_seconds:g} s"
         cause = f"{error} ({most} are allowed)"
         raise InputError(keras_file.refusal(path, cause, remedy)) from error
-    except Exception as error:  # whatever a file makes `zipfile` raise, say
+    except Exception as error:  # `zipfile`, for one, may raise anything
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
 def start(state: dict[str, Any]) -> None:
-    """Imports Keras; from then on the subprocess gets so much more memory, and writes no file."""
+    """Imports Keras, then limits the memory of the subprocess and forbids it to write files."""
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # no GPU memory
     backend.start_keras()
     confine(state)
 
 
 def confine(state: dict[str, Any]) -> None:
-    """Limits the subprocess for good."""
+    """Limits memory and writing of the subprocess permanently."""
     limits.limit_memory(state["allowance"].memory_limit_mb)
-    limits.write_nothing()
+    limits.forbid_writing()
 
 
 def load(state: dict[str, Any], path: str) -> None:
-    """Loads a model and has it predict a batch of zeros; a `ValueError` is the reason."""
+    """Loads a model and predicts a batch of zeros; raises `ValueError` with the reason."""
     try:
         model = keras_file.load(Path(path))
         inputs = list(getattr(model, "inputs", None) or ())
         if len(inputs) == 1 and None not in inputs[0].shape[1:]:
             shape = (keras_file.batch_size(model), *inputs[0].shape[1:])
             model.predict_on_batch(np.zeros(shape, np.float32))
-    except Exception as error:  # what Keras raises is anything
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_ERRORS):
+    except Exception as error:  # Keras may raise anything
+        if isinstance(error, MemoryError) or any(text in str(error) for text in _MEMORY_ERRORS):
             most_gb = state["allowance"].memory_limit_mb / 1000
             raise ValueError(f"it asks for more than {most_gb:g} GB of memory") from error
         raise ValueError(keras_file.reason(error)) from error
 
 
-# What the subprocess may be asked for.
+# The requests of the subprocess.
 REQUESTS: dict[str, Callable[..., None]] = {"start": start, "load": load}

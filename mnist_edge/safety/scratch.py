@@ -1,8 +1,8 @@
-"""Folders for temporary files; a killed process's are removed by the next command.
+"""Folders for temporary files; those of killed processes are removed by the next command.
 
-A folder's process keeps a file in it locked (`flock`), and the system takes the lock off when
-that process ends, however it ends. Where there is no such lock (Windows, some network drives),
-a killed process's folder stays.
+A process keeps a file in its folder locked (`flock`), and the system releases the lock when
+the process ends for any reason. Without such locks (Windows, some network drives), the folder
+of a killed process remains.
 """
 
 import atexit
@@ -21,15 +21,15 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "mnist-edge-"
-# The locked file. A folder without it is not ours, whatever its name: a checkout, say.
+# The locked file. A folder without it, such as a checkout, is never removed.
 _LOCK = ".mnist-edge-scratch"
 
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Makes a folder for temporary files, and removes it when the block ends.
+    """Creates a folder for temporary files and removes it at the end of the block.
 
-    First removes those of this user's processes that were killed.
+    First removes the folders of this user's killed processes.
     """
     with contextlib.suppress(OSError):
         _sweep()
@@ -42,8 +42,8 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def used() -> Iterator[None]:
-    """Has every temporary file of the block, libraries' too, made in a folder of this process."""
+def temporary_files() -> Iterator[None]:
+    """Puts all temporary files of the block, libraries' included, into this process's folder."""
     before, tempfile.tempdir = tempfile.tempdir, _of_process()
     try:
         yield
@@ -53,15 +53,15 @@ def used() -> Iterator[None]:
 
 @functools.cache
 def _of_process() -> str | None:
-    """This process's folder, removed when it ends: libraries remove what is theirs then, too."""
+    """Returns this process's folder, removed at exit; None if it can't be created."""
     stack, owner = contextlib.ExitStack(), os.getpid()
     try:
         path = stack.enter_context(folder())
-    except OSError:  # a full disk, say, and a command that may need no temporary file
+    except OSError:  # such as a full disk; the command may need no temporary file
         return None
 
     def close() -> None:
-        if os.getpid() == owner:  # a fork's end is no end
+        if os.getpid() == owner:  # not at the exit of a forked child
             stack.close()
 
     atexit.register(close)
@@ -77,7 +77,7 @@ def _make() -> tuple[Path, int]:
                 fcntl.flock(lock, fcntl.LOCK_EX)
         if os.fstat(lock).st_nlink:
             return path, lock
-        os.close(lock)  # another process took it for a dead one's before it was locked
+        os.close(lock)  # another process removed the folder before it was locked
 
 
 def _sweep() -> None:
@@ -89,13 +89,13 @@ def _sweep() -> None:
 
 
 def _remove_dead(path: Path) -> None:
-    """Removes a folder of a process of this user's that has ended.
+    """Removes a folder of this user whose process has ended.
 
     Raises:
-        OSError: It is no such folder, or its process lives.
+        OSError: It is not such a folder, or its process is running.
     """
-    about = path.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
+    info = path.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o077:
         return
     lock = os.open(path / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

@@ -1,12 +1,12 @@
-"""Run a command in a child process that is watched: it opens models and data of strangers.
+"""Run a command that opens untrusted files in a supervised child process.
 
     if __name__ == "__main__":
         sys.exit(supervise.run(main))
 
-The child does the command's work, all of it; this process only waits. Where the child crashes,
-takes too much memory or is too long in opening a model, it is ended: one line, exit status 2.
-What a model costs may depend on the data that it gets, so that no trial beforehand shows it.
-Where there is no /proc (macOS, Windows) the command runs as it is.
+The child does all of the command's work; this process only waits. If the child crashes, takes
+too much memory or takes too long to open a model, the command ends with one line and exit
+status 2. A trial beforehand would not suffice, since a model's memory may depend on the data.
+On systems without /proc (macOS, Windows) the command runs unsupervised.
 """
 
 import contextlib
@@ -23,99 +23,101 @@ from mnist_edge.cli import one_line, open_streams, say
 from mnist_edge.errors import BAD_INPUT, InputError
 from mnist_edge.safety import limits
 
-# Environment variable that holds another limit, in 1e6 bytes.
+# Environment variable that overrides the memory limit, in units of 1e6 bytes.
 LIMIT = "MNIST_EDGE_MEMORY_MB"
-# Exporting or training `accurate` took 1,100, training on 200,000 images 1,400.
+# Exporting or training `accurate` took 1,100 MB, training on 200,000 images 1,400 MB.
 _LIMIT_MB = 8000
-# The least command took 400; where even this is not free, the system ends what is too large.
+# Applies even if less memory is free. The smallest command took 400 MB.
 _LEAST_LIMIT_MB = 1000
-_OF_AVAILABLE = 0.8
-# NASNetLarge, of 1,041 layers, takes 70 s on two busy cores.
+_SHARE_OF_AVAILABLE = 0.8
+# NASNetLarge, with 1,041 layers, takes 70 s on two busy cores.
 _OPENING_SECONDS = 300
 _POLL_SECONDS = 0.05
-# What a path may take in a message: `write` to a pipe is atomic up to 4,096 bytes.
+# Longest path in a message; `write` to a pipe is atomic up to 4,096 bytes.
 _MOST_PATH_BYTES = 1000
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
-# Ctrl-C reaches both processes, and the child a second time from its parent.
+# The child gets Ctrl-C twice: from the terminal and from its parent.
 _SAME_INTERRUPT_SECONDS = 1
 
-_report_to: int | None = None  # in a child: the pipe by which it says what it opens
+_report_to: int | None = None  # in the child: pipe to the parent for the path being opened
 
 
 def run(main: Callable[[], int]) -> int:
-    """Runs a command's `main` in a child process, under limits; returns its exit status.
+    """Runs a command's `main` in a child process under limits; returns its exit status.
 
     Call it before any thread is started: the child is a fork. Signals that end a command are
-    passed on to it, and it ends when this process does. `main` may also be called as it is;
-    then nothing is watched.
+    forwarded to the child, and the child ends with this process. Calling `main` directly runs
+    it unsupervised.
     """
     if limits.held_bytes() is None:
         return main()
-    open_streams()  # else the pipe may come to be standard output
+    open_streams()  # otherwise the pipe could become file descriptor 1
     try:
         limit_mb = _limit_mb()
     except InputError as error:
         return _failed(str(error))
-    parent, (told, tell) = os.getpid(), os.pipe()
-    numbers = [n for n in map(signal.Signals.__getitem__, _ENDING) if _is_heard(n)]
-    for stream in (sys.stdout, sys.stderr):  # what waits in them would be written twice
+    parent, (read_end, write_end) = os.getpid(), os.pipe()
+    numbers = [n for n in map(signal.Signals.__getitem__, _ENDING) if _is_handled(n)]
+    for stream in (sys.stdout, sys.stderr):  # their buffers would be written twice
         stream.flush()
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # none is lost, and none handled twice
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # so that each is handled exactly once
     child = os.fork()
     if child == 0:
-        os.close(told)
-        _become_child(parent, tell)
+        os.close(read_end)
+        _become_child(parent, write_end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         return main()
-    os.close(tell)
+    os.close(write_end)
 
-    def pass_on(number: int, frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
+    def forward(number: int, frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):  # the child has just ended
             os.kill(child, number)
 
     for number in numbers:
-        signal.signal(number, pass_on)
+        signal.signal(number, forward)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-    return _watch(child, told, limit_mb)
+    return _watch(child, read_end, limit_mb)
 
 
 @contextlib.contextmanager
 def opening(path: Path | str) -> Iterator[None]:
-    """Says that a model file is opened in the block, which may not take for ever.
+    """Limits the time of the block, which opens a model file.
 
-    Does nothing where the process is not watched.
+    Does nothing if the process is not supervised.
     """
-    _tell(os.fsencode(path)[:_MOST_PATH_BYTES].replace(b"\n", b" "))
+    _report(os.fsencode(path)[:_MOST_PATH_BYTES].replace(b"\n", b" "))
     try:
         yield
     finally:
-        _tell(b"")
+        _report(b"")
 
 
-def _tell(message: bytes) -> None:
+def _report(message: bytes) -> None:
     if _report_to is not None:
         os.write(_report_to, message + b"\n")
 
 
-def _is_heard(number: int) -> bool:
-    return signal.getsignal(number) != signal.SIG_IGN  # as `nohup` has it
+def _is_handled(number: int) -> bool:
+    return signal.getsignal(number) != signal.SIG_IGN  # `nohup` ignores SIGHUP
 
 
 def _limit_mb() -> float:
-    given = os.environ.get(LIMIT)
-    if given is None:
+    value = os.environ.get(LIMIT)
+    if value is None:
         available_mb = (limits.available_bytes() or math.inf) / 1e6
-        return max(_LEAST_LIMIT_MB, min(_LIMIT_MB, _OF_AVAILABLE * available_mb))
-    if not given.isdecimal() or int(given) == 0:
-        raise InputError(f"{LIMIT} must be a number of megabytes, 8000 say. Got: {given[:40]!r}.")
-    return int(given)
+        return max(_LEAST_LIMIT_MB, min(_LIMIT_MB, _SHARE_OF_AVAILABLE * available_mb))
+    if not value.isdecimal() or int(value) == 0:
+        raise InputError(
+            f"{LIMIT} must be a number of megabytes, such as 8000. Got: {value[:40]!r}."
+        )
+    return int(value)
 
 
-def _become_child(parent: int, tell: int) -> None:
+def _become_child(parent: int, write_end: int) -> None:
     global _report_to
-    _report_to = tell
+    _report_to = write_end
     limits.die_with_parent(parent)
-    limits.lower("RLIMIT_CORE", 0)  # a crash is a line, not gigabytes in a file
+    limits.lower("RLIMIT_CORE", 0)  # no core dump of gigabytes
     last = -math.inf
 
     def interrupt(number: int, frame: object) -> None:
@@ -124,20 +126,20 @@ def _become_child(parent: int, tell: int) -> None:
         if last - before > _SAME_INTERRUPT_SECONDS:
             raise KeyboardInterrupt
 
-    if _is_heard(signal.SIGINT):
+    if _is_handled(signal.SIGINT):
         signal.signal(signal.SIGINT, interrupt)
 
 
-def _watch(child: int, told: int, limit_mb: float) -> int:
-    """Waits for the child's end, or brings it about; returns the exit status."""
-    path, deadline, pipes = "", math.inf, [told]
+def _watch(child: int, read_end: int, limit_mb: float) -> int:
+    """Waits for the child, or kills it if it exceeds a limit; returns the exit status."""
+    path, deadline, pipes = "", math.inf, [read_end]
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return _status(os.waitstatus_to_exitcode(status), path)
         if not select.select(pipes, [], [], _POLL_SECONDS)[0]:
             pass
-        elif message := os.read(told, 2**16):
+        elif message := os.read(read_end, 2**16):
             for line in message.split(b"\n")[:-1]:
                 path = os.fsdecode(line) or path
                 deadline = time.monotonic() + _OPENING_SECONDS if line else math.inf
@@ -148,7 +150,7 @@ def _watch(child: int, told: int, limit_mb: float) -> int:
         elif (limits.held_bytes(child) or 0) > limit_mb * 1e6:
             fault = (
                 f"the command must take at most {limit_mb:,.0f} MB of memory. "
-                f"Got: more{_with(path)}. Give a smaller model or less data, or raise {LIMIT}."
+                f"Got: more{_opened(path)}. Give a smaller model or less data, or raise {LIMIT}."
             )
         else:
             continue
@@ -158,25 +160,25 @@ def _watch(child: int, told: int, limit_mb: float) -> int:
 
 
 def _status(code: int, path: str) -> int:
-    """The exit status for a child's: a crash is said in a line."""
+    """Returns the exit status for that of the child, and reports a crash."""
     if code >= 0:
         return code
     name = limits.signal_name(-code)
-    if name in _ENDING:  # before the command could answer it
+    if name in _ENDING:  # before the command could handle it
         return 128 - code
     if name == "SIGKILL":
         fault = (
-            f"was killed{_with(path)}: memory may have run out. Give a smaller model or less data"
+            f"was killed{_opened(path)}: memory may have run out. Give a smaller model or less data"
         )
     else:
-        fault = f"crashed by {name}{_with(path)}. Give another model or other data"
+        fault = f"crashed by {name}{_opened(path)}. Give another model or other data"
     return _failed(f"the command {fault}.")
 
 
-def _with(path: str) -> str:
+def _opened(path: str) -> str:
     return f", with {path} open" if path else ""
 
 
-def _failed(line: str) -> int:
-    say(f"error: {one_line(line, most=None)}")
+def _failed(message: str) -> int:
+    say(f"error: {one_line(message, most=None)}")
     return BAD_INPUT

@@ -1,4 +1,4 @@
-"""The layer that distorts training images: in the graph, vectorized, on any Keras backend."""
+"""Data augmentation as a Keras layer: vectorized, in the graph, on any backend."""
 
 import math
 
@@ -9,36 +9,38 @@ from mnist_edge.models.recipe import Affine
 
 
 class Distortion(keras.layers.Layer):
-    """Distorts images while training and leaves them alone otherwise.
+    """Distorts images in training; returns them unchanged otherwise.
 
-    Takes and returns float `[batch, height, width, 1]`, 0 to 255. Each image's rotation,
-    shift, zoom and shear are composed into one random affine map, so that it is interpolated
-    once, and all images of a batch go through one operation. Pixels from outside the image
-    are 0. Noise comes after that.
+    Takes and returns float `[batch, height, width, 1]`, 0 to 255. Rotation, shift, zoom and
+    shear are combined into one random affine map per image, so that each image is interpolated
+    once and a batch takes one operation. Pixels outside the image are 0. Noise is added last.
     """
 
     def __init__(self, ranges: Affine, seed: int) -> None:
-        """Makes the layer; the same seed gives the same sequence of maps."""
+        """Creates the layer; the same seed gives the same sequence of distortions."""
         super().__init__(name="distortion")
         self.ranges = ranges
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # Without it TensorFlow adds up the constants of several draws before it adds the draws:
-        # the last bit would differ, and with it every run on record.
+        # A constant 1 that TensorFlow can't fold: without it the constants of several draws are
+        # summed first, which changes the last bit, and so every recorded run.
         self._one = self.add_weight(initializer="ones", trainable=False, name="one")
         self.built = True
 
     def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """The images, distorted where `training`."""
+        """Returns the images, distorted if `training`."""
         if not training:
             return images
         images = ops.image.affine_transform(images, self._maps(images), interpolation="bilinear")
-        return self._noisy(images) if self.ranges.noise else images
+        return self._add_noise(images) if self.ranges.noise else images
 
     def _uniform(self, shape: tuple, low: float, high: float) -> keras.KerasTensor:
         return keras.random.uniform(shape, low, high, seed=self.seed_generator)
 
     def _maps(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """`[count, 8]`: x, y comes from a0 x + a1 y + a2, b0 x + b1 y + b2 of the input."""
+        """Returns affine maps `[n, 8]`: a0, a1, a2, b0, b1, b2, 0, 0.
+
+        Output (x, y) is taken from input (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        """
         height, width = images.shape[1:3]
         center_x, center_y = (width - 1) / 2, (height - 1) / 2
 
@@ -55,7 +57,7 @@ class Distortion(keras.layers.Layer):
         zero = ops.zeros_like(a0)
         return ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
-    def _noisy(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def _add_noise(self, images: keras.KerasTensor) -> keras.KerasTensor:
         deviation = self.ranges.noise * self._uniform((ops.shape(images)[0], 1, 1, 1), 0.0, 1.0)
         noise = keras.random.normal(ops.shape(images), seed=self.seed_generator)
         return ops.clip(images + deviation * noise, 0, 255)

@@ -1,8 +1,8 @@
-"""A training run as far as it has come, on disk, so that it can be gone on from.
+"""Save and restore the state of a training run.
 
-Keras's `BackupAndRestore` forgets the order of the images, the random state of Dropout
-and augmentation, and early stopping's count. A checkpoint here holds every variable,
-random states included, and is there whole or not at all.
+Keras's `BackupAndRestore` does not keep the order of the images, the random state of Dropout
+and augmentation, or the count of early stopping. A checkpoint here holds every variable,
+random states included, and is written atomically.
 """
 
 import contextlib
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 _VARIABLES, _BEST = "variables.npz", "best.npz"
 _ARRAYS = {_VARIABLES, _BEST}
 _FILES = {*_ARRAYS, bundle.STATE}
-# NaN is one: what went wrong in a run is its end that says it.
+# NaN is accepted: the end of the run reports it.
 _Figure = Annotated[float, schema.Check("a number", lambda value: isinstance(value, int | float))]
 
 
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """What is kept of an epoch besides arrays.
+    """Content of an epoch's state file.
 
     Attributes:
         identity: `Checkpoint.identity`.
         history: `Run.history`.
         seconds: `Run.seconds`.
-        sha256: Of the files of arrays, by name.
+        sha256: SHA-256 of each file of arrays, by name.
     """
 
     identity: dict[str, Any]
@@ -55,12 +55,12 @@ class _State:
 
 @dataclasses.dataclass
 class Run:
-    """A run as far as it has come.
+    """State of a training run.
 
     Attributes:
-        history: Metric's name to its values, one per epoch.
-        best_weights: The model's weights after the epoch that validation prefers.
-        seconds: Spent in finished epochs, over all sittings.
+        history: Values per epoch, by metric.
+        best_weights: The model's weights after the epoch with the best validation accuracy.
+        seconds: Duration of the finished epochs, those before a resume included.
     """
 
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """How many epochs are finished."""
+        """Number of finished epochs."""
         return len(self.history.get("loss", ()))
 
     @property
@@ -78,7 +78,7 @@ class Run:
         return int(np.argmax(self.history["val_accuracy"]))
 
     def is_over(self, recipe: Recipe) -> bool:
-        """Whether all epochs are finished, or validation has not improved for too long."""
+        """Returns whether all epochs are finished or early stopping applies."""
         if self.epochs >= recipe.epochs:
             return True
         return bool(
@@ -88,21 +88,21 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is kept, and which run it is.
+    """A folder with the state of one run.
 
-    The last two finished epochs are kept, a folder each: the older one is there for when the
-    newer is damaged.
+    The last two finished epochs are kept, one folder per epoch, in case the last one is
+    damaged.
 
     Attributes:
         folder: Holds the checkpoint and nothing else.
-        identity: What makes the run what it is; JSON can hold it.
+        identity: Settings and data that identify the run, as a JSON object.
     """
 
     folder: Path
     identity: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises `InputError` where the folder holds what is no checkpoint."""
+        """Raises `InputError` if the folder holds anything but a checkpoint."""
         if files.kind(self.folder) not in ("a folder", "nothing"):
             raise InputError(
                 f"{self.folder} must be a folder. Got: {files.kind(self.folder)}. Move it "
@@ -118,21 +118,21 @@ class Checkpoint:
             )
 
     def save(self, variables: Sequence["keras.Variable"], run: Run) -> None:
-        """Keeps a run's last epoch, and the epoch before it where that was kept.
+        """Saves a run after an epoch; of the earlier epochs only the previous one is kept.
 
         Args:
-            variables: Weights, the optimizer's, random states.
+            variables: Weights, optimizer variables and random states.
             run: The run.
         """
-        with staging.made(self.folder):
+        with staging.created(self.folder):
             staging.recover(self.folder)
             kept = self.folder / f"{bundle.EPOCH}{run.epochs:05d}"
-            _remove(kept)  # of another run, or damaged
+            _remove(kept)  # left by another run, or damaged
             with staging.staged_folder(kept) as stage:
                 arrays = {_VARIABLES: variables, _BEST: run.best_weights}
-                arrays = {name: held for name, held in arrays.items() if held}
-                for name, held in arrays.items():
-                    _save_arrays(stage / name, held)
+                arrays = {name: items for name, items in arrays.items() if items}
+                for name, items in arrays.items():
+                    _save_arrays(stage / name, items)
                 hashes = {name: bundle.sha256_file(stage / name) for name in arrays}
                 history = {name: tuple(values) for name, values in run.history.items()}
                 state = schema.encode(_State(self.identity, history, run.seconds, hashes))
@@ -142,14 +142,14 @@ class Checkpoint:
                 _remove(path)
 
     def restore(self, variables: Sequence["keras.Variable"], warn: Callable[[str], object]) -> Run:
-        """Goes back to the last epoch that was kept whole; to a fresh run where none was.
+        """Restores the last undamaged epoch; returns a new run if there is no checkpoint.
 
         Args:
-            variables: As `save`'s; assigned.
-            warn: Called with a line for each epoch that is damaged.
+            variables: As for `save`; they are assigned.
+            warn: Called with a message for each damaged epoch.
 
         Raises:
-            InputError: The checkpoint is another run's, or all that it holds is damaged.
+            InputError: The checkpoint belongs to another run, or every epoch is damaged.
         """
         remedy = f"Train without --resume, or remove {self.folder}."
         epochs = self._epochs()
@@ -158,11 +158,11 @@ class Checkpoint:
                 state = _read_state(path)
                 values, best = (_read_arrays(path, name, state) for name in (_VARIABLES, _BEST))
             except (InputError, OSError) as error:
-                warn(f"{error}; going on from the epoch before")
+                warn(f"{error}; continuing from the epoch before")
                 continue
             self._check_identity(state.identity, remedy)
             if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
-                raise InputError(f"{path} holds other arrays than the model has. {remedy}")
+                raise InputError(f"{path} holds arrays that do not fit the model. {remedy}")
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
             history = {name: list(figures) for name, figures in state.history.items()}
@@ -172,7 +172,7 @@ class Checkpoint:
         return Run()
 
     def remove(self) -> None:
-        """Removes the checkpoint, and its folder where nothing else is in it."""
+        """Removes the checkpoint, and its folder if nothing else is in it."""
         if files.kind(self.folder) != "a folder":
             return
         staging.recover(self.folder)
@@ -182,7 +182,7 @@ class Checkpoint:
             self.folder.rmdir()
 
     def _epochs(self) -> list[Path]:
-        """Folders of the epochs that are kept, the last one first."""
+        """Returns the folders of the saved epochs, the last one first."""
         return sorted(self.folder.glob(bundle.EPOCH + "*"), reverse=True)
 
     def _check_identity(self, identity: dict[str, Any], remedy: str) -> None:
@@ -195,18 +195,18 @@ class Checkpoint:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a checkpoint's folder may hold it: an epoch, whole or being written."""
+    """Returns whether a path in the folder is a checkpoint's: an epoch, finished or staged."""
     if path.name.startswith(bundle.EPOCH):
         return files.kind(path) == "a folder" and {p.name for p in path.iterdir()} <= _FILES
     return path.name.startswith(bundle.STAGED)
 
 
 def _read_state(path: Path) -> _State:
-    """The state of an epoch whose files are all as they were written; `InputError` otherwise."""
+    """Reads an epoch's state and checks the hashes of its files; raises `InputError` if damaged."""
     document = bundle.read_json(path / bundle.STATE, ("state", "sha256"), "It is damaged")
     try:
         if _hash(document["state"]) != document["sha256"]:
-            raise schema.SchemaError("it is not what was written")
+            raise schema.SchemaError("its hash does not match")
         state = schema.decode(_State, document["state"])
     except schema.SchemaError:
         raise InputError(f"{path / bundle.STATE} is damaged") from None
@@ -217,7 +217,7 @@ def _read_state(path: Path) -> _State:
 
 
 def _read_arrays(path: Path, name: str, state: _State) -> list[np.ndarray]:
-    """Arrays of an epoch, in order; none where none were kept."""
+    """Reads a file of an epoch's arrays, in order; returns [] if the epoch has no such file."""
     if name not in state.sha256:
         return []
     arrays = npz.read(path / name, remedy="It is damaged")
@@ -229,9 +229,11 @@ def _hash(state: object) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Removes an epoch's own files, and its folder where nothing else is in it."""
+    """Removes an epoch's files, and its folder if nothing else is in it."""
     if files.kind(path) == "a folder":
-        (path / bundle.STATE).unlink(missing_ok=True)  # first: without it, it is no epoch
+        (path / bundle.STATE).unlink(
+            missing_ok=True
+        )  # first: without it the folder is not an epoch
         for name in _FILES:
             (path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
-"""A network as it is trained: distorted images, a loss per branch, an average of its weights.
+"""The model that is fitted: a network with augmentation, branch losses and EMA weights.
 
-What is saved is the network alone, which holds no layer of ours and no optimizer.
+Only the network itself is saved, which has no custom layer and no optimizer.
 """
 
 from typing import Any
@@ -11,28 +11,28 @@ from keras import ops
 
 from mnist_edge.models import Recipe
 from mnist_edge.training.augment import Distortion
-from mnist_edge.training.normalization import quickened
+from mnist_edge.training.normalization import with_quick_normalization
 
 _SPARSE = "sparse_categorical_crossentropy"
 
 
 class Learner(keras.Model):
-    """Wraps a network while it is fitted; outside training it is the network.
+    """Wraps a network for training; at inference it computes what the network does.
 
     Attributes:
-        network: A copy of the network given, the one that learns.
-        distortion: The layer that distorts its images, or None.
+        network: The copy of the given network that is trained.
+        distortion: The augmentation layer, or None.
     """
 
     def __init__(self, network: keras.Model, recipe: Recipe, seed: int) -> None:
-        """Wraps a network, pixels in, probabilities out; `seed` is the distortion's."""
+        """Wraps a network that maps pixels to probabilities; `seed` is for the distortion."""
         super().__init__(name=f"{network.name}_learner")
-        self.network = quickened(network)
+        self.network = with_quick_normalization(network)
         self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
         self._recipe = recipe
         self._branches = None
         if recipe.branch_losses:
-            averaging = self.network.layers[-2]  # what the softmax comes behind
+            averaging = self.network.layers[-2]  # the layer before the softmax
             self._branches = keras.Model(self.network.input, averaging.input)
         if recipe.average:
             weights = np.concatenate([array.ravel() for array in network.get_weights()])
@@ -41,15 +41,15 @@ class Learner(keras.Model):
             self._steps = self.add_weight((), "zeros", trainable=False, name="steps")
 
     def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """Probabilities `[batch, classes]`; in training, of distorted images.
+        """Returns probabilities `[batch, classes]`; in training, of distorted images.
 
-        In training with a loss per branch they are each branch's, `[batch, branches, classes]`.
+        In training with a loss per branch: `[batch, branches, classes]`.
         """
         if not training:
             return self.network(images, training=False)
-        images = ops.cast(images, self.compute_dtype)  # they come as bytes
+        images = ops.cast(images, self.compute_dtype)  # from uint8
         if self._recipe.average:
-            self._follow()
+            self._update_average()
         if self.distortion:
             images = self.distortion(images, training=True)
         if self._branches:
@@ -65,7 +65,7 @@ class Learner(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> keras.KerasTensor:
-        """Cross-entropy; with label smoothing and per branch in training alone."""
+        """Returns the cross-entropy; label smoothing and branch losses apply only in training."""
         smoothing = self._recipe.label_smoothing
         if not training or not (smoothing or self._branches):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -77,22 +77,22 @@ class Learner(keras.Model):
         return ops.mean(losses) + sum(self.losses)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict:
-        """Accuracy; of the branches' mean in training with a loss per branch."""
+        """Returns the accuracy; for branch losses, that of the branches' mean."""
         if len(y_pred.shape) == 3:
             y_pred = ops.mean(y_pred, axis=1)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def _follow(self) -> None:
-        """Updates the EMA with the weights that the step before left, in the graph."""
-        self._average.assign(self._averaged())
+    def _update_average(self) -> None:
+        """Updates the EMA, in the graph, with the weights after the previous step."""
+        self._average.assign(self._next_average())
         self._steps.assign_add(1.0)
 
-    def _averaged(self) -> keras.KerasTensor:
-        """The EMA updated with the current weights, all of them one after the other in a vector.
+    def _next_average(self) -> keras.KerasTensor:
+        """Returns the EMA updated with the current weights, all concatenated in one vector.
 
-        Moving statistics of batch normalization are averaged too: the last step's would not
-        fit averaged weights. The momentum grows to the recipe's, so that the first weights
-        are soon forgotten (as TensorFlow's `ExponentialMovingAverage` has it).
+        The moving statistics of batch normalization are averaged too: those of the last step
+        would not fit averaged weights. The momentum grows to the recipe's, as in TensorFlow's
+        `ExponentialMovingAverage`, so that the initial weights are soon forgotten.
         """
         momentum = ops.minimum(self._recipe.average, (1 + self._steps) / (10 + self._steps))
         weights = ops.concatenate(
@@ -101,27 +101,27 @@ class Learner(keras.Model):
         return weights + momentum * (self._average - weights)
 
     def ema_weights(self) -> list[np.ndarray]:
-        """As `network.get_weights()`, averaged where the recipe says so."""
+        """Returns the weights as `network.get_weights()` does; their EMA if the recipe has one."""
         if not self._recipe.average:
             return self.network.get_weights()
         shapes = [weight.shape for weight in self.network.weights]
         ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])
-        parts = np.split(ops.convert_to_numpy(self._averaged()), ends[:-1])
+        parts = np.split(ops.convert_to_numpy(self._next_average()), ends[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def state(self) -> list[keras.Variable]:
-        """The variables that a resumed run needs, the optimizer's included."""
+        """Returns all variables that a checkpoint needs, the optimizer's included."""
         return [*self.variables, *self.optimizer.variables]
 
 
 class ValidateEmaWeights(keras.callbacks.Callback):
-    """Gives the network its EMA weights while it is validated."""
+    """Swaps in the network's EMA weights during validation."""
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Puts the EMA weights in."""
+        """Sets the EMA weights."""
         self._raw = self.model.network.get_weights()
         self.model.network.set_weights(self.model.ema_weights())
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
-        """Puts the weights back that training goes on with."""
+        """Restores the weights for training."""
         self.model.network.set_weights(self._raw)

@@ -1,7 +1,7 @@
-"""Fit a model epoch by epoch, each with its own order of the images.
+"""Fit a model epoch by epoch, so that an interrupted run can be resumed exactly.
 
-The order is a function of seed and epoch, and every random state is a variable that the
-checkpoint holds: a run that was interrupted goes on to the very same end.
+The order of the images depends only on seed and epoch, and every random state is a variable
+in the checkpoint: a resumed run gives the same weights as an uninterrupted one.
 """
 
 import sys
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mnist_edge.training.learner import Learner
 
 Examples = tuple[np.ndarray, np.ndarray]
-# Steps that the backend takes before Python hears of them: what lies between two steps of
-# `edge`, a fifth of its processor time, falls away, and Ctrl-C is still answered in seconds.
+# Keras's `steps_per_execution`. It saves the overhead between steps, a fifth of the processor
+# time of `edge`; Ctrl-C still takes effect within seconds.
 _STEPS_AT_ONCE = 50
 
 
@@ -36,25 +36,25 @@ def fit(
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     verbose: int = 0,
 ) -> tuple["Learner", Run]:
-    """Fits `model` in place and leaves it with the weights that the recipe keeps.
+    """Fits `model` in place; it ends with the weights that the recipe keeps.
 
     Args:
-        model: Pixels in, probabilities out.
-        recipe: How it is trained.
-        seed: Of the order and of the distortion.
+        model: Maps pixels to probabilities.
+        recipe: The training recipe.
+        seed: Seed of the order of the images and of the distortion.
         train: `(x, y)`, uint8 or float32 `[n, height, width, 1]`, 0 to 255, and integers
             `[n]`.
-        validation: As `train`, or None: then the recipe keeps the last weights.
-        checkpoint: Keeps each finished epoch, or None.
-        resume: Whether to go on from the checkpoint.
-        callbacks: Further ones for `keras.Model.fit`.
-        verbose: As `keras.Model.fit` takes it.
+        validation: Like `train`; None only if the recipe keeps the last weights.
+        checkpoint: Where to save each finished epoch, or None.
+        resume: Whether to continue from the checkpoint.
+        callbacks: Additional callbacks for `keras.Model.fit`.
+        verbose: See `keras.Model.fit`.
 
     Returns:
         The compiled learner that was fitted, and its run.
 
     Raises:
-        InputError: The checkpoint is damaged, or another run's.
+        InputError: The checkpoint is damaged, or belongs to another run.
     """
     learner = compiled(model, recipe, seed, len(train[0]))
     if checkpoint:
@@ -81,7 +81,7 @@ def _warn(line: str) -> None:
 
 
 def compiled(model: "keras.Model", recipe: Recipe, seed: int, count: int) -> "Learner":
-    """A learner of `model`, ready to be fitted to `count` images; see `fit`."""
+    """Returns a compiled learner of `model` for `count` training images; see `fit`."""
     import keras
 
     from mnist_edge.training.learner import Learner
@@ -92,7 +92,7 @@ def compiled(model: "keras.Model", recipe: Recipe, seed: int, count: int) -> "Le
         optimizer=optimizer(recipe, count),
         loss=recipe.loss,
         metrics=["accuracy"],
-        # PyTorch's trainer takes them one by one, and refuses to be asked for more.
+        # Keras on PyTorch supports only 1.
         steps_per_execution=1 if keras.backend.backend() == "torch" else _STEPS_AT_ONCE,
     )
     learner.optimizer.build(learner.trainable_variables)
@@ -100,7 +100,7 @@ def compiled(model: "keras.Model", recipe: Recipe, seed: int, count: int) -> "Le
 
 
 def targets(labels: np.ndarray, recipe: Recipe, classes: int) -> np.ndarray:
-    """Labels, integers `[n]`, as the recipe's loss takes them: so, or one-hot `[n, classes]`."""
+    """Returns integer labels `[n]` in the form of the recipe's loss: as is, or one-hot."""
     import keras
 
     if recipe.loss == "categorical_crossentropy":
@@ -118,7 +118,7 @@ def fit_epoch(
     callbacks: Sequence["keras.callbacks.Callback"] = (),
     verbose: int = 0,
 ) -> None:
-    """Fits one more epoch and adds it to `run`; the arguments as `fit`'s, `y` as `targets`."""
+    """Fits one epoch and adds it to `run`; arguments as for `fit`, with `y` from `targets`."""
     import keras
 
     from mnist_edge.training.learner import ValidateEmaWeights
@@ -129,15 +129,15 @@ def fit_epoch(
 
     epoch = run.epochs
     started = time.perf_counter()
-    # Put in order here and not by `fit`: its shuffling follows the global seed, and setting
-    # that makes TensorFlow forget its compiled steps, half a second per epoch.
+    # Shuffled here and not by `fit`, which uses the global seed: setting that makes TensorFlow
+    # discard its compiled steps, which costs half a second per epoch.
     order = np.random.default_rng((seed, epoch)).permutation(len(train[0]))
     logs = learner.fit(
         *(array[order] for array in train),
         shuffle=False,
         batch_size=recipe.batch_size,
         initial_epoch=epoch,
-        epochs=recipe.epochs,  # one is fitted; the progress bar tells of all
+        epochs=recipe.epochs,  # one is fitted; the progress bar shows the total
         validation_data=validation,
         validation_batch_size=500,
         callbacks=[

@@ -1,8 +1,8 @@
-"""The optimizers: AdamW, or Muon for convolutions with it, and their learning rate schedule.
+"""Optimizers and their schedule: AdamW, or Muon for convolutions and AdamW for the rest.
 
 Muon turns each kernel's gradient into the nearest orthogonal matrix: Jordan et al., 2024,
-https://kellerjordan.github.io/posts/muon/. Keras's own takes matrices alone and leaves the
-kernels of convolutions to AdamW, so that a convolutional network would hardly be touched by it.
+https://kellerjordan.github.io/posts/muon/. Keras's own Muon applies to matrices only and
+leaves convolution kernels to AdamW, so it would do little for a convolutional network.
 """
 
 import math
@@ -14,10 +14,10 @@ from mnist_edge.models import Recipe
 
 
 class ConvolutionMuon(keras.optimizers.Muon):
-    """Muon for the kernels of convolutions, AdamW for everything else, the classifier included.
+    """Muon for convolution kernels, AdamW for all other weights, the classifier included.
 
-    A kernel `[height, width, in, out]` is taken as a matrix `[height * width * in, out]`,
-    a depthwise one `[height, width, in, multiplier]` as `[height * width, in * multiplier]`.
+    A kernel `[height, width, in, out]` is reshaped to a matrix `[height * width * in, out]`,
+    a depthwise one `[height, width, in, multiplier]` to `[height * width, in * multiplier]`.
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
@@ -31,7 +31,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
         m: keras.Variable,
     ) -> None:
         height, width, inputs, _ = variable.shape
-        # TensorFlow hands over its own variable, "depthwise_kernel:0".
+        # On TensorFlow this is a `tf.Variable`, named "depthwise_kernel:0".
         is_depthwise = variable.name.startswith("depthwise_kernel")
         rows = height * width * (1 if is_depthwise else inputs)
         columns = math.prod(variable.shape) // rows
@@ -42,17 +42,17 @@ class ConvolutionMuon(keras.optimizers.Muon):
 
 
 def optimizer(recipe: Recipe, count: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer for `count` training images."""
+    """Returns the recipe's optimizer for `count` training images."""
     if not recipe.muon_rate:
         rate = _schedule(recipe, recipe.learning_rate, count)
         return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    share = recipe.learning_rate / recipe.muon_rate  # Muon has one schedule for both
+    share = recipe.learning_rate / recipe.muon_rate  # both parts share one schedule
     return ConvolutionMuon(
         _schedule(recipe, recipe.muon_rate, count),
         weight_decay=recipe.weight_decay,
         adam_lr_ratio=share,
         adam_weight_decay=recipe.weight_decay * share,
-        momentum=0.9,  # over few steps a quicker one than Keras's 0.95 (docs/search.md)
+        momentum=0.9,  # better for few steps than Keras's 0.95 (docs/search.md)
         rms_rate=None,
     )
 

@@ -1,7 +1,7 @@
-"""What a run must record so that it can be repeated, and how it is repeated.
+"""Reproduce a training run from its record.
 
-The same seed, data, machine, versions and number of threads give the same weights bit for
-bit; nothing is promised across them.
+The same seed, data, machine, versions and number of threads give bit-identical weights. If any
+of them differs, nothing is guaranteed.
 """
 
 import dataclasses
@@ -9,7 +9,6 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,16 +21,13 @@ from mnist_edge.training import train_record
 from mnist_edge.training.settings import TrainSettings
 from mnist_edge.training.train_record import Machine, TrainRecord
 
-if TYPE_CHECKING:
-    pass
-
 _REMEDY = "Give a train.json that mnist_edge.train wrote."
-# Settings that go with --from: none of them changes what is learned.
-_BESIDE = (
+# Settings that may be combined with --from: none of them changes the weights.
+_ALLOWED_WITH_FROM = (
     *("from_", "output", "data", "resume", "plots", "quiet"),
     *("tensorboard", "save_h5", "save_weights"),
 )
-# Variables that change how a backend adds up, where they are set.
+# Environment variables that may change the order of a backend's floating-point operations.
 _VARIABLES = (
     "OMP_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
@@ -45,11 +41,11 @@ _VARIABLES = (
 
 @dataclasses.dataclass(frozen=True)
 class Repetition:
-    """A run that is to be repeated.
+    """A run to repeat.
 
     Attributes:
-        settings: Those that repeat it.
-        record: What its `train.json` holds.
+        settings: Settings that repeat the run.
+        record: The content of its `train.json`.
     """
 
     settings: TrainSettings
@@ -57,7 +53,7 @@ class Repetition:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions that the weights depend on, by package; the backend's name as `backend`."""
+    """Returns the versions that the weights depend on, by package; `backend` is its name."""
     import keras
 
     backend = keras.backend.backend()
@@ -66,13 +62,13 @@ def versions() -> dict[str, str | None]:
         "python": platform.python_version(),
         "keras": keras.version(),
         "backend": backend,
-        "backend_version": _version(backend),  # its package has its name
+        "backend_version": _version(backend),  # the package has the same name
         "numpy": np.__version__,
     }
 
 
 def machine() -> Machine:
-    """What else the weights depend on besides settings and data."""
+    """Returns the properties of the machine that the weights depend on."""
     return Machine(
         platform=platform.platform(),
         cpu_count=os.cpu_count(),
@@ -89,27 +85,28 @@ def _version(package: str) -> str | None:
 
 
 def _cores_allowed() -> int | None:
-    """How many cores this process may use: as many threads do the arithmetic."""
+    """Returns how many cores this process may use, which sets the number of threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def read(path: Path, settings: TrainSettings) -> Repetition:
-    """Reads a run's `train.json`, and completes the settings to those that repeat it.
+    """Reads a run's `train.json` and returns the settings that repeat it.
 
     Raises:
-        InputError: The file is no record of a run, or a setting would change the run.
+        InputError: The file is not a record of a run, or a setting would change the run.
     """
     record = train_record.read(path, _REMEDY)
     changed = [
         field.name
         for field in dataclasses.fields(settings)
-        if field.name not in _BESIDE and getattr(settings, field.name) != field.default
+        if field.name not in _ALLOWED_WITH_FROM and getattr(settings, field.name) != field.default
     ]
     if changed:
         raise InputError(
-            f"--from repeats a run as it was. Got: --{changed[0].replace('_', '-')} too. "
+            "--from repeats a run with its recorded settings. "
+            f"Got: --{changed[0].replace('_', '-')} as well. "
             "Leave it out, or train without --from."
         )
     try:
@@ -129,18 +126,18 @@ def read(path: Path, settings: TrainSettings) -> Repetition:
 
 
 def check(repetition: Repetition, dataset: Dataset) -> None:
-    """Raises `InputError` where the data that were loaded are not the run's."""
+    """Raises `InputError` if the loaded data are not those of the run."""
     recorded = schema.encode(repetition.record.data.sha256)
     for name, got in dataset.sha256().items():
         if got != recorded[name]:
             raise InputError(
-                f"{repetition.settings.from_} was trained on other data: {name} of "
+                f"{repetition.settings.from_} was trained on different data: {name} of "
                 f"{dataset.source} has another SHA-256. Give the same data by --data."
             )
 
 
 def differences(before: TrainRecord, now: TrainRecord) -> list[str]:
-    """What differs between two runs in what weights depend on, a few words each."""
+    """Lists the differences in versions and machine between two runs, in words."""
     found = []
     for was, is_ in (
         (before.versions, now.versions),
@@ -154,12 +151,12 @@ def differences(before: TrainRecord, now: TrainRecord) -> list[str]:
 
 
 def verdict(before: TrainRecord, now: TrainRecord) -> tuple[bool, str]:
-    """Whether a run came out as the one that it repeats, and the line that says so."""
+    """Returns whether a repeated run gave the same weights, and a line to print."""
     if before.weights_sha256 == now.weights_sha256:
         return True, "repeated: the same weights, bit for bit"
-    others = differences(before, now)
-    because = f": {'; '.join(others)}" if others else ""
+    changes = differences(before, now)
+    because = f": {'; '.join(changes)}" if changes else ""
     return False, (
-        "repeated with other weights; the same are promised on the same machine, with the same "
-        f"versions and threads alone{because}"
+        "repeated with different weights; they are only guaranteed to be the same on the same "
+        f"machine, with the same versions and number of threads{because}"
     )

@@ -1,4 +1,4 @@
-"""The settings of one training run, and every default of its command line."""
+"""Settings of a training run and their defaults, which are the command line's."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ def _recipes(field: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """The settings of one training run, and every default of the command line."""
+    """Settings of a training run; the fields are the flags of the command line."""
 
     model: str = setting(models.DEFAULT, "network of the zoo", choices=tuple(models.ZOO))
     epochs: int | None = setting(
@@ -25,8 +25,8 @@ class TrainSettings:
     batch_size: int | None = setting(
         None, f"images per step (default: the recipe's, {_recipes('batch_size')})"
     )
-    seed: int = setting(0, "seed of weights, order and augmentation")
-    split_seed: int = setting(0, "seed of the split into training and validation images")
+    seed: int = setting(0, "random seed of weights, order of the images and augmentation")
+    split_seed: int = setting(0, "random seed of the split into training and validation images")
     output: Path | None = setting(
         None, f"folder of the bundle (default: {bundle.ARTIFACTS}/<model>)"
     )
@@ -37,11 +37,11 @@ class TrainSettings:
     augment: bool | None = setting(
         None,
         "distort the training images (default: as the recipe does, "
-        f"{', '.join(n for n, row in models.ZOO.items() if row.recipe.augment)} alone)",
+        f"only {', '.join(n for n, row in models.ZOO.items() if row.recipe.augment)})",
     )
     patience: int | None = setting(
         None,
-        "stop after so many epochs without a higher validation accuracy, and keep the best "
+        "stop after this many epochs without a higher validation accuracy, and keep the best "
         "(default: train all epochs)",
     )
     all_images: bool | None = setting(
@@ -51,25 +51,25 @@ class TrainSettings:
     )
     full: bool = setting(
         False,
-        "train by the longer recipe of the figures on record, where the network has one "
+        "train by the longer recipe of the recorded accuracy, if the network has one "
         f"({', '.join(n for n, row in models.ZOO.items() if row.longer) or 'none has'})",
     )
     from_: Path | None = setting(
         None,
-        "repeat the run of a train.json; --data says where its data lie now, where they moved",
+        "repeat the run of a train.json; if its data were moved, give their place by --data",
         metavar="TRAIN.JSON",
     )
-    resume: bool = setting(False, "go on from the last finished epoch of an interrupted run")
+    resume: bool = setting(False, "continue an interrupted run from its last finished epoch")
     tensorboard: Path | None = setting(None, "folder for TensorBoard's logs (default: none)")
-    save_h5: bool = setting(False, "also write model.h5, Keras's old format")
-    save_weights: bool = setting(False, "also write model.weights.h5, the weights alone")
-    plots: bool = setting(True, "draw plots/*.png, where matplotlib is installed")
-    quiet: bool = setting(False, "print the JSON line of results alone")
-    list: bool = setting(False, "show the zoo and end")
+    save_h5: bool = setting(False, "also write model.h5, in Keras's legacy format")
+    save_weights: bool = setting(False, "also write model.weights.h5, which holds the weights only")
+    plots: bool = setting(True, "draw plots/*.png, if matplotlib is installed")
+    quiet: bool = setting(False, "print only the JSON line of results")
+    list: bool = setting(False, "list the zoo and exit")
 
     def __post_init__(self) -> None:
-        most = {"epochs": MOST_EPOCHS, "patience": MOST_EPOCHS, "batch_size": MOST_BATCH}
-        for name, bound in most.items():
+        limits = {"epochs": MOST_EPOCHS, "patience": MOST_EPOCHS, "batch_size": MOST_BATCH}
+        for name, bound in limits.items():
             value = getattr(self, name)
             if value is not None and not 1 <= value <= bound:
                 flag = name.replace("_", "-")
@@ -83,22 +83,22 @@ class TrainSettings:
 
     @property
     def recipe(self) -> Recipe:
-        """The network's recipe with what the command line overrides."""
+        """The network's recipe with the overrides of the command line."""
         network = models.ZOO[self.model]
         recipe = network.full_recipe if self.full else network.recipe
-        given: dict[str, Any] = {
+        overrides: dict[str, Any] = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "patience": self.patience,
             "all_images": self.all_images,
             "keep": "best" if self.patience else "last" if self.all_images else None,
         }
-        given = {name: value for name, value in given.items() if value is not None}
+        overrides = {name: value for name, value in overrides.items() if value is not None}
         if self.augment is not None:
-            given["augment"] = (recipe.augment or models.GENTLE) if self.augment else None
-        return dataclasses.replace(recipe, **given)
+            overrides["augment"] = (recipe.augment or models.GENTLE) if self.augment else None
+        return dataclasses.replace(recipe, **overrides)
 
     @property
     def folder(self) -> Path:
-        """Where the bundle goes."""
+        """Folder of the bundle."""
         return self.output or bundle.ARTIFACTS / self.model

@@ -1,14 +1,18 @@
-"""Measure how quick training is: seconds per epoch against plain `model.fit`.
+"""Measure training speed: seconds per epoch compared with plain `model.fit`.
 
     python -m mnist_edge.training.speed
     python -m mnist_edge.training.speed --model sprint --against classic
 
-times in turn, round after round in one process: an epoch of `python -m mnist_edge.train`
-(its order, distortion and average; no validation), an epoch of Keras's `model.fit` on the
-same network and optimizer with images ready as floats and nothing distorted, and as many
-steps on one batch that lies in memory, undistorted: arithmetic, and Python's call of it;
-`--against` adds plain `model.fit` of another network. A machine that is busy is busy for all
-of them, and processor seconds hardly tell of it.
+In one process, every round times
+
+- an epoch of `python -m mnist_edge.train` (shuffling, distortion, EMA weights; no validation);
+- an epoch of Keras's `model.fit` on the same network and optimizer, with float images and no
+  distortion;
+- the same number of steps on one batch in memory, undistorted: the arithmetic alone;
+- with `--against`, an epoch of plain `model.fit` of another network.
+
+The loops alternate, so that other load on the machine affects all of them alike; processor
+seconds are hardly affected by it.
 """
 
 import dataclasses
@@ -32,12 +36,14 @@ OURS, PLAIN, STEPS = "this project's loop", "plain model.fit", "steps on one bat
 
 @dataclasses.dataclass(frozen=True)
 class SpeedSettings:
-    """What to time, and how often."""
+    """Settings of the measurement."""
 
     model: str = setting(models.DEFAULT, "network of the zoo", choices=tuple(models.ZOO))
-    rounds: int = setting(3, "epochs that are timed of each, after one that is not")
+    rounds: int = setting(3, "timed epochs per loop, after one warm-up epoch")
     against: str | None = setting(
-        None, "another network, by plain model.fit and its own recipe", choices=tuple(models.ZOO)
+        None,
+        "also time plain model.fit of this network, by its own recipe",
+        choices=tuple(models.ZOO),
     )
     images: int = setting(55_000, "images per epoch, at most MNIST's 60,000")
 
@@ -49,14 +55,14 @@ class SpeedSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Seconds:
-    """Time of an epoch, by the clock and of the processors."""
+    """Wall-clock and processor time of an epoch."""
 
     wall: float
     processor: float
 
 
 def measure(settings: SpeedSettings) -> dict[str, Seconds]:
-    """Times the loops in turn; the median epoch by the loop's name."""
+    """Times the loops in turn; returns the median epoch per loop, by name."""
     mnist = data.load()
     examples = mnist.x_train[: settings.images, ..., None], mnist.y_train[: settings.images]
 
@@ -117,7 +123,7 @@ def _steps(name: str, recipe: Recipe, examples: loop.Examples) -> Callable[[], o
 
     learner.steps_per_execution = 1
     learner.make_train_function()
-    if keras.backend.backend() == "jax":  # whose function takes all variables as well
+    if keras.backend.backend() == "jax":  # there the train function also takes all variables
         step = functools.partial(learner.train_on_batch, x, y)
     else:
         step = functools.partial(learner.train_function, itertools.repeat((x, y)))
@@ -130,7 +136,7 @@ def _steps(name: str, recipe: Recipe, examples: loop.Examples) -> Callable[[], o
 
 
 def table(times: dict[str, Seconds]) -> str:
-    """The times as Markdown."""
+    """Returns the times as a Markdown table."""
     lines = ["| loop | s per epoch | processor s | share |", "| --- | --: | --: | --: |"]
     for name, one in times.items():
         share = one.wall / times[OURS].wall
@@ -140,7 +146,7 @@ def table(times: dict[str, Seconds]) -> str:
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
-    """Parses `argv`, measures, prints the table; returns the exit status."""
+    """Measures and prints the table; returns the exit status."""
     settings = cli.parse_settings(SpeedSettings, __doc__, argv)
     keras = backend.start_keras()
     times = measure(settings)

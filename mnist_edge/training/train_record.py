@@ -1,4 +1,4 @@
-"""`train.json`: what a training run records, and every command after it reads."""
+"""The record of a training run, `train.json`."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from mnist_edge.schema import Count, CountFrom1, Name, NotNegative, Seed, Sha256
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """How well the model does; no validation figures where it was trained on all images."""
+    """Accuracy and loss; the validation figures are None if it was trained on all images."""
 
     validation_accuracy: Share | None
     validation_loss: NotNegative | None
@@ -21,13 +21,13 @@ class Metrics:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What the weights depend on besides versions: how the backend adds up.
+    """Properties of the machine that may change the order of floating-point operations.
 
     Attributes:
-        platform: The operating system and the processor.
-        cpu_count: Number of the machine's processors; None where not told.
-        cores_allowed: How many of them the process may use.
-        variables: Environment variables that change the arithmetic, where they are set.
+        platform: Operating system and processor.
+        cpu_count: Number of the machine's processors; None if unknown.
+        cores_allowed: Number of processors that the process may use.
+        variables: Values of the environment variables that change the arithmetic.
     """
 
     platform: Text
@@ -38,23 +38,23 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainRecord(schema.Record):
-    """A training run: what it learned from, how, on what, and how well.
+    """The record of a training run.
 
     Attributes:
         model: Name of the network, as in the zoo.
-        model_sha256: Of `model.keras`.
-        weights_sha256: Of the weights alone, in order, whichever file holds them.
+        model_sha256: SHA-256 of `model.keras`.
+        weights_sha256: SHA-256 of the weights in order, independent of the file format.
         parameters: Number of weights.
-        multiply_accumulates: Per image.
+        multiply_accumulates: Multiply-accumulates per image.
         metrics: Accuracy and loss.
         kept_epoch: The epoch whose weights were kept, counted from 1.
-        epochs: Number of epochs that were trained.
-        training_seconds: What they took.
-        recipe: How it was trained.
-        seed: Seed of weights, order and augmentation.
+        epochs: Number of trained epochs.
+        training_seconds: Duration of these epochs.
+        recipe: The training recipe.
+        seed: Seed of weights, order of the images and augmentation.
         data: The data set.
-        versions: Version by package; the backend's name as `backend`.
-        machine: What else the weights depend on.
+        versions: Version by package; `backend` is the backend's name.
+        machine: The machine.
     """
 
     model: Name
@@ -74,13 +74,13 @@ class TrainRecord(schema.Record):
 
 
 def read(path: Path, remedy: str) -> TrainRecord:
-    """Reads what a training run recorded.
+    """Reads a `train.json`.
 
     Args:
-        path: The `train.json`.
-        remedy: What to do where it is missing or wrong; ends the error's line.
+        path: The file.
+        remedy: What to do if it is missing or wrong; ends the error message.
 
     Raises:
-        InputError: It is missing, damaged or of another kind.
+        InputError: It is missing, damaged or another kind of file.
     """
     return schema.read(TrainRecord, path, remedy)

@@ -1,6 +1,5 @@
 """A runtime that is there and does not work is a failed row with its cause, in every command."""
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from benchmarks import predict, selftest, soak
 from benchmarks.run import benchmark
 from benchmarks.worker import Worker, WorkerFailed
 from export import audit, pipeline
-from export.formats import FORMATS
 from mnist_edge import bundle, runtimes
 from mnist_edge.errors import InputError
 from tests import tiny
@@ -89,13 +87,12 @@ def test_whatever_its_import_raises_is_the_cause(package, name, failure, said, b
         Worker(name, threads=1)
 
 
-def test_an_export_is_one_line(monkeypatch):
+def test_an_export_is_one_line(monkeypatch, patch_format):
     for name, packages in {"tflite": {"a": "json"}, "onnx": {"a": "json", "b": "foo.bar"}}.items():
-        needing = dataclasses.replace(FORMATS[name], packages=packages)
-        monkeypatch.setitem(FORMATS, name, needing)
+        patch_format(name, packages=packages)
     monkeypatch.setitem(sys.modules, "foo", None)
     pipeline._import_packages({"tflite"})
-    with pytest.raises(InputError, match=r"^foo\.bar must be there to export, and be importable\."):
+    with pytest.raises(InputError, match=r"^foo\.bar must be installed and importable\."):
         pipeline._import_packages({"onnx"})
 
 
@@ -103,7 +100,7 @@ def test_an_audit_is_one_line(only_tflite, broken, capsys):
     broken("onnx", f"ImportError({CAUSE!r})")
     assert audit.main([str(only_tflite / "tflite-float32.tflite")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"error: the audit's process must start. Got: ImportError: {CAUSE}. Ins")
+    assert said.startswith(f"error: the audit process must start. Got: ImportError: {CAUSE}. Inst")
     assert said.count("\n") == 1
 
 

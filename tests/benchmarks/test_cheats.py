@@ -53,13 +53,13 @@ def maker(small, tmp_path_factory):
 
 @pytest.mark.parametrize("variant", SAID)
 @pytest.mark.parametrize("cheat", CHEATS)
-def test_export_catches_a_cheat(small, maker, monkeypatch, cheat, variant):
+def test_export_catches_a_cheat(small, maker, patch_format, cheat, variant):
     honest = (small.folder / f"{variant}.onnx").read_bytes()
-    monkeypatch.setattr(artifact.onnx_convert, "convert", lambda *_: CHEATS[cheat](honest))
+    patch_format("onnx", convert=lambda *_: CHEATS[cheat](honest))
     made = maker.make(VARIANTS[variant])
     found = "\n".join(made.breaches)
-    assert SAID[variant] in found or "gives no probabilities but" in found
-    monkeypatch.setattr(artifact.onnx_convert, "convert", lambda *_: honest)
+    assert SAID[variant] in found or "outputs are not probabilities" in found
+    patch_format("onnx", convert=lambda *_: honest)
     assert maker.make(VARIANTS[variant]).breaches == ()
 
 

@@ -49,14 +49,14 @@ def test_another_test_set_than_the_exported_is_refused(bundle_of_three, capsys):
     manifest["data"]["source"] = "mnist"
     bundle.write_json(bundle_of_three / bundle.MANIFEST, manifest)
     assert command.main([str(bundle_of_three)]) == 2
-    assert "x_test is not the one that the bundle was exported with" in capsys.readouterr().err
+    assert "x_test must be the one that the bundle was exported with" in capsys.readouterr().err
 
 
 def test_a_damaged_reference_is_refused(bundle_of_three, capsys):
     path = bundle_of_three / bundle.REFERENCE
     path.write_bytes(bytes(path.stat().st_size))
     assert command.main([str(bundle_of_three)]) == 2
-    assert "SHA-256 is not the manifest's. Run: python -m export" in capsys.readouterr().err
+    assert "SHA-256 differs from the manifest. Run: python -m export" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_a_damaged_reference_is_refused(bundle_of_three, capsys):
         (["--min-agreement", "98"], "--min-agreement must be 0 to 1, a share. Got: 98.0."),
         (["--rounds", "0"], "--rounds must be 1 or more. Got: 0."),
         (["--threads", "1", "0"], "--threads must be 1 or more. Got: 1 0."),
-        (["--threads", "2", "2"], "--threads must be different numbers, at least one. Got: 2 2."),
-        (["--max-us", "-1"], "--max-us must be more than 0, and finite. Got: -1.0."),
+        (["--threads", "2", "2"], "--threads must be one or more distinct numbers. Got: 2 2."),
+        (["--max-us", "-1"], "--max-us must be more than 0 and finite. Got: -1.0."),
         (
             ["--timeout-seconds", "inf"],
-            "--timeout-seconds must be more than 0, and finite. Got: inf.",
+            "--timeout-seconds must be more than 0 and finite. Got: inf.",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_summary_counts_every_call_and_clips_none():
 
 def measure(times, siblings=None, overhead_us=None):
     starts = dict.fromkeys(times, made.START)
-    return latency.measure(times, starts, siblings or {}, overhead_us or {})
+    return latency.combine(times, starts, siblings or {}, overhead_us or {})
 
 
 def test_ratios_are_to_keras_and_to_tflite_float32_of_the_same_run():

@@ -50,10 +50,10 @@ def test_a_verdict_on_few_images_says_so(found):
 
 def test_slower_than_its_float_is_said_in_words(found):
     slower = made.change_latency(made.change(found, FLOAT16, remarks=()), FLOAT16, **SLOWER)
-    assert "| passed, slower than its float " in main_line(slower)
+    assert "| passed, slower than float32 " in main_line(slower)
     (latency,) = slower.measurements[2].latency
     twice = made.change(slower, FLOAT16, latency=(latency, dataclasses.replace(latency, threads=1)))
-    assert "passed, slower than its float at threads 1, 1" in tables.main_table(twice)
+    assert "passed, slower than float32 at threads 1, 1" in tables.main_table(twice)
 
 
 SLOWER = {"slower_than_float": True}
@@ -87,7 +87,7 @@ def test_every_breach_comes_before_the_verdict(found):
 def test_pinning_and_the_harness_cost_are_stated(found):
     (block,) = found.timing.blocks
     core = block.pinned_cores[0]
-    assert f"1 thread, pinned to core {core}; the harness itself (an empty" in report.text(found)
+    assert f"1 thread, pinned to core {core}; benchmark overhead (an empty" in report.text(found)
     free = with_blocks(found, dataclasses.replace(block, pinned_cores=None))
     assert "1 thread, not pinned; " in report.text(free)
 
@@ -97,7 +97,7 @@ def test_the_runtime_overhead_and_each_rows_share_of_it_are_stated(found):
     overheads = (RuntimeOverhead("LiteRT 2.3.0", 1.25),)
     changed = with_blocks(found, dataclasses.replace(block, runtime_overhead=overheads))
     text = report.text(made.change_latency(changed, "all", times_runtime_overhead=4.321))
-    assert ", runtime overhead of LiteRT 2.3.0 1.25 µs, the reference workload" in text
+    assert ", runtime overhead of LiteRT 2.3.0 1.25 µs, reference workload" in text
     assert "times runtime overhead" in text.split("\n")[0]
     assert " 4.32 " in text.split("\n")[3]
 
@@ -148,7 +148,7 @@ def test_pictures_are_drawn_and_an_earlier_runs_are_removed(found, read, tmp_pat
 
 def test_without_matplotlib_the_run_goes_on_and_says_so(found, read, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert report.write(found, read, tmp_path) == ["no pictures: Matplotlib is not installed"]
+    assert report.write(found, read, tmp_path) == ["no plots: Matplotlib is not installed"]
     assert (tmp_path / report.BENCHMARK_JSON).exists()
 
 
@@ -175,7 +175,7 @@ def test_no_more_than_forty_are_drawn(found, read):
 def test_examples_that_are_no_images_are_not_drawn_and_that_is_said(found, read, tmp_path):
     flat = dataclasses.replace(read[0], images=read[0].images.reshape(500, 784))
     assert plots.draw(disagree(found, 3), [flat], tmp_path) == [
-        "no picture of disagreements: the examples are no images"
+        "no plot of disagreements: the examples are not images"
     ]
 
 

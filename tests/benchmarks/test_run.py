@@ -177,7 +177,7 @@ def test_another_models_artifact_is_caught_by_its_hash(bundle_of_three, stranger
     replace_artifact(bundle_of_three, "tflite-float32", stranger, with_right_hash=False)
     result = run(bundle_of_three)
     assert result.breaches == (
-        "tflite-float32: replaced or damaged: its SHA-256 is not the manifest's",
+        "tflite-float32: replaced or damaged: its SHA-256 differs from the manifest",
     )
     assert statuses(result)["tflite-int8"] == "passed"
 
@@ -328,5 +328,5 @@ def test_require_makes_it_a_breach(bundle_of_three, only_litert):
 def test_nothing_measured_is_no_pass(bundle_of_three, monkeypatch):
     monkeypatch.setattr(runtimes, "is_installed", lambda path: False)
     assert run(bundle_of_three).breaches == (
-        "no artifact could be measured: no runtime for any is installed",
+        "no artifact could be measured: no runtime for them is installed",
     )

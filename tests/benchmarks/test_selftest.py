@@ -49,7 +49,7 @@ def test_other_classes_fail(small, tmp_path, capsys):
     nudge[:, 0] = 1
     rewrite_golden(folder, tflite_int8=nudge)
     assert selftest.main([str(folder)]) == 1
-    assert "OTHER classes" in capsys.readouterr().out
+    assert "DIFFERENT classes" in capsys.readouterr().out
 
 
 def test_a_replaced_artifact_fails(small, tmp_path, capsys):

@@ -24,7 +24,7 @@ def checked(call, count=6):
 
 def test_a_steady_call_passes():
     row = checked(lambda values: values * 2)
-    assert (row.status, row.causes, row.other_laps) == ("passed", (), 0)
+    assert (row.status, row.causes, row.mismatched_laps) == ("passed", (), 0)
     assert row.predictions == 60
     assert row.growth < 0.05
 
@@ -52,7 +52,7 @@ def test_a_call_that_keeps_its_memory_is_a_breach():
 def test_one_bit_that_changes_late_is_a_breach():
     calls = iter(range(1000))
     row = checked(lambda v: np.nextafter(v, 1e9, dtype=np.float32) if next(calls) == 55 else v)
-    assert (row.status, row.causes) == ("FAILED", ("1 laps gave other bits",))
+    assert (row.status, row.causes) == ("FAILED", ("laps with different results: 1",))
 
 
 def test_each_runtime_gives_the_same_bits_lap_after_lap(small, capsys):
@@ -64,7 +64,7 @@ def test_each_runtime_gives_the_same_bits_lap_after_lap(small, capsys):
     rows = json.loads(last)["rows"]
     assert [row["variant"] for row in rows] == variants
     for row in rows:
-        assert (row["status"], row["other_laps"], row["predictions"]) == ("passed", 0, 3000)
+        assert (row["status"], row["mismatched_laps"], row["predictions"]) == ("passed", 0, 3000)
         assert row["resident_start_bytes"] > 1e7
         assert row["predictions_per_second"] > 0
 
@@ -73,14 +73,14 @@ def test_eight_processes_at_once_compute_what_one_alone_computes(small, capsys):
     argv = ["--processes", "8", "--predictions", "1000", "--max-growth", "0.2"]
     assert soak.main([str(small.folder), "--variants", "tflite-int8", *argv, "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
-    assert (row["processes"], row["predictions"], row["other_laps"]) == (8, 8000, 0)
+    assert (row["processes"], row["predictions"], row["mismatched_laps"]) == (8, 8000, 0)
 
 
 def test_a_process_that_computes_something_else_is_a_breach():
     done = [child.lap(lambda values: values, IMAGES) for _ in range(2)]
     other = [child.lap(lambda values: values + 1, IMAGES) for _ in range(2)]
     row = soak.check("x", [soak.Run("a", done), soak.Run("a", other)], done[0].sha256, 1)
-    assert row.causes == ("2 laps gave other bits",)
+    assert row.causes == ("laps with different results: 2",)
 
 
 def test_a_process_that_hangs_or_dies_is_a_failed_row_with_its_cause(bundle_of_three, capsys):
@@ -142,4 +142,4 @@ def test_keras_too_passes_and_eight_processes_of_every_runtime(small, capsys):
     eight = ["--processes", "8", "--predictions", "1000", "--max-growth", "0.2", "--json"]
     assert soak.main([str(small.folder), *eight]) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
-    assert [row["other_laps"] for row in rows] == [0] * 4
+    assert [row["mismatched_laps"] for row in rows] == [0] * 4

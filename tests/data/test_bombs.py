@@ -118,7 +118,9 @@ def test_an_archive_that_really_unpacks_to_gigabytes_is_refused_within_megabytes
     path = tmp_path / "real.npz"
     real_npz(path, gigabytes)
     assert path.stat().st_size < 60e6
-    message = f"must take at most 4,294,967,296 bytes as float32 too. Got: {5 * gigabytes},000,000,"
+    message = (
+        f"must take at most 4,294,967,296 bytes, also as float32. Got: {5 * gigabytes},000,000,"
+    )
     found, peak_mb = refusals({str(path): message})
     assert message in found[str(path)]
     assert peak_mb < MOST_MB

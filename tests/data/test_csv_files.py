@@ -99,7 +99,7 @@ def test_kaggles_unlabeled_test_file_is_no_test_set(tmp_path):
     loaded = data.load(tmp_path)
     assert (len(loaded.x_train), len(loaded.x_test)) == (36, 6)
     assert "test.csv has no labels: 6 of the 42 rows of" in loaded.remark
-    with pytest.raises(InputError, match=r"test.csv must have labels.*train on its train.csv"):
+    with pytest.raises(InputError, match=r"test.csv must have labels.*give its train.csv"):
         data.load(tmp_path / "test.csv")
 
 
@@ -118,17 +118,17 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
     [
         ("", "must be a CSV. Got: an empty file"),
         ("\n\n", "Got: 1 values in the first line, ''"),
-        (PIXELS + "\n", "must have one row per image. Got: 1 lines and no row"),
-        (text(3).replace(",", ";"), "with commas between them. Got: semicolons in the first line"),
-        (text(3).replace(",", "\t"), "with commas between them. Got: tabs in the first line"),
-        (text(3, None).replace(",", " "), "with commas between them. Got: blanks in the first"),
+        (PIXELS + "\n", "must have one row per image. Got: 1 lines without a row"),
+        (text(3).replace(",", ";"), "separated by commas. Got: semicolons in the first line"),
+        (text(3).replace(",", "\t"), "separated by commas. Got: tabs in the first line"),
+        (text(3, None).replace(",", " "), "separated by commas. Got: spaces in the first"),
         ("0," * 1_000_000 + "0\n", "line 1 must have at most 1,048,576 characters. Got: more"),
         (text(3) + "1,2,3,4," + "9" * 2**20, "line 5 must have at most 1,048,576 characters"),
         (text(3, None) + "1,2,\0,3,4\n", r"line 4 must hold whole numbers .*Got: '\\x00'"),
         ("\0" * 999, "Got: 1 values in the first line"),
         ("256,1,2,3,4\n", "line 1 must hold whole numbers from 0 to 255. Got: '256'"),
         ("nan,1,2,3,4\n", "line 1 must hold whole numbers from 0 to 255. Got: 'nan'"),
-        ("1,0.5,1.0,0,0\n", "Got: '0.5'. Multiply by 255 what lies between 0 and 1"),
+        ("1,0.5,1.0,0,0\n", "Got: '0.5'. Multiply values between 0 and 1 by 255"),
         (text(3) + "1,2,3\n", "line 5 must have 5 values. Got: 3"),
         (PIXELS + "\n1,2,3\n" + text(3, None), "line 2 must have 5 values. Got: 3"),
         (text(3) + "1,2,3,4,\n", "line 5 must hold whole numbers from 0 to 255. Got: ''"),
@@ -153,7 +153,7 @@ def test_csv_of_another_kind_is_refused_with_the_line_that_is_wrong(tmp_path, co
 def test_half_a_packed_file_is_refused(tmp_path, name):
     path = write(tmp_path / name, text(50))
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(InputError, match="must be a whole"):
+    with pytest.raises(InputError, match="must be a complete"):
         data.load(path)
 
 
@@ -180,7 +180,7 @@ def test_a_pair_of_three_or_with_a_missing_file_is_refused(tmp_path):
 
 def test_a_test_file_alone_is_refused(tmp_path):
     write(tmp_path / "mnist_test.csv", text(3))
-    with pytest.raises(InputError, match=r"mnist_test.csv must have a train.csv beside it"):
+    with pytest.raises(InputError, match=r"mnist_test.csv must be next to a train.csv"):
         data.load(tmp_path)
 
 
@@ -221,7 +221,7 @@ def test_data_are_held_to_what_they_take_as_float32_too(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LIMIT_BYTES", 5000)
     assert len(data.load(f"{train},{test}").x_train) == 100
     monkeypatch.setattr(files, "LIMIT_BYTES", 4999)
-    with pytest.raises(InputError, match=r"at most 4,999 bytes as float32 too\. Got: 5,000\."):
+    with pytest.raises(InputError, match=r"at most 4,999 bytes, also as float32\. Got: 5,000\."):
         data.load(f"{train},{test}")
 
 
@@ -230,5 +230,5 @@ def test_a_zips_member_that_lies_of_its_size_is_refused(tmp_path):
     raw = bytearray(path.read_bytes())
     struct.pack_into("<I", raw, raw.rindex(b"PK\x01\x02") + 24, 2**32 - 2)
     path.write_bytes(raw)
-    with pytest.raises(InputError, match=r"must be a whole file. Got: a.csv of \d+ bytes, 4,294,9"):
+    with pytest.raises(InputError, match=r"must be a complete file. Got: a.csv of \d+ bytes, 4,29"):
         csv_files.read(CsvFile(path))

@@ -52,7 +52,7 @@ def test_damaged_packaged_mnist_is_refused_in_one_line(tmp_path, monkeypatch):
     flipped[len(whole) // 2] ^= 0xFF
     for content in (b"", whole[: len(whole) // 2], bytes(flipped), b"<html>not found</html>"):
         damaged.write_bytes(content)
-        with pytest.raises(InputError, match=r"mnist\.npz must be a whole \.npz") as caught:
+        with pytest.raises(InputError, match=r"mnist\.npz must be a complete \.npz") as caught:
             data.load()
         assert "\n" not in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_arrays_in_memory_are_a_data_set_and_nobodys_are_changed():
         ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
         ({"x_train": "pictures"}, "x_train must be numbers"),
         ({"labels": ("cat", "dog")}, "must name 3 classes"),
-        ({"labels": ("cat", "cat", "dog")}, "must be different names"),
+        ({"labels": ("cat", "cat", "dog")}, "must be distinct names"),
     ],
 )
 def test_arrays_that_are_no_data_set_are_refused(changes, message):
@@ -111,7 +111,7 @@ def test_arrays_that_are_no_data_set_are_refused(changes, message):
         ({"y_test": np.array([0, 1, None])}, "y_test must be numbers. Got: Python objects"),
         (
             {"x_train": np.full((12, 28, 28), 255), "x_test": np.full((3, 28, 28), 0.5)},
-            r"must be scaled alike. Got: up to 255 and up to 0.5. Multiply by 255",
+            r"must have the same scale. Got: up to 255 and up to 0.5. Multiply",
         ),
     ],
 )
@@ -126,8 +126,8 @@ def test_npz_of_another_kind_is_refused_with_what_was_required(tmp_path, changes
         ("mnist.npz", b"<!DOCTYPE html><title>404", "a web page, not data: the download failed"),
         ("mnist.csv", b"\xef\xbb\xbf\n <html>", "a web page, not data"),
         ("mnist.csv.gz", gzip.compress(b"<!doctype HTML>", mtime=0), "a web page, not data"),
-        ("mnist.csv.gz", b"<!doctype HTML>", "a whole file. Got: a web page, not data"),
-        ("mnist.zip", b"<HTML>", "a whole file. Got: a web page, not data"),
+        ("mnist.csv.gz", b"<!doctype HTML>", "a complete file. Got: a web page, not data"),
+        ("mnist.zip", b"<HTML>", "a complete file. Got: a web page, not data"),
         ("mnist.bin", b"<?xml version='1.0'?>", "a web page, not data"),
         ("mnist.npz", b"version https://git-lfs.github.com/spec/v1", "run git lfs pull"),
         ("mnist.npz", b"", "an empty file"),
@@ -188,9 +188,9 @@ def test_classes_can_be_named(tmp_path, monkeypatch, given):
     [
         ("cat,dog", "must name 3 classes, one per label of the data. Got: 2, cat, dog"),
         ("a,b,c,d", "must name 3 classes.*Got: 4"),
-        ("cat,cat,dog", "different names, none empty. Got twice: 'cat'"),
-        ("cat,,dog", "none empty. Got twice: ''"),
-        ("no-such.txt", "Got: no-such.txt, which is no file"),
+        ("cat,cat,dog", "distinct names, none empty. Got: 'cat'"),
+        ("cat,,dog", "none empty. Got: ''"),
+        ("no-such.txt", "Got: no-such.txt, which is not a file"),
         ("latin.txt", "latin.txt must be a text file in UTF-8"),
         (
             "large.txt",

@@ -66,9 +66,9 @@ def test_training_evaluating_and_exporting_on_pixels_of_0_to_1_is_refused(small,
 @pytest.mark.parametrize(
     ("layer", "high", "remark"),
     [
-        (keras.layers.Rescaling(1 / 255), 1.0, "warning: the model gets 0 to 1, as d.npz has it"),
-        (keras.layers.Rescaling(1 / 255), 255.0, "the model gets 0 to 255, as d.npz has it; give"),
-        (keras.layers.Flatten(), 1.0, "the model gets 0 to 1, as d.npz has it; give data scaled"),
+        (keras.layers.Rescaling(1 / 255), 1.0, "warning: the model is fed values from 0 to 1,"),
+        (keras.layers.Rescaling(1 / 255), 255.0, "the model is fed values from 0 to 255, as"),
+        (keras.layers.Flatten(), 1.0, "the model is fed values from 0 to 1, as in d.npz; they"),
     ],
 )
 def test_of_a_foreign_model_it_is_said_what_it_gets(layer, high, remark):

@@ -172,8 +172,8 @@ HUGE = WHOLE[:4] + b"\xff" * 12
         (HUGE, "Got: a file of 16 bytes"),
         (gzip.compress(HUGE, mtime=0), "bytes after its header. Got: a file of"),
         (gzip.compress(WHOLE[:-1], mtime=0), "must hold 60 bytes .*Got: 59"),
-        (PACKED[:-12], "must be a whole .gz"),
-        (PACKED[:-8] + b"\xff\xff\xff\xff" + PACKED[-4:], "must be a whole .gz"),
+        (PACKED[:-12], "must be a complete .gz"),
+        (PACKED[:-8] + b"\xff\xff\xff\xff" + PACKED[-4:], "must be a complete .gz"),
     ],
 )
 def test_damaged_idx_is_refused_in_one_line(tmp_path, content, message):
@@ -196,7 +196,7 @@ def test_a_bomb_is_refused_by_its_header_and_a_lying_one_unpacks_to_no_more(tmp_
     monkeypatch.setattr(files, "LIMIT_BYTES", 2**22)
     big = WHOLE[:4] + np.array((2, 2**11, 2**11), ">u4").tobytes()
     path.write_bytes(gzip.compress(big + bytes(2**23)))
-    with pytest.raises(InputError, match=r"at most 4,194,304 bytes as .* Got: 41,943,040, as its"):
+    with pytest.raises(InputError, match=r"at most 4,194,304 bytes, .* Got: 41,943,040 by its"):
         idx.read(path, 3)
     path.write_bytes(gzip.compress(WHOLE + bytes(2**26)))
     tracemalloc.start()

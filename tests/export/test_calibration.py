@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from export import calibration
+from export import calibration, keras_export
 from mnist_edge import data
 from mnist_edge.errors import InputError
 
@@ -23,7 +23,7 @@ def test_calibration_is_balanced_seeded_and_from_the_training_split():
 
 
 def test_calibration_on_more_images_than_a_class_has_is_refused(small):
-    with pytest.raises(InputError, match="Ask for fewer by --calibration-count"):
+    with pytest.raises(InputError, match="Use fewer with --calibration-count"):
         calibration.choose(data.load(small.data), SHAPE, 0, 6000, seed=0)
 
 
@@ -40,3 +40,12 @@ def test_images_that_are_in_the_test_set_are_refused(small):
     assert chosen.record.refused_as_test_images == 700
     with pytest.raises(InputError, match=f"Got: {everything}"):
         calibration.choose(dataset, SHAPE, 0, everything + 1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "batches"),
+    [(5, 1, [[0], [1], [2], [3], [4]]), (5, 2, [[0, 1], [2, 3]]), (2, 5, [[0, 1, 0, 1, 0]])],
+)
+def test_images_come_in_whole_batches_and_every_image_counts(count, batch, batches):
+    found = keras_export.in_batches(np.arange(count), batch)
+    assert [one.tolist() for one in found] == batches

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from export import __main__ as command
-from export import artifact, audit, to_onnx
+from export import audit, to_onnx
 from export.onnx import convert as onnx_convert
 from export.variants import VARIANTS
 from mnist_edge import bundle, data, runtimes
@@ -178,7 +178,7 @@ def test_artifacts_of_another_model_are_refused_or_remade_by_force(small, tmp_pa
 
 
 def test_an_artifact_that_disagrees_fails_the_export_and_nothing_is_written(
-    small, tmp_path, monkeypatch, capsys
+    small, tmp_path, patch_format, capsys
 ):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
@@ -190,7 +190,7 @@ def test_an_artifact_that_disagrees_fails_the_export_and_nothing_is_written(
         other.layers[-1].kernel.assign(np.roll(other.layers[-1].kernel, 1, axis=1))
         return prepare(other, *given)
 
-    monkeypatch.setattr(onnx_convert, "prepare", prepare_another_model)
+    patch_format("onnx", prepare=prepare_another_model)
     assert command.main([str(folder), "--variants", "onnx-float32"]) == 1
     error = capsys.readouterr().err
     assert "error: onnx-float32 agrees with the reference on" in error
@@ -199,14 +199,14 @@ def test_an_artifact_that_disagrees_fails_the_export_and_nothing_is_written(
 
 
 def test_a_file_that_is_not_what_its_name_says_fails_the_export(
-    small, tmp_path, monkeypatch, capsys
+    small, tmp_path, patch_format, capsys
 ):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
     float16 = (folder / "tflite-float16.tflite").read_bytes()
-    monkeypatch.setattr(artifact.tflite_convert, "convert", lambda *_: float16)
+    patch_format("tflite", convert=lambda *_: float16)
     assert command.main([str(folder), "--variants", "tflite-int8"]) == 1
-    assert "error: tflite-int8 takes float32 and gives float32" in capsys.readouterr().err
+    assert "error: tflite-int8 has float32 input and float32 output" in capsys.readouterr().err
     assert contents(folder) == before
 
 

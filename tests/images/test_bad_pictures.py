@@ -41,11 +41,11 @@ def write_blank(path, light):
 
 BAD = {
     "missing.png": (lambda path: None, "must exist and does not"),
-    "text.png": (lambda path: path.write_text("no picture"), "must be a whole picture"),
-    "zero.png": (lambda path: path.write_bytes(b""), "must be a whole picture"),
-    "half.png": (lambda path: write_truncated(path, 0.5), "must be a whole picture"),
-    "half.jpg": (lambda path: write_truncated(path, 0.5), "must be a whole picture"),
-    "start.jpg": (lambda path: write_truncated(path, 0.01), "must be a whole picture"),
+    "text.png": (lambda path: path.write_text("no picture"), "must be a complete picture"),
+    "zero.png": (lambda path: path.write_bytes(b""), "must be a complete picture"),
+    "half.png": (lambda path: write_truncated(path, 0.5), "must be a complete picture"),
+    "half.jpg": (lambda path: write_truncated(path, 0.5), "must be a complete picture"),
+    "start.jpg": (lambda path: write_truncated(path, 0.01), "must be a complete picture"),
     "400 million.png": (
         lambda path: write_png_header(path, 20_000, 20_000),
         "at most 89 million pixels",
@@ -54,30 +54,30 @@ BAD = {
         lambda path: write_png_header(path, 10_000, 10_000),
         "at most 89 million pixels",
     ),
-    "tall.png": (lambda path: write_png_header(path, 1, 80_000_000), "at most 65,535 pixels a s"),
-    "none.png": (lambda path: write_png_header(path, 0, 0), "must be a whole picture"),
-    "header.png": (lambda path: write_png_header(path, 9, 9), "must be a whole picture"),
-    "half.gif": (lambda path: write_truncated(path, 0.5), "must be a whole picture"),
-    "half.tiff": (lambda path: write_truncated(path, 0.5), "must be a whole picture"),
-    "half.webp": (lambda path: write_truncated(path, 0.5), "must be a whole picture"),
-    "none.pgm": (lambda path: path.write_bytes(b"P5 0 0 255\n"), "must be a whole picture"),
-    "lie.pgm": (lambda path: path.write_bytes(b"P5 9000 9000 255\nab"), "must be a whole pict"),
+    "tall.png": (lambda path: write_png_header(path, 1, 80_000_000), "at most 65,535 pixels per"),
+    "none.png": (lambda path: write_png_header(path, 0, 0), "must be a complete picture"),
+    "header.png": (lambda path: write_png_header(path, 9, 9), "must be a complete picture"),
+    "half.gif": (lambda path: write_truncated(path, 0.5), "must be a complete picture"),
+    "half.tiff": (lambda path: write_truncated(path, 0.5), "must be a complete picture"),
+    "half.webp": (lambda path: write_truncated(path, 0.5), "must be a complete picture"),
+    "none.pgm": (lambda path: path.write_bytes(b"P5 0 0 255\n"), "must be a complete picture"),
+    "lie.pgm": (lambda path: path.write_bytes(b"P5 9000 9000 255\nab"), "must be a complete p"),
     "web.jpg": (lambda path: path.write_bytes(b"<!DOCTYPE html>"), "Got: a web page, not data"),
     "pipe.png": (lambda path: os.mkfifo(path), "must be a file and is not. Got: a pipe or dev"),
     "pipe.csv": (lambda path: os.mkfifo(path), "must be a file and is not. Got: a pipe or dev"),
     "nan.tiff": (lambda path: Image.fromarray(np.full((9, 9), np.nan)).save(path), "is empty"),
     "dots.png": (lambda path: write_dots(path), "ink that vanishes when it is reduced"),
-    "folder": (lambda path: path.mkdir(), "must hold pictures and holds none"),
+    "folder": (lambda path: path.mkdir(), "must contain pictures"),
     "white.png": (lambda path: Image.new("L", (50, 50), 255).save(path), "is empty"),
     "dot.png": (lambda path: Image.new("L", (1, 1), 255).save(path), "is empty"),
     "clear.png": (lambda path: Image.new("RGBA", (50, 50)).save(path), "is empty"),
     "blank.jpg": (lambda path: write_blank(path, drawn.evenly), "is empty"),
     "lamp.jpg": (lambda path: write_blank(path, drawn.lamp), "is empty"),
     "vignette.png": (lambda path: write_blank(path, drawn.vignette), "is empty"),
-    "labeled.csv": (lambda path: write_csv(path, 785, [[0] * 785]), "785 (a label too?"),
+    "labeled.csv": (lambda path: write_csv(path, 785, [[0] * 785]), "785 (with labels?"),
     "narrow.csv": (
         lambda path: write_csv(path, 3, [[0] * 3]),
-        "must have 784 columns, with commas between them. Got: 3",
+        "must have 784 columns, separated by commas. Got: 3",
     ),
     "loud.csv": (
         lambda path: write_csv(path, 784, [[256] * 784]),
@@ -88,7 +88,10 @@ BAD = {
         "line 2 must hold whole numbers from 0",
     ),
     "rowless.csv": (lambda path: write_csv(path, 784, []), "must have one row per image"),
-    "unit.csv": (lambda path: write_csv(path, 784, [[0.5] * 784]), "Multiply by 255 what lies"),
+    "unit.csv": (
+        lambda path: write_csv(path, 784, [[0.5] * 784]),
+        "Multiply values between 0 and 1",
+    ),
     "empty.csv": (lambda path: path.touch(), "Got: an empty file"),
     "line.csv": (lambda path: path.write_text("0," * 2**20), "at most 1,048,576 characters"),
 }
@@ -114,7 +117,7 @@ def test_one_bad_picture_among_good_ones_is_named_and_no_answer_is_given(tmp_pat
     assert predict.main([str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert f"error: {tmp_path / 'bad.png'} must be a whole picture" in said.err
+    assert f"error: {tmp_path / 'bad.png'} must be a complete picture" in said.err
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"])

@@ -186,8 +186,8 @@ def test_the_small_and_the_large_keep_their_budgets():
 
 
 def test_a_recipe_tells_itself_in_a_line():
-    assert models.ZOO["classic"].recipe.words() == "10 epochs, batch 64, Adam 0.001"
-    assert models.ZOO["edge"].recipe.words() == (
+    assert models.ZOO["classic"].recipe.describe() == "10 epochs, batch 64, Adam 0.001"
+    assert models.ZOO["edge"].recipe.describe() == (
         "20 epochs, batch 128, Muon 0.05, AdamW 0.01, weight decay 0.01, warm-up and cosine, "
         "augmented, averaged"
     )
@@ -290,5 +290,5 @@ def test_a_recipe_comes_back_from_its_record(name):
     assert schema.decode(models.Recipe, record | {"epochs": 77}) != recipe
     older = {k: v for k, v in record.items() if k != "label_smoothing"}
     assert schema.decode(models.Recipe, older).label_smoothing == 0
-    with pytest.raises(schema.SchemaError, match=r"version knows\. Got: teacher"):
+    with pytest.raises(schema.SchemaError, match=r"known keys only\. Got: teacher"):
         schema.decode(models.Recipe, record | {"teacher": None}, "recipe")

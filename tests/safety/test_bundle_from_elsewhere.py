@@ -207,7 +207,7 @@ def test_a_folder_in_a_files_place_is_refused_before_anything_is_moved(tmp_path)
     folder = tmp_path / "bundle"
     write(folder, a="old")
     (folder / "b").mkdir()
-    with pytest.raises(InputError, match=r"b must be a file\. Got: a folder in its place"):
+    with pytest.raises(InputError, match=r"b must be a file\. Got: a folder"):
         write(folder, a="new", b="new")
     assert texts(folder) == {"a": "old"}
 
@@ -276,7 +276,7 @@ def test_somebodys_record_makes_no_bundle(small, tmp_path, capsys, name, main):
 def test_an_evaluation_replaces_nobodys_file(small, tmp_path, capsys, name):
     (tmp_path / name).write_text("theirs")
     assert evaluate([str(small.folder), "--output", str(tmp_path)]) == 2
-    assert f"{name} must not exist, or be mnist-edge's own" in capsys.readouterr().err
+    assert f"{name} must not exist, or be written by mnist-edge" in capsys.readouterr().err
     assert texts(tmp_path) == {name: "theirs"}
 
 
@@ -285,7 +285,7 @@ def test_a_benchmark_replaces_nobodys_file(tiny_bundle, tmp_path, capsys, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("theirs")
     assert benchmark(tiny_bundle, "--output", str(tmp_path / "out")) == 2
-    assert f"{name} must not exist, or be mnist-edge's own" in capsys.readouterr().err
+    assert f"{name} must not exist, or be written by mnist-edge" in capsys.readouterr().err
     assert texts(tmp_path / "out") == {name: "theirs"}
 
 

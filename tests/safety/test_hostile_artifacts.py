@@ -27,14 +27,14 @@ SAID = {
     "a future schema": "schema version 99",
     "2**31 elements": "its tensors can't be allocated",
     "no elements": "batch must be an integer of 1 or more",
-    "two inputs": "has 2 inputs, one promised",
-    "no input": "has 0 inputs, one promised",
-    "two outputs": "has 2 outputs, one promised",
-    "no output": "has 0 outputs, one promised",
-    "integers": "gives int64 [20, 10]",
-    "text": "gives object [20, 10]",
-    "too many classes": "gives float32 [20, 100000]",
-    "too many rows": "gives [40, 10] for 20 images",
+    "two inputs": "has 2 inputs, one expected",
+    "no input": "has 0 inputs, one expected",
+    "two outputs": "has 2 outputs, one expected",
+    "no output": "has 0 outputs, one expected",
+    "integers": "Got: int64 [20, 10]",
+    "text": "Got: object [20, 10]",
+    "too many classes": "Got: float32 [20, 100000]",
+    "too many rows": "output shape is [40, 10] for 20 images",
     "no end": "no answer to 'predict' in 2 s",
     **dict.fromkeys(
         ("a folder above", "two folders above", "an absolute path"),
@@ -182,7 +182,7 @@ def test_asking_about_a_picture_survives_hostile_files(folder, without_keras, ca
     tiny.add(folder, "tflite-crash", TFLITE["an operator's tensor index -1"])
     pixels = np.zeros((1, 28, 28, 1), np.float32)
     pixels[0, 0, 3] = 1  # what comes out are probabilities
-    answers, _, failed = predict.ask_all(folder, manifest.read(folder, ""), pixels)
+    answers, _, failed = predict.run_all(folder, manifest.read(folder, ""), pixels)
     assert set(answers) == {"tflite-float32", "onnx-float32"}
     assert failed["tflite-crash"].startswith("runtime crashed by SIGSEGV")
 
@@ -195,14 +195,22 @@ def answers(monkeypatch, process, answer):
 @pytest.mark.parametrize(
     ("request_name", "answer", "words"),
     [
-        ("predict", {"a": 1}, "answered 'predict' with no array of float32"),
-        ("predict", np.zeros((20, 10)), "answered 'predict' with no array of float32"),
-        ("predict", np.zeros((3, 10), np.float32), "gives [3, 10]"),
-        ("time calls", np.full(3, np.nan), "answered 'time calls' with what are no times"),
-        ("time calls", np.full(3, 1e-9), "answered 'time calls' with what are no times"),
-        ("first call", {"first_call_us": "1"}, "answered 'first call' wrongly: first_call_us"),
-        ("open", {"runtime": "\x1b", "batch": 1}, "answered 'open' wrongly: runtime must be"),
-        ("first call", None, "answered 'first call' wrongly: it must be an object"),
+        ("predict", {"a": 1}, "did not answer 'predict' with a float32 array"),
+        ("predict", np.zeros((20, 10)), "did not answer 'predict' with a float32 array"),
+        ("predict", np.zeros((3, 10), np.float32), "returned [3, 10]"),
+        ("time calls", np.full(3, np.nan), "answered 'time calls' with invalid times"),
+        ("time calls", np.full(3, 1e-9), "answered 'time calls' with invalid times"),
+        (
+            "first call",
+            {"first_call_us": "1"},
+            "sent an invalid answer to 'first call': first_call_us",
+        ),
+        (
+            "open",
+            {"runtime": "\x1b", "batch": 1},
+            "sent an invalid answer to 'open': runtime must be",
+        ),
+        ("first call", None, "sent an invalid answer to 'first call': it must be an object"),
     ],
 )
 def test_answers_that_are_none_are_a_failed_row(
@@ -249,9 +257,9 @@ def test_the_audit_describes_or_refuses_hostile_files(format, reader, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("an operator's tensor index -1", "x.tflite must be a whole .tflite file"),
-        ("a file beside it", "tensor 'w' is kept in another file, one file promised"),
-        ("a folder above", "tensor 'w' is kept in another file, one file promised"),
+        ("an operator's tensor index -1", "x.tflite must be a valid .tflite file"),
+        ("a file beside it", "tensor 'w' is stored in another file"),
+        ("a folder above", "tensor 'w' is stored in another file"),
     ],
 )
 def test_the_audit_says_what_is_wrong(name, words, tmp_path, capsys):
@@ -264,7 +272,7 @@ def test_the_audit_says_what_is_wrong(name, words, tmp_path, capsys):
 
 
 def with_metadata(member, packed=b"", method=8):
-    """A TFLite file with an archive behind it."""
+    """A TFLite file with an archive appended."""
     import io
     import zipfile
 
@@ -279,7 +287,7 @@ def with_metadata(member, packed=b"", method=8):
     [
         (b" " * 2**28, 8, "unpacks to 268,435,456 bytes"),
         (b"{}", 12, "packed by method 12; only stored and deflated are read"),
-        (b"[1]", 8, "holds no object"),
+        (b"[1]", 8, "does not hold a JSON object"),
         (b"[" * 100_000, 8, "RecursionError"),
         (b"\xff", 8, "UnicodeDecodeError"),
     ],
@@ -294,7 +302,9 @@ def test_metadata_that_is_none_is_one_line(member, method, words, reader, tmp_pa
 @pytest.mark.parametrize("answer", [None, [], {"passed": 1, "lines": []}, {"passed": True}])
 def test_an_audit_that_a_file_took_over_is_one_line(answer, reader, monkeypatch):
     answers(monkeypatch, reader, answer)
-    with pytest.raises(InputError, match=r"^x.onnx can't be read: answered 'report' wrongly: "):
+    with pytest.raises(
+        InputError, match=r"^x.onnx can't be read: sent an invalid answer to 'report': "
+    ):
         audit.ask(reader, "x.onnx")
 
 
@@ -302,7 +312,7 @@ def test_the_words_of_metadata_do_not_reach_the_terminal_raw(reader, tmp_path):
     path = tmp_path / "x.tflite"
     path.write_bytes(with_metadata(json.dumps({"variant": ["\x1b[2J"]})))
     found = audit.ask(reader, path)
-    said = "  ['\\x1b[2J'] is no variant of this project: described, not checked"
+    said = "  ['\\x1b[2J'] is not a known variant: not checked"
     assert found.lines[-1] == said
     assert found.passed
 

@@ -49,8 +49,16 @@ def changed(manifest, path, value):
 HASH = "0" * 64
 # Where in the manifest, what is put there, and what must be said of it.
 MANIFESTS = [
-    ("artifacts.0.file", "../../etc/passwd", "artifacts[0].file must be the name of a file beside"),
-    ("artifacts.0.file", "/etc/passwd", "artifacts[0].file must be the name of a file beside"),
+    (
+        "artifacts.0.file",
+        "../../etc/passwd",
+        "artifacts[0].file must be the name of a file in the same folder",
+    ),
+    (
+        "artifacts.0.file",
+        "/etc/passwd",
+        "artifacts[0].file must be the name of a file in the same folder",
+    ),
     ("artifacts.0.file", "..", "artifacts[0].file must be"),
     ("artifacts.0.file", "a/b.tflite", "artifacts[0].file must be"),
     ("artifacts.0.file", "x\0.tflite", "artifacts[0].file must be"),
@@ -67,8 +75,8 @@ MANIFESTS = [
     ("artifacts.0.size_bytes", True, "size_bytes must be an integer"),
     ("artifacts.0.sha256", None, "sha256 must be 64 hexadecimal digits"),
     ("artifacts.0.sha256", "A" * 64, "sha256 must be 64 hexadecimal digits"),
-    ("artifacts.0.variant", "keras", "variant must be one no other has"),
-    ("artifacts.0.variant", "onnx-float32", "variant must be one no other has"),
+    ("artifacts.0.variant", "keras", "variant must be unique"),
+    ("artifacts.0.variant", "onnx-float32", "variant must be unique"),
     ("artifacts.0.variant", "\x1b[2J", "variant must be a name"),
     ("artifacts.0.variant", "\ud800", "variant must be a name"),
     ("artifacts.0.variant", {}, "variant must be a name"),
@@ -80,7 +88,7 @@ MANIFESTS = [
 ]
 # What the benchmark alone reads.
 BENCHMARK_MANIFESTS = [
-    ("model.file", "/etc/passwd.keras", "model.file must be the name of a file beside it"),
+    ("model.file", "/etc/passwd.keras", "model.file must be the name of a file in the same folder"),
     ("model.input_shape", [28, 28, -1], "model.input_shape[2] must be an integer of 1 or more"),
     ("model.input_shape", [2**70, 28], "model.input_shape[0] must be"),
     ("model.input_shape", [], "model takes examples of shape []"),
@@ -91,10 +99,14 @@ BENCHMARK_MANIFESTS = [
     ("data.source", "/dev/zero", "/dev/zero"),
     ("data.source", "no such thing", "no such thing"),
     ("data.sha256", [], "data.sha256 must be an object"),
-    ("data.sha256.x_test", HASH, "x_test is not the one"),
-    ("reference.file", "../reference.npz", "reference.file must be the name of a file beside it"),
+    ("data.sha256.x_test", HASH, "x_test must be the one"),
+    (
+        "reference.file",
+        "../reference.npz",
+        "reference.file must be the name of a file in the same folder",
+    ),
     ("reference.file", KeyError, "reference.file is missing"),
-    ("reference.sha256", HASH, "its SHA-256 is not the manifest's"),
+    ("reference.sha256", HASH, "its SHA-256 differs from the manifest"),
     ("reference", None, "reference must be an object"),
 ]
 

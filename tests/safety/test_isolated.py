@@ -161,7 +161,7 @@ def test_chosen_exceptions_are_passed_on(kept):
 
 def test_a_pickle_is_never_opened(process, tmp_path):
     marker = tmp_path / "marker"
-    with pytest.raises(WorkerFailed, match=r"^answered 'send_a_pickle' with no message: "):
+    with pytest.raises(WorkerFailed, match=r"^sent an invalid message for 'send_a_pickle': "):
         process.ask("send_a_pickle", str(marker))
     assert not marker.exists()
     assert not process.is_alive()

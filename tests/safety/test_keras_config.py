@@ -146,7 +146,7 @@ ATTACKS = {
     ),
     "a class under a registered name": (
         lambda marker: keras_object("keras.layers", "Dense", {}, registered_name="evil>Dense"),
-        "a class of its author's, 'evil>Dense'",
+        "a custom class, 'evil>Dense'",
     ),
     "a type out of a module": (
         lambda marker: keras_object("evil", "__typespec__", [], spec_name="Spec"),
@@ -192,7 +192,7 @@ ATTACKS = {
     ),
     "a class named by a list": (
         lambda marker: keras_object("keras.layers", ["Dense"], {}),
-        r"names a class by \['Dense'\]",
+        r"names the class \['Dense'\]",
     ),
     "control characters": (
         lambda marker: keras_object("keras.layers", "Dense", {"name": "\x1b[2Jx"}),

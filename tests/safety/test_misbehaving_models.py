@@ -21,12 +21,12 @@ from mnist_edge.training.checkpoint import Run
 from tests.safety import culprits, misbehaving
 
 FAILS = {
-    "embedding": "must run on the examples that it is given. Got: indices[",
-    "division": "must run on the examples that it is given. Got: Integer division by zero",
+    "embedding": "must run on the given examples. Got: indices[",
+    "division": "must run on the given examples. Got: Integer division by zero",
     "counts": "must give [20, 10]. Got: [512, 10]",
     "squares": "must give finite numbers. Got: NaN or infinity for 20 of 20",
     "named": "must give probabilities. Got: -",
-    "picture": "must be a classifier, output [batch, classes] with 2 classes or more",
+    "picture": "must be a classifier, output [batch, classes] with at least 2 classes",
     "boolean": "floating point. Got: [None, 10], bool, from layer 'dense",
     "integer": "floating point. Got: [None, 10], int32, from layer 'dense",
 }
@@ -84,9 +84,9 @@ def test_of_an_error_in_tensorflows_graph_the_cause_is_told(monkeypatch):
 
     model = misbehaving.sequential()
     monkeypatch.setattr(model, "predict", predict)
-    line = r"^it must run on the examples that it is given\. Got: more\. Give"
+    line = r"^it must run on the given examples\. Got: more\. Give"
     with pytest.raises(InputError, match=line):
-        trained.answers(model, np.zeros((2, 28, 28, 1), np.float32), "it")
+        trained.predict(model, np.zeros((2, 28, 28, 1), np.float32), "it")
 
 
 def test_a_sequential_model_is_evaluated(few, bundle_of, tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_training_that_ends_in_nan_writes_nothing(few, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(loop, "fit", fit)
     arguments = ["--model", "classic", "--data", few, "--output", tmp_path / "output"]
-    assert "must end in finite weights" in refusal(training.main, arguments, capsys)
+    assert "must have finite weights" in refusal(training.main, arguments, capsys)
     assert not (tmp_path / "output").exists()
 
 

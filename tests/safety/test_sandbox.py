@@ -179,7 +179,7 @@ def examined(tmp_path_factory):
     ("name", "reason"),
     [
         ("10^12 units", "it asks for 785,000,000,000,000 weights, at most 150,000,000"),
-        ("repeated", "a layer of it gives 10,000,000,000 values per example, at most"),
+        ("repeated", "one of its layers outputs 10,000,000,000 values per example, at most"),
         ("other shape", "could not be loaded"),
         ("not finite", "it must hold finite weights. Got: NaN or infinity in dense"),
         ("linked outside", "its weights hold a link to elsewhere, '0'"),
@@ -265,7 +265,10 @@ def test_mutants_of_a_configuration_load_or_are_refused_in_a_line(honest, tmp_pa
     ("name", "reason"),
     [
         ("10^12 units", "it asks for 785,000,000,000,000 weights, at most 150,000,000 are allowed"),
-        ("repeated", "a layer of it gives 10,000,000,000 values per example, at most 33,554,432"),
+        (
+            "repeated",
+            "one of its layers outputs 10,000,000,000 values per example, at most 33,554,432",
+        ),
         ("20,000 layers", "it has a Sequential of 20,002 layers, at most 300 are allowed"),
         ("swollen", "its weights unpack to 1,200,"),
     ],

@@ -68,7 +68,7 @@ def test_what_a_command_reads_prints_and_returns_passes_through(tmp_path):
         ("open and crash", "the command crashed by SIGSEGV, with {folder}/theirs [2J.keras open. "),
         ("abort", "the command crashed by SIGABRT. Give another model or other data."),
         ("be killed", "the command was killed: memory may have run out. Give a smaller model"),
-        ("need more memory", "memory for it all is required. Got: Unable to allocate 3 TiB. "),
+        ("need more memory", "more memory is required. Got: Unable to allocate 3 TiB. "),
     ],
 )
 def test_a_child_that_ends_badly_is_one_line_and_status_2(tmp_path, deed, line):
@@ -90,7 +90,8 @@ def test_a_limit_that_is_none_is_refused(tmp_path, limit):
     status, _, error = run("read", tmp_path, limit_mb=limit)
     assert status == 2
     assert error == (
-        f"error: MNIST_EDGE_MEMORY_MB must be a number of megabytes, 8000 say. Got: {limit!r}.\n"
+        "error: MNIST_EDGE_MEMORY_MB must be a number of megabytes, such as 8000. "
+        f"Got: {limit!r}.\n"
     )
 
 

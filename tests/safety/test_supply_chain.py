@@ -17,7 +17,9 @@ from mnist_edge.errors import InputError
 from mnist_edge.models import packaged, trained
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
+_spec = importlib.util.spec_from_file_location(
+    "vulnerabilities", ROOT / ".ci" / "vulnerabilities.py"
+)
 audit = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(audit)
 

@@ -75,7 +75,7 @@ def test_a_damaged_epoch_falls_back_to_the_one_before_with_a_warning(tmp_path, n
     warnings = []
     assert restored(tmp_path, warnings) == (1, 1)
     assert len(warnings) == 1
-    assert warnings[0].endswith("going on from the epoch before")
+    assert warnings[0].endswith("continuing from the epoch before")
     keep(tmp_path, 2, value=9)  # the damaged epoch, trained again
     assert restored(tmp_path) == (2, 9)
 
@@ -115,7 +115,7 @@ def test_an_epoch_that_vouches_for_what_it_is_not_falls_back_too(tmp_path, name)
     warnings = []
     assert restored(tmp_path, warnings) == (1, 1)
     assert "damaged" in warnings[0] or "pickle" in warnings[0]
-    assert warnings[0].endswith("going on from the epoch before")
+    assert warnings[0].endswith("continuing from the epoch before")
 
 
 def test_a_run_that_keeps_no_best_weights_goes_on_without(tmp_path):
@@ -127,7 +127,7 @@ def test_a_run_that_keeps_no_best_weights_goes_on_without(tmp_path):
 
 def test_arrays_of_another_model_are_one_line(tmp_path):
     keep(tmp_path, 1)
-    with pytest.raises(InputError, match=r"holds other arrays than the model has\. Train without"):
+    with pytest.raises(InputError, match=r"holds arrays that do not fit the model\. Train without"):
         Checkpoint(tmp_path, IDENTITY).restore(variables(0)[:1], pytest.fail)
 
 

@@ -118,7 +118,7 @@ def test_a_signal_ends_training_with_its_status_and_resume_goes_on(
     process = start(tiny_data, tmp_path / "b")
     after_epochs(process, 3)
     process.send_signal(number)
-    assert "go on with the same flags and --resume" in process.stdout.read()
+    assert "continue with the same flags and --resume" in process.stdout.read()
     assert process.wait() == status
     assert os.listdir(tmp_path / "b") == [bundle.CHECKPOINT]
     assert finish(start(tiny_data, tmp_path / "b", "--resume")) == 0

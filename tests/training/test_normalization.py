@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from mnist_edge import models
-from mnist_edge.training.normalization import QuickBatchNormalization, quickened
+from mnist_edge.training.normalization import QuickBatchNormalization, with_quick_normalization
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "momentum": 0.9}])
@@ -48,7 +48,7 @@ def test_quick_normalization_learns_as_keras_does_in_double_precision():
 
 def test_a_quickened_network_is_a_copy():
     model = models.build("edge")
-    copy = quickened(model)
+    copy = with_quick_normalization(model)
     kinds = [[type(layer).__name__ for layer in one.layers] for one in (model, copy)]
     assert "BatchNormalization" in kinds[0]
     assert kinds[1] == [kind.replace("Batch", "QuickBatch") for kind in kinds[0]]

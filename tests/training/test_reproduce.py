@@ -37,6 +37,7 @@ def test_from_repeats_a_run_to_the_same_model_bit_for_bit(small, again):
     assert (folder / bundle.HISTORY).read_bytes() == (small.folder / bundle.HISTORY).read_bytes()
 
 
+@pytest.mark.long
 def test_the_repeated_model_gives_the_same_artifacts_and_the_same_parity(small, again):
     folder, _ = again
     export(ExportSettings(source=folder, calibration_count=50), report=print)
@@ -52,25 +53,30 @@ def test_the_repeated_model_gives_the_same_artifacts_and_the_same_parity(small, 
     assert figures[0] == figures[1]
 
 
+@pytest.mark.long
 def test_another_seed_gives_other_weights(small, tmp_path, capsys):
     record = copy.deepcopy(small.trained) | {"seed": 1}
     bundle.write_json(tmp_path / "train.json", record)
     argv = ["--from", str(tmp_path / "train.json"), "--output", str(tmp_path / "b")]
     assert main([*argv, "--quiet", "--no-plots"]) == 1
     shown = capsys.readouterr()
-    assert "repeated with other weights" in shown.err
+    assert "repeated with different weights" in shown.err
     assert json.loads(shown.out)["repeated"] is False
 
 
 @pytest.mark.parametrize(
     ("change", "flags", "line"),
     [
-        ({}, ["--epochs", "3"], "--from repeats a run as it was. Got: --epochs too."),
+        (
+            {},
+            ["--epochs", "3"],
+            "--from repeats a run with its recorded settings. Got: --epochs as well.",
+        ),
         ({}, ["--data", "other.npz"], "other.npz must be a file and is not."),
         ({"recipe": 3}, [], "recipe must be an object. Got: 3."),
         ({"recipe": {"epoch": 3}}, [], "recipe.epochs is missing."),
         ({"data": None}, [], "data must be an object. Got: None."),
-        ({"data": {"x_train": "0" * 64}}, [], "was trained on other data: x_train of"),
+        ({"data": {"x_train": "0" * 64}}, [], "was trained on different data: x_train of"),
         ({"schema": 2}, [], "schema must be 3. Got: 2. Give a train.json that mnist_edge.train"),
     ],
 )

@@ -13,6 +13,7 @@ TIMES = {
 }
 
 
+@pytest.mark.long
 def test_the_loops_take_the_same_number_of_steps_and_another_network_is_timed_beside(monkeypatch):
     learners = []
     compiled = loop.compiled

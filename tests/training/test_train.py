@@ -125,6 +125,7 @@ def test_command_line_overrides_the_recipe():
         TrainSettings(batch_size=0)
 
 
+@pytest.mark.long
 def test_a_model_trained_on_jax_is_exported_under_tensorflow_with_the_same_accuracy(
     small_data, tmp_path
 ):
@@ -184,7 +185,7 @@ def test_a_network_is_trained_on_arrays_in_memory_and_saved(arrays, tmp_path):
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"model": "swft"}, "model must be among conv-conv, "),
+        ({"model": "swft"}, "model must be one of conv-conv, "),
         ({"epochs": 0}, "recipe.epochs must be an integer of 1 or more"),
         ({"seed": -1}, "seed must be an integer of 0 or more"),
         ({"recipe": models.Recipe(1, 8, branch_losses=True)}, "edge, which averages no branches"),
@@ -287,7 +288,7 @@ def test_list_shows_the_zoo(capsys):
     shown = capsys.readouterr().out
     for name, network in models.ZOO.items():
         (line,) = [line for line in shown.splitlines() if line.startswith(name + " ")]
-        assert network.recipe.words() in line
+        assert network.recipe.describe() in line
 
 
 def test_the_packaged_model_has_the_accuracy_that_its_record_claims():

@@ -51,7 +51,7 @@ def readers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "start_keras", lambda: None)
     monkeypatch.setattr(backend, "require", lambda *_: None)
     monkeypatch.setattr(trained, "load_model", lambda *_: model)
-    for name in ("answers", "probabilities"):
+    for name in ("predict", "probabilities"):
         equal = lambda _, inputs, __: np.full((len(inputs), 10), 0.1, np.float32)  # noqa: E731
         monkeypatch.setattr(trained, name, equal)
     monkeypatch.setattr(evaluate, "_measure", stop)
@@ -168,7 +168,7 @@ def test_334_mutants_of_a_record_are_repeated_or_refused_in_one_line(folder, rep
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model": "swft"}, "model must be among conv-conv, "),
+        ({"model": "swft"}, "model must be one of conv-conv, "),
         ({"model": "../edge"}, "model must be a name"),
         ({"seed": -1}, "seed must be an integer of 0 or more, at most 4,294,967,295. Got: -1"),
         ({"recipe": {"epochs": 1}}, "recipe.batch_size is missing"),
@@ -176,7 +176,7 @@ def test_334_mutants_of_a_record_are_repeated_or_refused_in_one_line(folder, rep
         ({"recipe": {"epochs": 0, "batch_size": 1}}, "recipe.epochs must be an integer of 1"),
         (
             {"recipe": {"epochs": 1, "batch_size": 1, "batch": 1}},
-            "recipe must be of fields that this version knows. Got: batch",
+            "recipe must be an object with known keys only. Got: batch",
         ),
         ({"recipe": {"epochs": 1, "batch_size": 1, "branch_losses": True}}, "averages no branch"),
         ({"data": {"split_seed": 1.5}}, "data.split_seed must be an integer"),

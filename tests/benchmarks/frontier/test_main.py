@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_what_is_recorded(flags, monkeypatch, capsys):
 
     monkeypatch.setattr(frontier, "results", results)
     assert frontier.main(flags()) == cli.INTERRUPTED
-    assert "go on with the same command" in capsys.readouterr().err
+    assert "to continue, run the same command" in capsys.readouterr().err
     assert seeds_on(flags.record) == [0]
 
 
@@ -182,4 +182,4 @@ def test_no_stage_outlives_the_command(tmp_path, number):
         assert command.returncode == -number
     else:
         assert command.returncode == 128 + number
-        assert "go on with the same command" in said
+        assert "to continue, run the same command" in said

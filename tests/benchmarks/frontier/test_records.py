@@ -106,7 +106,7 @@ def test_accuracy_is_told_as_mean_spread_and_seeds(file):
     runs = records.load(file).runs("edge")
     assert records.accuracy_words(runs) == "99.20 % ± 0.20 (3 seeds)"
     assert records.accuracy_words(runs[:1]) == "99.00 % (1 seed)"
-    assert records.accuracy_words([]) == "none on record"
+    assert records.accuracy_words([]) == "not recorded"
 
 
 @pytest.mark.parametrize(

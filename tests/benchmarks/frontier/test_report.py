@@ -37,7 +37,7 @@ def test_the_table_tells_what_is_missing_by_a_dash(file):
 
 def test_the_docs_hold_the_tables_of_the_record():
     docs = DOCS.read_text()
-    blocks = frontier_report.tables_of(records.load()).split("\n\n")
+    blocks = frontier_report.all_tables(records.load()).split("\n\n")
     assert len(blocks) == 3
     assert [block for block in blocks if block not in docs] == []
 

@@ -1,6 +1,6 @@
 """Is a vulnerability known of the pinned packages?
 
-    python .ci/audit.py constraints.txt [pip-audit's flags: --ignore-vuln ID ...]
+    python .ci/vulnerabilities.py constraints.txt [pip-audit's flags: --ignore-vuln ID ...]
 
 asks pip-audit's services, PyPI's advisories and else OSV's, about every pin, whichever
 Python it is for. Exit status: 1 where one is known; 2 where the file is no list of pins;

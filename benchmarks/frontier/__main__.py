@@ -174,7 +174,7 @@ def _time(settings: FrontierSettings, is_new: bool, report: Callable[[str], None
         for folder in (settings.work / f"{name}-{seed}" for seed in reversed(range(settings.seeds)))
         if frontier_jobs.is_exported(folder)
     }
-    latency = frontier_latency.combine(names, folders, settings.work, report)
+    latency = frontier_latency.measure(names, folders, settings.work, report)
     records.set_latency(latency, settings.record)
 
 

@@ -32,7 +32,7 @@ def test_all_networks_are_timed_in_one_run_beside_the_unit(small, tmp_path, monk
         frontier_latency, "Timing", functools.partial(Timing, rounds=2, calls=10, warmup=2)
     )
     folders = {"edge": finished(small, tmp_path / "edge-0").folder}
-    timed = frontier_latency.combine(["edge"], folders, tmp_path, lambda line: None)
+    timed = frontier_latency.measure(["edge"], folders, tmp_path, lambda line: None)
     assert made == ["classic"]
     assert timed.layers_alone == ("classic",)
     unit = timed.networks["classic"]

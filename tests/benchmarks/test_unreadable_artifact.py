@@ -103,7 +103,7 @@ READ = " [2J ]0;title  end"  # as cli.printable gives it
 def test_tables_show_names_and_obey_none():
     assert tables.layout([("name", False)], [[ESCAPES]]).splitlines()[-1] == f"| {READ} |"
     digit = Digit(name=ESCAPES, pixels=None, original=None)
-    answers = {"a": predict.Answers(np.array([[0.1, 0.9]]), np.array([1.0]))}
+    answers = {"a": predict.Predictions(np.array([[0.1, 0.9]]), np.array([1.0]))}
     assert predict.table([digit], answers, ["0", "1"]).startswith(READ)
 
 

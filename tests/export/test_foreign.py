@@ -117,13 +117,8 @@ def trained(small_data, tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize(
-    "name",  # the others are quicker to see in `make faults`
-    [
-        name if name == "residuals" else pytest.param(name, marks=pytest.mark.long)
-        for name in FOREIGN
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", FOREIGN)
 def test_a_foreign_model_passes_the_gate_in_every_variant(trained, tmp_path, name):
     model, source = trained(name)
     argv = [str(model), "--data", source, "--output", str(tmp_path / "bundle")]

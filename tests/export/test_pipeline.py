@@ -220,6 +220,7 @@ def run_in_child(program, *argv, **environment):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [20_000, 45_000])
 def test_a_full_disk_leaves_the_last_good_bundle(small, tmp_path, limit):
     folder = small.copy(tmp_path / "bundle")

@@ -11,14 +11,14 @@ LABELS = np.arange(COUNT, dtype=np.uint8) % 4
 REFERENCE = (np.eye(4)[LABELS] * 0.6 + 0.1).astype(np.float32)
 
 
-def judge(probabilities, is_float32=False, count=COUNT, **thresholds):
+def check(probabilities, is_float32=False, count=COUNT, **thresholds):
     """The verdict on the first `count` images."""
     given = (values[:count] for values in (probabilities, REFERENCE, LABELS))
     return gate.check(*given, is_float32, gate.Thresholds(**thresholds))
 
 
 def breaches(*given, **more):
-    return judge(*given, **more).breaches
+    return check(*given, **more).breaches
 
 
 def with_wrong(count):
@@ -30,7 +30,7 @@ def with_wrong(count):
 
 def test_gate_passes_the_reference_itself_without_a_remark():
     for is_float32 in (True, False):
-        assert judge(REFERENCE, is_float32, min_accuracy=0.99) == ([], [])
+        assert check(REFERENCE, is_float32, min_accuracy=0.99) == ([], [])
 
 
 def test_gate_breaks_on_agreement():
@@ -148,12 +148,12 @@ def test_a_reference_that_is_one_hot_itself_can_not_tell_a_one_hot_cheat():
 
 
 def test_one_of_twenty_images_is_chance_and_is_remarked():
-    assert judge(with_wrong(1), count=20) == ([], ["checked on only 20 images"])
+    assert check(with_wrong(1), count=20) == ([], ["checked on only 20 images"])
 
 
 @pytest.mark.parametrize(("wrong", "words"), [(2, ["agrees"]), (6, ["agrees", "accuracy"])])
 def test_on_twenty_images_what_is_no_chance_breaks_the_gate(wrong, words):
-    found = judge(with_wrong(wrong), count=20)
+    found = check(with_wrong(wrong), count=20)
     assert [line.split()[0] for line in found.breaches] == words
     assert found.remarks == ["checked on only 20 images"]
 
@@ -171,7 +171,7 @@ def test_few_images_pass_no_float32_that_differs_and_no_temperature(count):
 
 @pytest.mark.parametrize(("count", "few"), [(764, True), (765, False)])
 def test_images_are_few_where_a_faultless_artifact_shows_too_little(count, few):
-    assert bool(judge(REFERENCE, count=count).remarks) is few
+    assert bool(check(REFERENCE, count=count).remarks) is few
     # Half a point of 764 images is 3.8 of them: 4 lost may be chance, among 765 they are not asked.
     assert bool(breaches(with_wrong(4), count=count)) is not few
 

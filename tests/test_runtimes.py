@@ -40,6 +40,6 @@ def test_the_empty_call_gives_back_what_it_is_given():
     assert overhead.open_artifact(overhead.EMPTY_CALL, threads=1).call(values) is values
 
 
-def test_the_yardstick_computes_the_same_whatever_it_is_given():
+def test_the_reference_workload_computes_the_same_whatever_it_is_given():
     call = overhead.open_artifact(overhead.REFERENCE_WORKLOAD, threads=1).call
     assert np.array_equal(call(np.zeros(1)).copy(), call(np.ones(5)))

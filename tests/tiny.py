@@ -1,4 +1,4 @@
-"""A bundle made in a moment: its artifacts are the empty graphs, its data what these give.
+"""A bundle made in a moment: its artifacts are the runtime-overhead graphs, its data what these give.
 
 No Keras and no TensorFlow are needed; `model.keras` is a file of zeros that nobody opens.
 """

@@ -63,21 +63,31 @@ def shared(tmp_path_factory, worker_id):
     return own if worker_id == "master" else own.parent
 
 
-@pytest.fixture(scope="session")
-def small_data(shared):
-    """Path of an .npz of 6,000 training and 500 test images of MNIST."""
-    path = shared / "small.npz"
-    with _alone(shared):
+def _part(path, train_count, test_count):
+    """An .npz of the first images of MNIST; returns its path as text."""
+    with _alone(path.parent):
         if not path.exists():
             mnist = data.load()
             np.savez_compressed(
                 path,
-                x_train=mnist.x_train[:6000],
-                y_train=mnist.y_train[:6000],
-                x_test=mnist.x_test[:500],
-                y_test=mnist.y_test[:500],
+                x_train=mnist.x_train[:train_count],
+                y_train=mnist.y_train[:train_count],
+                x_test=mnist.x_test[:test_count],
+                y_test=mnist.y_test[:test_count],
             )
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def small_data(shared):
+    """6,000 training and 500 test images: enough to learn digits from in two epochs."""
+    return _part(shared / "small.npz", 6000, 500)
+
+
+@pytest.fixture(scope="session")
+def few_data(shared):
+    """600 training and 100 test images: enough to run on."""
+    return _part(shared / "few.npz", 600, 100)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A bundle made in a moment: its artifacts are the runtime-overhead graphs, its data what these give.
+"""A bundle made in a moment: artifacts of one operator, and data that they classify.
 
 No Keras and no TensorFlow are needed; `model.keras` is a file of zeros that nobody opens.
 """

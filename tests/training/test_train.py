@@ -53,8 +53,9 @@ def test_the_saved_model_holds_keras_layers_alone(small):
     assert {type(layer).__module__.split(".")[0] for layer in model.layers} == {"keras"}
 
 
-def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys):
-    argv = ["--data", small.data, "--output", str(tmp_path / "b"), "--epochs", "2"]
+def test_resume_goes_on_by_the_command_line(few_data, tmp_path, monkeypatch, capsys):
+    argv = ["--data", few_data, "--output", str(tmp_path / "b"), "--epochs", "2"]
+    argv += ["--model", "classic"]
     fit_epoch = loop.fit_epoch
 
     def interrupted(*given):
@@ -79,7 +80,7 @@ def test_resume_goes_on_by_the_command_line(small, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "b" / bundle.CHECKPOINT).exists()
 
 
-def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
+def test_a_failed_run_leaves_the_last_good_bundle(small, few_data, tmp_path, monkeypatch):
     folder = small.copy(tmp_path / "bundle")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -87,7 +88,10 @@ def test_a_failed_run_leaves_the_last_good_bundle(small, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mnist_edge.bundle.write_json", fail)
-    assert main(["--data", small.data, "--output", str(folder), "--epochs", "1"]) == 2
+    assert (
+        main(["--data", few_data, "--output", str(folder), "--epochs", "1", "--model", "classic"])
+        == 2
+    )
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -199,28 +203,28 @@ def test_what_cannot_be_trained_is_said_at_once(arrays, given, line):
 # What else a run writes and prints.
 
 
-def quick(small, folder, *flags):
-    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
+def quick(few_data, folder, *flags):
+    argv = ["--data", few_data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
     return main([*argv, "--no-plots", *flags])
 
 
-def test_quiet_prints_one_json_line(small, tmp_path, capsys):
-    assert quick(small, tmp_path / "b", "--quiet") == 0
+def test_quiet_prints_one_json_line(few_data, tmp_path, capsys):
+    assert quick(few_data, tmp_path / "b", "--quiet") == 0
     (line,) = capsys.readouterr().out.splitlines()
     results = json.loads(line)
     assert results["model"] == "classic"
     assert 0 < results["test_accuracy"] <= 1
 
 
-def test_the_log_ends_in_the_same_json_line(small, tmp_path, capsys):
-    assert quick(small, tmp_path / "b") == 0
+def test_the_log_ends_in_the_same_json_line(few_data, tmp_path, capsys):
+    assert quick(few_data, tmp_path / "b") == 0
     *log, line = capsys.readouterr().out.splitlines()
     assert json.loads(line)["bundle"] == str(tmp_path / "b")
     assert any("val_accuracy" in row for row in log)
 
 
-def test_a_run_draws_what_it_has_to_show(small, tmp_path, monkeypatch):
-    argv = ["--data", small.data, "--epochs", "1", "--model", "classic", "--quiet"]
+def test_a_run_draws_what_it_has_to_show(few_data, tmp_path, monkeypatch):
+    argv = ["--data", few_data, "--epochs", "1", "--model", "classic", "--quiet"]
     assert main([*argv, "--output", str(tmp_path / "b")]) == 0
     drawn = {path.name for path in (tmp_path / "b" / bundle.PLOTS).iterdir()}
     assert drawn == {"samples.png", "curves.png", "predictions.png"}
@@ -229,15 +233,15 @@ def test_a_run_draws_what_it_has_to_show(small, tmp_path, monkeypatch):
     assert not (tmp_path / "c" / bundle.PLOTS).exists()
 
 
-def test_class_names_go_with_the_model(small, tmp_path):
+def test_class_names_go_with_the_model(few_data, tmp_path):
     names = [f"digit {n}" for n in range(10)]
-    assert quick(small, tmp_path / "b", "--quiet", "--labels", ",".join(names)) == 0
+    assert quick(few_data, tmp_path / "b", "--quiet", "--labels", ",".join(names)) == 0
     record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
     assert record["data"]["labels"] == names
 
 
-def test_old_formats_hold_the_same_model(small, tmp_path):
-    assert quick(small, tmp_path / "b", "--quiet", "--save-h5", "--save-weights") == 0
+def test_old_formats_hold_the_same_model(few_data, tmp_path):
+    assert quick(few_data, tmp_path / "b", "--quiet", "--save-h5", "--save-weights") == 0
     kept = keras.saving.load_model(tmp_path / "b" / bundle.MODEL)
     old = keras.saving.load_model(tmp_path / "b" / bundle.MODEL_H5, compile=False)
     assert all(map(np.array_equal, kept.get_weights(), old.get_weights()))
@@ -246,35 +250,35 @@ def test_old_formats_hold_the_same_model(small, tmp_path):
     assert all(map(np.array_equal, kept.get_weights(), fresh.get_weights()))
 
 
-def test_tensorboard_logs_each_epoch(small, tmp_path):
-    assert quick(small, tmp_path / "b", "--quiet", "--tensorboard", str(tmp_path / "logs")) == 0
+def test_tensorboard_logs_each_epoch(few_data, tmp_path):
+    assert quick(few_data, tmp_path / "b", "--quiet", "--tensorboard", str(tmp_path / "logs")) == 0
     assert list((tmp_path / "logs" / "validation").glob("events.out.tfevents.*"))
 
 
-def test_tensorboard_that_is_not_installed_is_named(small, tmp_path, monkeypatch, capsys):
+def test_tensorboard_that_is_not_installed_is_named(few_data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert quick(small, tmp_path / "b", "--tensorboard", str(tmp_path / "logs")) == 2
+    assert quick(few_data, tmp_path / "b", "--tensorboard", str(tmp_path / "logs")) == 2
     assert "needs tensorflow and tensorboard. Install" in capsys.readouterr().err
 
 
 # Recipes that need more than the training images.
 
 
-def test_all_images_are_trained_on_and_nothing_is_validated(small, tmp_path, capsys):
+def test_all_images_are_trained_on_and_nothing_is_validated(few_data, tmp_path, capsys):
     folder = tmp_path / "b"
-    argv = ["--data", small.data, "--output", str(folder), "--epochs", "1"]
+    argv = ["--data", few_data, "--output", str(folder), "--epochs", "1"]
     assert main([*argv, "--model", "conv-conv-pool", "--all-images"]) == 0  # it keeps the best
     shown = capsys.readouterr().out
     assert "no validation, test accuracy" in shown
     assert json.loads(shown.splitlines()[-1])["validation_accuracy"] is None
     record = json.loads((folder / bundle.TRAIN).read_text())
     assert record["metrics"]["validation_loss"] is None
-    assert (record["data"]["train_count"], record["data"]["validation_count"]) == (6000, 0)
+    assert (record["data"]["train_count"], record["data"]["validation_count"]) == (600, 0)
     assert record["recipe"]["keep"] == "last"
     assert record["kept_epoch"] == 1
     assert (folder / bundle.HISTORY).read_text().startswith("epoch,accuracy,loss\n")
     assert (folder / bundle.PLOTS / "curves.png").exists()
-    evaluate.evaluate(evaluate.EvaluateSettings(bundle=folder, data=small.data))
+    evaluate.evaluate(evaluate.EvaluateSettings(bundle=folder, data=few_data))
 
 
 def test_patience_without_validation_is_refused(tmp_path, capsys):

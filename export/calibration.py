@@ -9,6 +9,9 @@ from mnist_edge import bundle, data
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import CalibrationRecord
 
+# Images where the user names no number; with fewer, all there are.
+DEFAULT_COUNT = 500
+
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
@@ -28,7 +31,7 @@ class Calibration:
 
 
 def choose(
-    dataset: data.Dataset, shape: tuple[int, ...], split_seed: int, count: int, seed: int
+    dataset: data.Dataset, shape: tuple[int, ...], split_seed: int, count: int | None, seed: int
 ) -> Calibration:
     """Chooses calibration images.
 
@@ -36,19 +39,27 @@ def choose(
         dataset: The data to choose from.
         shape: Input shape of the model, without the batch.
         split_seed: Seed of the split into training and validation images.
-        count: Number of images, divided as evenly as possible among the classes.
+        count: Number of images, divided as evenly as possible among the classes; None for 500, or
+            as many as there are.
         seed: Seed of the choice.
 
     Raises:
-        InputError: Fewer than `count` images are available.
+        InputError: Fewer than `count` images are available, or none.
     """
     train_indices, _ = data.split_indices(len(dataset.x_train), split_seed)
     in_test = _in_test(dataset, train_indices)
     candidates = train_indices[~in_test]
+    if count is None:
+        count = max(1, min(DEFAULT_COUNT, len(candidates)))
     if count > len(candidates):
         raise InputError(
             f"calibration on {count} images needs at least as many training images. "
-            f"Got: {len(candidates)}. Use fewer with --calibration-count."
+            f"Got: {len(candidates)}. "
+            + (
+                "Use fewer with --calibration-count."
+                if len(candidates)
+                else "Give other data: all training images are in the test set."
+            )
         )
     # Shuffle, then take one image of each class in turn: the first `count` are balanced.
     shuffled = np.random.default_rng(seed).permutation(candidates)

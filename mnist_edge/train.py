@@ -142,6 +142,11 @@ def _require(kind: Any, value: object, name: str) -> None:
 
 def _check_data(dataset: data.Dataset) -> None:
     data.require_gray_levels(dataset)
+    if dataset.x_train.ndim == 4 and dataset.x_train.shape[-1] == 3:
+        raise InputError(
+            f"{dataset.source}: the networks of the zoo take gray images, uint8 [n, height, "
+            "width]. Got: RGB. Convert them, or export your own model trained on them."
+        )
     if dataset.x_train.dtype != np.uint8 or dataset.x_train.ndim != 3:
         raise InputError(
             f"{dataset.source}: x_train must be uint8 [n, height, width], 0 to 255. "

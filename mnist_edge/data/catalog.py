@@ -34,7 +34,8 @@ class Entry:
         """Makes images upright and labels start at 0.
 
         Args:
-            pair: uint8 `[n, height, width]` and uint8 `[n]`.
+            pair: Images `[n, height, width]` and labels `[n]`; of other kinds, they are returned
+                unchanged.
             split: "train" or "test".
             where: The file or folder, for error messages.
 
@@ -42,6 +43,8 @@ class Entry:
             InputError: A label is below `first_label`.
         """
         x, y = pair
+        if y.dtype.kind not in "iu" or x.ndim != 3:
+            return pair
         if y.size and y.min() < self.first_label:
             raise InputError(
                 f"{where}: the labels of this set start at {self.first_label}. "
@@ -55,11 +58,23 @@ def _emnist(labels: str, first_label: int = 0) -> Entry:
 
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+_CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+_CIFAR100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+    camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
+    cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
+    lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+    oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+    spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+    train trout tulip turtle wardrobe whale willow_tree wolf woman worm"""
 # EMNIST's balanced and by-merge sets merge upper and lower case where they look alike; these
 # lower-case letters are separate classes (Cohen et al., 2017, arXiv:1702.05373).
 _MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"
 # Keyed by the name's lower-case letters and digits: fashion-mnist, FashionMNIST, fashion_mnist.
 CATALOG = {
+    "cifar100": Entry(tuple(_CIFAR100.split())),  # before cifar10, which its name starts with
+    "cifar10": Entry(tuple(_CIFAR10.split())),
     "fashionmnist": Entry(tuple(_FASHION.split(","))),
     # Hiragana, romanized, as not every font has it.
     "kmnist": Entry(("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),

@@ -1,7 +1,9 @@
-"""Read Kaggle's CSV files: one row per image, with its label and pixels. Needs only NumPy.
+"""Read CSV files: one row per example, with its label and pixels or other numbers.
 
-Supported layouts: `label,pixel0,...,pixel783` (Digit Recognizer, Fashion-MNIST), and a label and
-784 values with a header (`label,1x1,...,28x28`) or without (mnist-in-csv).
+Kaggle's layouts: `label,pixel0,...,pixel783` (Digit Recognizer, Fashion-MNIST), and a label and
+784 values with a header (`label,1x1,...,28x28`) or without (mnist-in-csv). Others, such as those of
+OpenML and scikit-learn: a header that names a column `label`, `class`, `target` or the like, or
+no header and a label that is text. Needs only NumPy.
 """
 
 import contextlib
@@ -9,7 +11,6 @@ import dataclasses
 import gzip
 import io
 import itertools
-import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from mnist_edge.data import csv_layout
 from mnist_edge.data.catalog import Pair
+from mnist_edge.data.csv_layout import Layout, is_number
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
@@ -26,7 +29,7 @@ _LONGEST_LINE = 2**20
 _MOST_LINES = 10_000_000  # EMNIST has 814,255; bounds the time spent on blank lines
 _MEMBER = re.compile(r"(?!__MACOSX/).*\.csv", re.IGNORECASE)
 _BYTES = {str(value) for value in range(256)}
-_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+_LONGEST_LABEL = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,22 +63,26 @@ def members(path: Path) -> list[str]:
 
 
 def read(file: CsvFile) -> Pair | None:
-    """Reads one CSV file of labeled images.
+    """Reads one CSV file of labeled examples.
 
     Returns:
-        `(x, y)`: uint8 `[n, side, side]` and uint8 `[n]`; None if the file has no labels, as
-        Kaggle's `test.csv`.
+        `(x, y)`: `x` is `[n, side, side]` if the columns are pixels of a square image, else
+        `[n, features]`, uint8 if all values are bytes, else float32; `y` is integers or text `[n]`.
+        None if the file has no labels, as Kaggle's `test.csv`.
 
     Raises:
         InputError: The file is damaged, too large or not such a CSV; the message has the line
             number.
     """
-    columns, has_header, labeled = _layout(file, _first_line(file))
-    if not labeled:
+    layout = _layout(file)
+    if layout.label is None:
         return None
-    rows = _read_rows(file, columns, has_header)
-    side = math.isqrt(columns - 1)
-    return rows[:, 1:].reshape(-1, side, side), rows[:, 0].copy()
+    if not layout.is_kaggle:
+        return _read_table(file, layout, layout.label)
+    rows = _read_rows(file, layout.columns, layout.has_header)
+    if not layout.has_header and np.ptp(rows[:, 0]) == 0 < np.ptp(rows[:, -1]):
+        rows = np.roll(rows, 1, axis=1)  # the label is last: a column of one value is a pixel
+    return rows[:, 1:].reshape(-1, layout.side or 0, layout.side or 0), rows[:, 0].copy()
 
 
 def read_pixels(path: Path, columns: int) -> np.ndarray:
@@ -92,14 +99,14 @@ def read_pixels(path: Path, columns: int) -> np.ndarray:
         InputError: As for `read`.
     """
     file = CsvFile(path)
-    fields = _fields(_first_line(file))
+    fields = csv_layout.split(_first_lines(file)[0])
     if len(fields) != columns:
         label = " (with labels? remove them)" if len(fields) == columns + 1 else ""
         raise InputError(
             f"{path} must have {columns} columns, separated by commas. Got: {len(fields)}"
             f"{label}. Give Kaggle's test.csv, or a file like it."
         )
-    return _read_rows(file, columns, not _is_number(fields[0]))
+    return _read_rows(file, columns, not is_number(fields[0]))
 
 
 @contextlib.contextmanager
@@ -181,42 +188,91 @@ def _lines(file: CsvFile, stream: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _first_line(file: CsvFile) -> str:
+def _first_lines(file: CsvFile) -> tuple[str, str]:
     with _opened(file) as lines:
-        return next(lines, "")
+        return next(lines, ""), next(lines, "")
 
 
-def _fields(line: str) -> list[str]:
-    return [field.strip().strip('"') for field in line.split(",")]
-
-
-def _layout(file: CsvFile, line: str) -> tuple[int, bool, bool]:
-    """Returns `(columns, has_header, labeled)`, from a file's first line."""
-    fields = _fields(line)
-    columns, has_header = len(fields), not _is_number(fields[0])
-    if has_header and "label" in map(str.lower, fields[1:]):
-        raise InputError(f"{file} must have 'label' as its first column. Got: {fields[0][:40]!r}.")
-    labeled = fields[0].lower() == "label" if has_header else not _is_square(columns)
-    if columns < 2 or not _is_square(columns - labeled):
-        others = [name for sign, name in _OTHER_DELIMITERS.items() if sign in line.strip()]
-        got = others[0] if columns == 1 and others else f"{columns:,} values"
+def _layout(file: CsvFile) -> Layout:
+    first, second = _first_lines(file)
+    try:
+        return csv_layout.detect(first, second)
+    except ValueError as error:
         raise InputError(
             f"{file} must have a label and the pixels of a square image per row, e.g. 785 values, "
-            f"separated by commas. Got: {got} in the first line, {line[:40].strip()!r}."
-        )
-    return columns, has_header, labeled
+            "or a header with a column label, class or target, separated by commas, semicolons or "
+            f"tabs. Got: {error} in the first line, {first[:40].strip()!r}."
+        ) from None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _read_table(file: CsvFile, layout: Layout, label: int) -> Pair:
+    """Reads labels and numbers in any order of columns."""
+    labels: list[str] = []
+    with _opened(file) as lines:
+        numbers = _without_labels(file, lines, layout, label, labels)
+        try:
+            first = next(numbers, None)
+            x = None if first is None else np.loadtxt(
+                itertools.chain([first], numbers),
+                delimiter=layout.separator, dtype=np.float32, comments=None, quotechar='"', ndmin=2,
+            )  # fmt: skip
+        except InputError:
+            raise
+        except ValueError:  # NumPy does not report the line
+            x = None
+    if x is None or len(x) != len(labels):
+        with _opened(file) as lines:
+            raise InputError(_first_table_fault(file, lines, layout, label))
+    if x.size and (x == np.trunc(x)).all() and x.min() >= 0 and x.max() <= 255:
+        x = x.astype(np.uint8)
+    if layout.side:
+        x = x.reshape(-1, layout.side, layout.side)
+    if all(map(csv_layout.is_whole, set(labels))):
+        return x, np.array([int(float(text)) for text in labels])
+    return x, np.array(labels)
 
 
-def _is_square(count: int) -> bool:
-    return count > 0 and math.isqrt(count) ** 2 == count
+def _without_labels(
+    file: CsvFile, lines: Iterator[str], layout: Layout, label: int, labels: list[str]
+) -> Iterator[str]:
+    """Yields each row without its label and index; appends the label to `labels`."""
+    for line in itertools.islice(lines, int(layout.has_header), None):
+        if not line.strip():
+            continue
+        values = line.rstrip("\r\n").split(layout.separator)
+        if len(values) != layout.columns or len(values[label]) > _LONGEST_LABEL:
+            raise ValueError
+        if files.data_bytes(len(labels) * layout.columns, 4) > files.LIMIT_BYTES:
+            raise InputError(
+                f"{file} must take at most {files.LIMIT_BYTES:,} bytes as float32. Got: more. "
+                "Give less data."
+            )
+        labels.append(values[label].strip().strip("\"'"))
+        dropped = (label, layout.index)
+        yield layout.separator.join(v for column, v in enumerate(values) if column not in dropped)
+
+
+def _first_table_fault(file: CsvFile, lines: Iterable[str], layout: Layout, label: int) -> str:
+    """Returns a message about the first invalid line of a table."""
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if (number == 1 and layout.has_header) or not line.strip():
+            continue
+        values = csv_layout.split(line, layout.separator)
+        if len(values) != layout.columns:
+            got = f"{len(values):,}"
+            return f"{file}: line {number} must have {layout.columns:,} values. Got: {got}."
+        if len(line.split(layout.separator)[label]) > _LONGEST_LABEL:
+            most = f"{_LONGEST_LABEL} characters"
+            return f"{file}: line {number} must have a label of at most {most}. Got: more."
+        for column, value in enumerate(values):
+            if column not in (label, layout.index) and not is_number(value):
+                got = f"{value[:40]!r} in column {column + 1}"
+                return (
+                    f"{file}: line {number} must hold numbers and one label. Got: {got}. Remove "
+                    "that column, or write its values as numbers."
+                )
+    return f"{file} must have one row per example. Got: {number} lines without a row."
 
 
 def _read_rows(file: CsvFile, columns: int, has_header: bool) -> np.ndarray:
@@ -257,7 +313,7 @@ def _first_fault(file: CsvFile, lines: Iterable[str], columns: int, has_header: 
             return f"{file}: line {number} must have {columns} values. Got: {len(fields)}."
         for field in fields:
             if field.strip() not in _BYTES:
-                scaled = _is_number(field) and 0 < float(field) < 1
+                scaled = is_number(field) and 0 < float(field) < 1
                 return (
                     f"{file}: line {number} must hold whole numbers from 0 to 255. "
                     f"Got: {field[:40]!r}." + " Multiply values between 0 and 1 by 255." * scaled

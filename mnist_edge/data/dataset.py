@@ -4,22 +4,27 @@ The default is the packaged MNIST (`mnist.npz`); `sources.py` reads all kinds of
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mnist_edge import bundle
-from mnist_edge.data import catalog, sources
+from mnist_edge.data import batches, catalog, sources
+from mnist_edge.data import labels as labels_of
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
 # Help text of `--data`, shared by the commands.
 HELP = (
-    "'mnist'; an .npz in the layout of keras.datasets.mnist; a folder of IDX files, or "
-    "FOLDER/PREFIX; Kaggle's .csv, .csv.gz or .zip; TRAIN.csv,TEST.csv; keras:mnist or "
-    "keras:fashion_mnist"
+    "'mnist'; an .npz, or FILE.npz:x_train,y_train,x_test,y_test with its own names; a folder of "
+    "pictures (CLASS/picture.png, or train/CLASS and test/CLASS), of IDX files (or FOLDER/PREFIX) "
+    "or of .parquet; a .csv, .csv.gz, .zip or .parquet; TRAIN.csv,TEST.csv; keras:mnist, "
+    "keras:fashion_mnist, keras:cifar10 or keras:cifar100"
 )
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with one name per line"
 _VALIDATION_COUNT = 5_000
@@ -27,6 +32,7 @@ _LEAST_COUNT = 6  # training examples, a sixth of which is for validation
 MOST_CLASSES = 2**16
 # Source of a data set that was not loaded; a bundle contains a copy of such a data set.
 IN_MEMORY = "arrays in memory"
+_MOST_AXES = 5  # of an example whose transpositions are tried
 _SURELY_GRAY = 100  # if one set exceeds this and the other stays below 1, their scales differ
 _FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -41,10 +47,12 @@ class Dataset:
         x_train: Finite numbers `[n, ...]`. The models of this project require uint8
             `[n, height, width]`, 0 (paper) to 255 (ink).
         y_train: Integers `[n]`, 0 to `classes - 1`; stored as uint8, or as uint16 for more
-            than 256 classes.
+            than 256 classes. Given as integers, whole floats or text, `[n]` or `[n, 1]`, or as
+            one-hot rows; text is numbered in sorted order.
         x_test: As `x_train`, with the same shape per example.
         y_test: As `y_train`.
-        labels: Names of the classes, in order; by default the numbers from 0.
+        labels: Names of the classes, in order; by default the labels that are text, or else the
+            numbers from 0.
         source: The argument of `load` that it was loaded from.
         remark: How the data was read, if the user should know it, or "".
 
@@ -63,13 +71,43 @@ class Dataset:
     def __post_init__(self) -> None:
         for name in sources.ARRAYS:
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        y_train, y_test, names = labels_of.encode(self.y_train, self.y_test, self.source)
+        object.__setattr__(self, "y_train", y_train)
+        object.__setattr__(self, "y_test", y_test)
         _check(self)
         classes = int(max(self.y_train.max(), self.y_test.max())) + 1
         dtype = np.uint8 if classes <= 256 else np.uint16  # the hashes depend on it
-        labels = self.labels or catalog.numbered((), classes)
+        labels = self.labels or names or catalog.numbered((), classes)
         object.__setattr__(self, "labels", catalog.name_classes(labels, classes))
         for name in ("y_train", "y_test"):
             object.__setattr__(self, name, getattr(self, name).astype(dtype))
+
+    @classmethod
+    def from_batches(
+        cls,
+        train: "Iterable[Any]",
+        test: "Iterable[Any] | None" = None,
+        labels: tuple[str, ...] = (),
+    ) -> "Dataset":
+        """Collects batches in memory.
+
+            data = Dataset.from_batches(keras.utils.image_dataset_from_directory("flowers"))
+
+        Args:
+            train: A `tf.data.Dataset`, a `keras.utils.PyDataset` or any iterable of finite length
+                that gives `(x, y)`, batches or single examples.
+            test: As `train`; None to split off a seventh of the training examples, by seed.
+            labels: As of a `Dataset`; by default the `class_names` of `train`, if it has them.
+
+        Raises:
+            InputError: These are not batches of a data set, or take too much memory.
+        """
+        x, y = batches.collect(train, "train")
+        if test is None:
+            pair, held_out = sources.split_off(x, y)
+        else:
+            pair, held_out = (x, y), batches.collect(test, "test")
+        return cls(*pair, *held_out, labels or tuple(getattr(train, "class_names", ())))
 
     @property
     def classes(self) -> int:
@@ -92,14 +130,18 @@ def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None 
         source: One of:
             "mnist": the packaged set;
             FILE.npz: `x_train` and `x_test` (finite numbers `[n, ...]`, of the same shape per
-            example), `y_train` and `y_test` (integers `[n]`, 0 to 65,535);
+            example), `y_train` and `y_test` (labels as in `Dataset`), or other usual names of
+            these; FILE.npz:a,b,c,d names them, in this order;
             FOLDER: the four IDX files of MNIST, Fashion-MNIST, KMNIST or EMNIST, raw or
-            `.gz`, or Kaggle's train and test CSV; FOLDER/PREFIX if it contains several sets;
-            FILE.csv, `.csv.gz` or `.zip`: Kaggle's CSV; without a test set, one is split off;
+            `.gz`, or a train and test CSV; FOLDER/PREFIX if it contains several sets; or
+            pictures, CLASS/picture.png, perhaps in `train` and `test`; or `.parquet` files;
+            FILE.csv, `.csv.gz` or `.zip`: labels and pixels or other numbers;
             TRAIN.csv,TEST.csv: a pair of CSV files;
-            "keras:mnist", "keras:fashion_mnist": loaded by Keras.
+            FILE.parquet: pictures and labels in Hugging Face's layout;
+            "keras:mnist", "keras:fashion_mnist", "keras:cifar10", "keras:cifar100".
+            Without a test set, one is split off.
         labels: Names of the classes: "cat,dog", a file with one name per line, or a sequence of
-            names; None for the known names of a well-known data set, else the numbers from 0.
+            names; None for those of the data or of a well-known data set, else the numbers from 0.
 
     Returns:
         The data set. Images are upright and labels start at 0, also for EMNIST, whose files
@@ -113,7 +155,8 @@ def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None 
     raw = sources.read(source)
     names = () if labels is None else catalog.parse_labels(labels)
     loaded = Dataset(*raw.train, *raw.test, names, source, raw.remark)
-    if labels is None and raw.entry.labels:
+    is_numbered = loaded.labels == catalog.numbered((), loaded.classes)
+    if labels is None and raw.entry.labels and is_numbered:
         names = catalog.numbered(raw.entry.labels, loaded.classes)
         return dataclasses.replace(loaded, labels=names)
     return loaded
@@ -167,7 +210,8 @@ def _faults(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Iterator[tu
     if not -_FLOAT32 <= low <= high <= _FLOAT32:  # also false for NaN
         yield "x_{split} must be finite in float32, as models take it", f"{low:g} to {high:g}"
     if y.dtype.kind not in "ui" or y.shape != x.shape[:1]:
-        yield f"y_{{split}} must be integers [{len(x)}]", f"{y.dtype} {list(y.shape)}"
+        must = f"y_{{split}} must be integers [{len(x)}], or one-hot rows or text"
+        yield must, f"{y.dtype} {list(y.shape)}"
     if y.min() < 0 or y.max() >= MOST_CLASSES:
         yield f"y_{{split}} must be 0 to {MOST_CLASSES - 1}", f"{y.min()} to {y.max()}"
 
@@ -213,6 +257,11 @@ def split_indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Reshapes examples to a model's input and casts them; scaling is part of the models.
 
+    Only harmless reshapes are made, in which every value keeps its place: axes of length 1 come
+    and go, neighboring axes are merged (`[28, 28]` to `[784]`), and flat rows become images of
+    one channel, row by row. Flat rows of color images are not: some data sets store them channel
+    by channel, others pixel by pixel.
+
     Args:
         examples: Numbers `[n, ...]`.
         shape: The model's input shape per example, e.g. `(28, 28, 1)`.
@@ -221,11 +270,39 @@ def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         float32 `[n, *shape]`.
 
     Raises:
-        InputError: The examples have another number of elements than `shape`.
+        InputError: The examples have another shape.
     """
-    if math.prod(examples.shape[1:]) != math.prod(shape):
+    given = examples.shape[1:]
+    if not _keeps_places(given, shape):
         raise InputError(
             f"the model takes examples of shape {list(shape)}. "
-            f"Got: {list(examples.shape[1:])}. Give the data set that it was trained on by --data."
+            f"Got: {list(given)}. {_reshape_remedy(given, shape)}"
         )
     return examples.reshape(len(examples), *shape).astype(np.float32)
+
+
+def _keeps_places(given: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a reshape of one example is harmless; see `as_inputs`."""
+    if math.prod(given) != math.prod(shape):
+        return False
+    sizes = [size for size in given if size != 1]
+    wanted = [size for size in shape if size != 1]
+    if len(sizes) <= 1:
+        return len(wanted) <= 2
+    # Merged axes end where axes of the examples end.
+    return set(itertools.accumulate(wanted, operator.mul)) <= set(
+        itertools.accumulate(sizes, operator.mul)
+    )
+
+
+def _reshape_remedy(given: Sequence[int], shape: Sequence[int]) -> str:
+    """Returns what to do about examples of another shape: a transposition, if one fits."""
+    wanted = [size for size in shape if size != 1]
+    orders = itertools.permutations(range(len(given))) if len(given) <= _MOST_AXES else ()
+    for order in orders:
+        if [given[axis] for axis in order if given[axis] != 1] == wanted:
+            axes = ", ".join(str(axis) for axis in (0, *(axis + 1 for axis in order)))
+            return f"Transpose x_train and x_test: x.transpose({axes})."
+    if math.prod(given) == math.prod(shape):
+        return "Reshape x_train and x_test, in the order of values that it was trained on."
+    return "Give the data set that it was trained on by --data."

@@ -5,12 +5,13 @@
 `np.load` would allocate whatever a header asks for. Needs only NumPy.
 """
 
+import contextlib
 import dataclasses
 import io
 import math
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from mnist_edge.safety import files
 _ENDING = ".npy"
 # Most headers have 128 bytes; NumPy parses at most 10,000.
 HEADER_BYTES = 10_000
+_NUMBERS, _TEXT = "biufc", "US"  # kinds of element
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -30,6 +32,12 @@ _HEADERS = {
 
 class _Wrong(Exception):
     """An invalid archive or array; the message follows the file's name."""
+
+
+def names(path: Path | str, remedy: str = "") -> list[str]:
+    """Returns the names of the arrays in an `.npz`; arguments and errors as in `read`."""
+    with _opened(path, remedy) as archive:
+        return list(_held(archive))
 
 
 def read(
@@ -49,7 +57,8 @@ def read(
         names: Names of the arrays to read, which must exist; None reads all arrays.
         limit_bytes: Maximum total size of the arrays.
         remedy: What to do if the file can't be used; the last sentence of the error message.
-        as_data: Whether the limit applies to the sizes computed by `files.data_bytes`.
+        as_data: Whether the arrays are a data set: the limit applies to the sizes computed by
+            `files.data_bytes`, and they may be text.
 
     Returns:
         Arrays by name, in the order of `names` or else of the archive.
@@ -58,18 +67,25 @@ def read(
         InputError: The file is missing, damaged or not an `.npz`; an array is missing, too
             large, or not numeric.
     """
+    with _opened(path, remedy) as archive:
+        arrays = _find(archive, names, _NUMBERS + _TEXT * as_data)
+        needed = sum(
+            files.data_bytes(array.size, array.dtype.itemsize) if as_data else array.nbytes
+            for array in arrays
+        )
+        if needed > limit_bytes:
+            unit = "bytes, also as float32" if as_data else "bytes"
+            raise _Wrong(f" must take at most {limit_bytes:,} {unit}. Got: {needed:,}")
+        return {array.name: array.read(archive) for array in arrays}
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str, remedy: str) -> Iterator[zipfile.ZipFile]:
+    """Opens an archive; turns the errors of reading it into a one-line `InputError`."""
     files.require(path, remedy)
     try:
         with files.open_zip(path) as archive:
-            arrays = _find(archive, names)
-            needed = sum(
-                files.data_bytes(array.size, array.dtype.itemsize) if as_data else array.nbytes
-                for array in arrays
-            )
-            if needed > limit_bytes:
-                unit = "bytes, also as float32" if as_data else "bytes"
-                raise _Wrong(f" must take at most {limit_bytes:,} {unit}. Got: {needed:,}")
-            return {array.name: array.read(archive) for array in arrays}
+            yield archive
     except _Wrong as error:
         raise InputError(f"{path}{error}. {remedy}".rstrip()) from error
     except files.DAMAGE as error:
@@ -118,13 +134,24 @@ class _Array:
         return np.frombuffer(content, self.dtype).reshape(self.shape, order=self.order)
 
 
-def _find(archive: zipfile.ZipFile, names: Sequence[str] | None) -> list[_Array]:
-    """Returns the arrays with these names, or all; reads only their headers."""
-    held = {
+def _held(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Returns the members that hold arrays, by the arrays' names."""
+    return {
         info.filename.removesuffix(_ENDING): info
         for info in archive.infolist()
         if info.filename.endswith(_ENDING)
     }
+
+
+def _find(archive: zipfile.ZipFile, names: Sequence[str] | None, kinds: str) -> list[_Array]:
+    """Returns the arrays with these names, or all; reads only their headers.
+
+    Args:
+        archive: The opened `.npz`.
+        names: As in `read`.
+        kinds: Accepted kinds of element, as in `numpy.dtype.kind`.
+    """
+    held = _held(archive)
     missing = [name for name in names or () if name not in held]
     if missing or not held:
         found = files.short(", ".join(held)) or "no array"
@@ -134,13 +161,13 @@ def _find(archive: zipfile.ZipFile, names: Sequence[str] | None) -> list[_Array]
         with files.open_member(archive, held[name]) as stream:
             first = stream.read(HEADER_BYTES)
         try:
-            arrays.append(_parse(name, held[name], first))
+            arrays.append(_parse(name, held[name], first, kinds))
         except ValueError as error:
             raise _Wrong(f": {files.short(name)} must be {error}") from error
     return arrays
 
 
-def _parse(name: str, member: zipfile.ZipInfo, first: bytes) -> _Array:
+def _parse(name: str, member: zipfile.ZipInfo, first: bytes, kinds: str) -> _Array:
     """Parses the header of an `.npy`; raises `ValueError` if it is invalid."""
     stream = io.BytesIO(first)
     try:
@@ -151,7 +178,7 @@ def _parse(name: str, member: zipfile.ZipInfo, first: bytes) -> _Array:
         raise ValueError(f"an .npy array. Got: {files.short(error)}") from error
     if dtype.hasobject:
         raise ValueError("numbers. Got: Python objects, a pickle, which is never opened")
-    if dtype.kind not in "biufc":
+    if dtype.kind not in kinds or not dtype.itemsize:
         raise ValueError(f"numbers. Got: {files.short(dtype)}")
     if len(shape) > 32 or not all(0 <= side < 2**63 for side in shape):
         raise ValueError(f"of a possible shape. Got: {files.short(list(shape))}")

@@ -1,7 +1,7 @@
 """Data sources: detects what kind of source `--data` is, and reads it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_edge import backend, bundle
 from mnist_edge.cli import one_line
-from mnist_edge.data import catalog, csv_files, idx, npz
+from mnist_edge.data import array_names, catalog, csv_files, idx, npz, parquet, picture_sets
 from mnist_edge.data.catalog import Pair
 from mnist_edge.data.csv_files import CsvFile
 from mnist_edge.errors import InputError
@@ -19,8 +19,8 @@ MNIST = "mnist"
 MNIST_FILE = Path(__file__).with_name("mnist.npz")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _REMEDY = (
-    "Give 'mnist', an .npz in the layout of keras.datasets.mnist, a folder of IDX or CSV files, "
-    "a .csv (or .csv.gz, .zip), TRAIN.csv,TEST.csv, or keras:mnist."
+    "Give 'mnist', an .npz in the layout of keras.datasets.mnist, a folder of pictures, IDX or CSV "
+    "files, a .csv (or .csv.gz, .zip), TRAIN.csv,TEST.csv, or keras:mnist."
 )
 _RESTORE = "Restore the file from the repository."
 # Hashes of the arrays' bytes. The four IDX files that they were made from have the MD5 sums
@@ -32,8 +32,8 @@ _MNIST_SHA256 = {
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
 _KERAS = "keras:"
-_KERAS_NAMES = ("mnist", "fashion_mnist")
-# Share of rows to split off as the test set of a CSV file without one, as in MNIST: 10,000 of
+_KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+# Share of examples to split off as the test set of data without one, as in MNIST: 10,000 of
 # 70,000. The seed is fixed, so that a file always gives the same data set.
 _TEST_SHARE = 1 / 7
 _TEST_SEED = 0
@@ -82,10 +82,13 @@ def read(source: str) -> Raw:
         return _read_keras(source)
     if path.is_dir():
         return _read_folder(source, path, wanted=None)
+    npz_path, names = array_names.parse(source)
+    if npz_path:
+        return _read_npz(npz_path, names, _REMEDY)
     if "," in source and not path.exists():
         return _read_pair(source)
-    if name.endswith(".npz"):
-        return _read_npz(path, _REMEDY)
+    if name.endswith(".parquet"):
+        return _read_parquet(source, {"": [path]})
     if name.endswith((".csv", ".csv.gz")):
         return _read_csvs(CsvFile(path), None)
     if name.endswith(".zip"):
@@ -98,7 +101,7 @@ def read(source: str) -> Raw:
 
 
 def _read_mnist() -> Raw:
-    raw = _read_npz(MNIST_FILE, _RESTORE)
+    raw = _read_npz(MNIST_FILE, ARRAYS, _RESTORE)
     for name, array in zip(ARRAYS, (*raw.train, *raw.test), strict=True):
         got = bundle.sha256_array(array)
         if got != _MNIST_SHA256[name]:
@@ -109,9 +112,15 @@ def _read_mnist() -> Raw:
     return raw
 
 
-def _read_npz(path: Path, remedy: str) -> Raw:
-    x_train, y_train, x_test, y_test = npz.read(path, ARRAYS, remedy=remedy, as_data=True).values()
-    return Raw((x_train, y_train), (x_test, y_test), catalog.find_by_file(path.stem, path))
+def _read_npz(path: Path, names: Sequence[str], remedy: str) -> Raw:
+    """Reads an `.npz`; finds out the names of its arrays if `names` is empty."""
+    names = names or array_names.find(path, npz.names(path, remedy))
+    arrays = npz.read(path, names, remedy=remedy, as_data=True)
+    x, y, *test = (arrays[name] for name in names)
+    entry = catalog.find_by_file(path.stem, path)
+    if test:
+        return Raw((x, y), (test[0], test[1]), entry)
+    return _split_raw((x, y), entry, f"{path} has no test set")
 
 
 def _read_keras(source: str) -> Raw:
@@ -132,6 +141,18 @@ def _read_keras(source: str) -> Raw:
     return Raw(train, test, catalog.find(source))
 
 
+def _read_parquet(source: str, found: dict[str, list[Path]]) -> Raw:
+    """Reads Parquet files by split: "train" or "", "test" or "validation"."""
+    test = found.get("test") or found.get("validation") or []
+    train = found.get("train") or found.get("") or []
+    if not train:
+        raise InputError(f"{source} must hold train.parquet and does not. Give a folder that does.")
+    pair, held_out, entry = parquet.read(train, test)
+    if held_out is None:
+        return _split_raw(pair, entry, f"{source} has no test set")
+    return Raw(pair, held_out, entry)
+
+
 def _holds_sets(folder: Path) -> bool:
     """Whether a folder contains files of data sets, recognized by their names."""
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
@@ -142,12 +163,23 @@ def _read_folder(source: str, folder: Path, wanted: str | None) -> Raw:
     """Reads the data set whose file names start with `wanted`, or the only one."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
     idx_sets, csv_sets = _sets(names, _IDX_NAME), _sets(names, _CSV_NAME)
+    parquets = {} if idx_sets or csv_sets else parquet.find(folder)
+    if parquets:
+        return _read_parquet(source, parquets)
+    if not idx_sets and not csv_sets and picture_sets.classes(folder):
+        train, test = picture_sets.read(folder)
+        entry = catalog.find(folder.name)
+        return (
+            Raw(train, test, entry)
+            if test
+            else _split_raw(train, entry, f"{source} has no test set")
+        )
     if idx_sets:  # Kaggle's Fashion-MNIST has the same data in both formats
         return _read_idx(folder, *_choose(source, idx_sets, wanted))
     if not csv_sets:
         raise InputError(
-            f"{source} must hold train-images-idx3-ubyte and the other three files, raw or .gz, or "
-            "train.csv, and does not. Give a folder that does."
+            f"{source} must hold train-images-idx3-ubyte and the other three files, raw or .gz, "
+            "train.csv, or one folder of pictures per class, and does not. Give a folder that does."
         )
     _, roles = _choose(source, csv_sets, wanted)
     paths = {role: CsvFile(folder / name) for role, name in roles.items()}
@@ -236,26 +268,32 @@ def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
     trained = csv_files.read(train)
     if trained is None:
         raise InputError(
-            f"{train} must have labels, in a first column 'label'. Got: only pixels. Kaggle's "
-            "test.csv has no labels; give its train.csv."
+            f"{train} must have labels, in a column named label, class or target. Got: no such "
+            "column. Kaggle's test.csv has no labels; give its train.csv."
         )
     tested = csv_files.read(test) if test else None
-    remark = ""
-    if tested is None:
-        count = len(trained[1])
-        trained, tested = _split_off(*trained)
-        why = f"{test.member or test.path} has no labels" if test else f"{train} has no test set"
-        remark = (
-            f"{why}: {len(tested[1]):,} of the {count:,} rows of {train}, drawn by seed "
-            f"{_TEST_SEED}, are the test set"
-        )
     entry = catalog.find_by_file(train.member or str(train.path), train.path)
-    undone = (entry.undo(trained, "train", train), entry.undo(tested, "test", train))
-    return Raw(*undone, entry, remark)
+    undone = entry.undo(trained, "train", train)
+    if tested is None:
+        why = f"{test.member or test.path} has no labels" if test else f"{train} has no test set"
+        return _split_raw(undone, entry, why)
+    return Raw(undone, entry.undo(tested, "test", train), entry)
 
 
-def _split_off(x: np.ndarray, y: np.ndarray) -> tuple[Pair, Pair]:
+def _split_raw(pair: Pair, entry: catalog.Entry, why: str) -> Raw:
+    """Splits off a test set and says so."""
+    train, test = split_off(*pair)
+    remark = (
+        f"{why}: {len(test[1]):,} of the {len(pair[1]):,} examples, drawn by seed {_TEST_SEED}, "
+        "are the test set"
+    )
+    return Raw(train, test, entry, remark)
+
+
+def split_off(x: np.ndarray, y: np.ndarray) -> tuple[Pair, Pair]:
     """Splits off a test set; returns `((x_train, y_train), (x_test, y_test))` in file order."""
+    if x.ndim == 0 or x.shape[:1] != y.shape[:1]:  # `Dataset` says what is wrong with them
+        return (x, y), (x, y)
     is_test = np.zeros(len(y), bool)
     order = np.random.default_rng(_TEST_SEED).permutation(len(y))
     is_test[order[: max(1, round(len(y) * _TEST_SHARE))]] = True

@@ -3,8 +3,9 @@
 import dataclasses
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from mnist_edge.safety import files
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Result = TypeVar("Result")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that executes code
 _LONGEST = 1600  # pixels: larger pictures are reduced to this first
@@ -102,19 +105,36 @@ def open_picture(path: Path) -> Picture:
     Raises:
         InputError: The file is missing, damaged, not a picture, or above Pillow's size limit.
     """
+    gray, width = decode(path, lambda image: (_luminance(image), image.width))
+    return Picture(str(path), gray, width / gray.shape[1])
+
+
+def decode(
+    path: Path, read: Callable[["Image.Image"], Result], content: IO[bytes] | None = None
+) -> Result:
+    """Opens an untrusted picture and returns what `read` makes of it, turned upright.
+
+    Args:
+        path: The file.
+        read: Given the image; whatever it raises is a fault of the file.
+        content: What to read in place of the file, which is then only named.
+
+    Raises:
+        InputError: As for `open_picture`.
+    """
     with cli.needing("images"):
         from PIL import Image, ImageOps
 
-    files.require(path, "Give a PNG or JPEG file.")
+    if content is None:
+        files.require(path, "Give a PNG or JPEG file.")
     too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # errors are reported below
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(content or path, formats=_FORMATS) as image:
                 _require_sides(path, image.size)
-                upright = ImageOps.exif_transpose(image)
-                gray = _luminance(upright)
+                return read(ImageOps.exif_transpose(image))
     except too_large as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise InputError(
@@ -124,11 +144,10 @@ def open_picture(path: Path) -> Picture:
     except InputError:
         raise
     except Exception as error:  # decoders raise various types for damaged files
-        cause = files.cause(path, error, _STARTS)
+        cause = files.short(error) if content else files.cause(path, error, _STARTS)
         raise InputError(
             f"{path} must be a complete picture, PNG or JPEG. Got: {cause}. Save it again."
         ) from error
-    return Picture(str(path), gray, upright.width / gray.shape[1])
 
 
 def _require_sides(path: Path | str, sides: tuple[int, ...]) -> None:

@@ -12,10 +12,12 @@ import warnings
 import zipfile
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from mnist_edge import data, images
 from mnist_edge.data import idx
@@ -66,6 +68,31 @@ IDX = bytes((0, 0, 8, 3)) + struct.pack(">III", 12, 2, 2) + bytes(range(48))
 CSV = b"label,1x1,1x2,2x1,2x2\n" + b"".join(b"%d,0,9,99,255\n" % (i % 3) for i in range(9))
 
 
+TABLE = b"w;h;class\n" + b"".join(b"%d;0.5;%s\n" % (i, (b"a", b"b")[i % 2]) for i in range(9))
+
+
+def parquet_file():
+    rows = {"image": [picture("png")] * 9, "label": [0, 1, 2] * 3}
+    stream = io.BytesIO()
+    parquet.write_table(pyarrow.table(rows), stream)
+    return stream.getvalue()
+
+
+def texts():
+    """An `.npy` of labels that are text."""
+    stream = io.BytesIO()
+    np.save(stream, np.array(["cat", "dog", "eel"] * 4))
+    return stream.getvalue()
+
+
+def labeled(y_train):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("x.npy", npy())
+        archive.writestr("y.npy", y_train)
+    return packed.getvalue()
+
+
 def plain(content):
     return content
 
@@ -76,6 +103,9 @@ KINDS = {
     "deflated.npz": (npy(), npz, data.load),
     "images-idx3-ubyte": (IDX, plain, lambda path: idx.read(path, 3)),
     "images-idx3-ubyte.gz": (IDX, gzip.compress, lambda path: idx.read(path, 3)),
+    "text.npz": (texts(), labeled, data.load),
+    "table.csv": (TABLE, plain, data.load),
+    "a.parquet": (parquet_file(), plain, data.load),
     "a.csv": (CSV, plain, data.load),
     "a.csv.gz": (CSV, gzip.compress, data.load),
     "a.zip": (CSV, zipped, data.load),

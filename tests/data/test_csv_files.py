@@ -87,7 +87,7 @@ def test_one_file_is_split_by_a_stated_rule_that_gives_the_same_rows_again(tmp_p
     together = np.concatenate([loaded.x_train, loaded.x_test]).reshape(42, 4)
     assert np.array_equal(np.sort(together, axis=0), np.sort(rows(42)[0], axis=0))
     assert loaded.sha256() == data.load(path).sha256()
-    assert "train.csv has no test set: 6 of the 42 rows" in loaded.remark
+    assert "train.csv has no test set: 6 of the 42 examples" in loaded.remark
     assert "drawn by seed 0" in loaded.remark
 
 
@@ -98,7 +98,7 @@ def test_kaggles_unlabeled_test_file_is_no_test_set(tmp_path):
     write(tmp_path / "sample_submission.csv", "ImageId,Label\n1,0\n")
     loaded = data.load(tmp_path)
     assert (len(loaded.x_train), len(loaded.x_test)) == (36, 6)
-    assert "test.csv has no labels: 6 of the 42 rows of" in loaded.remark
+    assert "test.csv has no labels: 6 of the 42 examples" in loaded.remark
     with pytest.raises(InputError, match=r"test.csv must have labels.*give its train.csv"):
         data.load(tmp_path / "test.csv")
 
@@ -119,9 +119,8 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
         ("", "must be a CSV. Got: an empty file"),
         ("\n\n", "Got: 1 values in the first line, ''"),
         (PIXELS + "\n", "must have one row per image. Got: 1 lines without a row"),
-        (text(3).replace(",", ";"), "separated by commas. Got: semicolons in the first line"),
-        (text(3).replace(",", "\t"), "separated by commas. Got: tabs in the first line"),
-        (text(3, None).replace(",", " "), "separated by commas. Got: spaces in the first"),
+        (text(3).replace(",", "|"), "semicolons or tabs. Got: vertical bars in the first line"),
+        (text(3, None).replace(",", " "), "semicolons or tabs. Got: spaces in the first line"),
         ("0," * 1_000_000 + "0\n", "line 1 must have at most 1,048,576 characters. Got: more"),
         (text(3) + "1,2,3,4," + "9" * 2**20, "line 5 must have at most 1,048,576 characters"),
         (text(3, None) + "1,2,\0,3,4\n", r"line 4 must hold whole numbers .*Got: '\\x00'"),
@@ -139,8 +138,17 @@ def test_emnists_csv_is_turned_upright_too(tmp_path):
         (text(3).encode() + b"1,2,3,4,\xff\n", "line 5 must hold whole numbers"),
         ("1,2,3,4\n" * 3 + "1,2,3,4\n", "must have labels"),
         ("1,2,3,4,5,6\n", "pixels of a square image per row.*Got: 6 values"),
-        ("pixel0,pixel1,pixel2,pixel3,label\n1,2,3,4,5\n", "'label' as its first column"),
-        ("ImageId,Label\n1,0\n", "'label' as its first column. Got: 'ImageId'"),
+        ("ImageId,Label\n1,0\n", "with a column label, class or target.* Got: 2 values"),
+        (
+            "a,b,class\n1,2,cat\n1,x,cat\n",
+            "line 3 must hold numbers and one label. Got: 'x' in col",
+        ),
+        ("a,b,class\n1,2,cat\n1,,cat\n", "line 3 must hold numbers and one label. Got: '' in col"),
+        ("a,b,class\n1,2,cat\n1,2\n", "line 3 must have 3 values. Got: 2"),
+        ("a,b,class\n1,2," + "c" * 201, "line 2 must have a label of at most 200 characters"),
+        ("a,b,class\n", "must have one row per example. Got: 1 lines without a row"),
+        ("a,b,class\n1,nan,cat\n2,1,dog\n", "x_train must be finite|x_test must be finite"),
+        ("a,b,c,digit\n1,2,3,4\n", "must have labels, in a column named label, class or target"),
     ],
 )
 def test_csv_of_another_kind_is_refused_with_the_line_that_is_wrong(tmp_path, content, message):

@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import os
 import types
 
@@ -9,6 +10,7 @@ import mnist_edge
 from mnist_edge import backend, data
 from mnist_edge.data import sources
 from mnist_edge.errors import InputError
+from mnist_edge.safety import files
 
 
 def save(path, **changes):
@@ -104,7 +106,17 @@ def test_arrays_that_are_no_data_set_are_refused(changes, message):
         ({"x_train": np.zeros((12, 28, 28), complex)}, "x_train must be numbers .*complex"),
         ({"x_train": np.zeros((0, 28, 28)), "y_train": np.zeros(0, int)}, "n at least 1"),
         ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, int)}, "n at least 1"),
-        ({"y_train": np.zeros(12)}, r"y_train must be integers \[12\]. Got: float64"),
+        ({"y_train": np.full(12, 0.5)}, r"y_train must be integers \[12\].* Got: float64"),
+        ({"y_train": np.eye(12) * 2}, r"y_train must be integers \[12\], or one-hot rows or text"),
+        (
+            {"y_train": np.ones((12, 3), int)},
+            r"y_train must be integers \[12\].* Got: int64 \[12, 3",
+        ),
+        ({"y_train": np.array(["a"] * 12)}, "y_train must be integers.* Got: <U1"),
+        (
+            {"y_train": np.array([""] * 12), "y_test": np.array(["a"] * 3)},
+            "labels that are text must be",
+        ),
         ({"y_train": np.full(12, 2**16)}, "y_train must be 0 to 65535. Got: 65536 to 65536"),
         ({"x_test": np.full((3, 28, 28), 1e300)}, "finite in float32.* Got: 1e.300 to 1e.300"),
         ({"x_train": np.full((12, 28, 28), -1e39)}, "finite in float32.* Got: -1e.39"),
@@ -242,8 +254,8 @@ def test_keras_without_a_network_is_one_line(monkeypatch):
     with pytest.raises(InputError, match="keras:mnist must be in Keras's cache") as caught:
         data.load("keras:mnist")
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=r"keras:mnist or keras:fashion_mnist .*Got: keras:cifar"):
-        data.load("keras:cifar10")
+    with pytest.raises(InputError, match=r"keras:mnist or .* or keras:cifar100 .*Got: keras:imdb"):
+        data.load("keras:imdb")
 
 
 def test_split_is_disjoint_and_complete_and_follows_the_seed():
@@ -264,3 +276,79 @@ def test_inputs_keep_their_values_and_take_the_models_shape():
 def test_inputs_of_another_size_are_refused():
     with pytest.raises(InputError, match=r"takes examples of shape \[3\]. Got: \[1, 2\]"):
         data.as_inputs(np.zeros((1, 1, 2)), (3,))
+
+
+class Batches:
+    """What `keras.utils.PyDataset` offers."""
+
+    def __init__(self, x, y, size=5):
+        self.x, self.y, self.size = x, y, size
+
+    @property
+    def num_batches(self):
+        return -(-len(self.x) // self.size)
+
+    def __getitem__(self, index):  # never ends with an IndexError
+        part = slice(index * self.size, (index + 1) * self.size)
+        return self.x[part], self.y[part], np.ones(self.size)
+
+
+X, Y = np.arange(84, dtype=np.uint8).reshape(21, 2, 2), np.arange(21) % 3
+
+
+@pytest.mark.parametrize("kind", ["PyDataset", "tf.data", "tf.data unbatched", "list"])
+def test_batches_of_any_kind_are_collected(kind):
+    if kind.startswith("tf"):
+        import tensorflow as tf
+
+        names = tf.constant([b"cat", b"dog", b"eel"])
+        train = tf.data.Dataset.from_tensor_slices((X, tf.gather(names, Y)))
+        train = train if "unbatched" in kind else train.batch(5)
+    else:
+        train = Batches(X, Y) if kind == "PyDataset" else [(X[:9], Y[:9]), (X[9:], Y[9:])]
+    loaded = mnist_edge.Dataset.from_batches(train, [(X[:4], np.array(Y)[:4])] if "tf" not in kind
+                                             else train)  # fmt: skip
+    assert np.array_equal(loaded.x_train, X)
+    assert np.array_equal(loaded.y_train, Y)
+    assert loaded.labels == (("cat", "dog", "eel") if "tf" in kind else ("0", "1", "2"))
+
+
+def test_batches_without_a_test_set_are_split_and_keep_their_class_names():
+    train = Batches(X, Y)
+    train.class_names = ["cat", "dog", "eel"]
+    loaded = mnist_edge.Dataset.from_batches(train)
+    assert (len(loaded.x_train), len(loaded.x_test)) == (18, 3)
+    assert loaded.labels == ("cat", "dog", "eel")
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ([], "must give .*Got: nothing"),
+        ([X], "must give .*Got: ndarray"),
+        ([(X, Y[:3])], r"Got: x \[21, 2, 2\] with y \[3\]"),
+        ([(X, Y), (X[:, :1], Y)], r"Got: x \[21, 1, 2\]"),
+        ([({"a": X}, Y)], "Got: examples of type dict"),
+        (itertools.repeat((X, Y)), r"must take at most 1,000,000 bytes.* Got: more. Give a finite"),
+    ],
+)
+def test_batches_that_are_no_data_set_are_refused(monkeypatch, train, message):
+    monkeypatch.setattr(files, "LIMIT_BYTES", 1_000_000)
+    with pytest.raises(InputError, match=message):
+        mnist_edge.Dataset.from_batches(train)
+
+
+def test_cifar_comes_through_keras_with_its_names(monkeypatch):
+    x, y = np.zeros((20, 4, 4, 3), np.uint8), np.arange(20)[:, None] % 10
+    loader = types.SimpleNamespace(load_data=lambda: ((x, y), (x, y)))
+    names = types.SimpleNamespace(cifar10=loader, cifar100=loader)
+    monkeypatch.setattr(backend, "start_keras", lambda: types.SimpleNamespace(datasets=names))
+    assert data.load("keras:cifar10").labels[9] == "truck"
+    assert data.load("keras:cifar100").labels[9] == "bottle"
+
+
+def test_training_on_rgb_says_that_the_networks_take_gray_images():
+    x = np.arange(240, dtype=np.uint8).reshape(20, 2, 2, 3)
+    dataset = mnist_edge.Dataset(x, np.arange(20) % 2, x, np.arange(20) % 2)
+    with pytest.raises(InputError, match=r"take gray images, uint8 \[n, height, width\].* RGB"):
+        mnist_edge.train_model("edge", dataset)

@@ -27,6 +27,18 @@ def test_calibration_on_more_images_than_a_class_has_is_refused(small):
         calibration.choose(data.load(small.data), SHAPE, 0, 6000, seed=0)
 
 
+def test_calibration_takes_what_there_is_unless_a_count_is_named():
+    x, y = np.arange(60).reshape(30, 2), np.arange(30) % 3
+    few = data.Dataset(x, y, x[:3] + 100, y[:3])
+    chosen = calibration.choose(few, (2,), split_seed=0, count=None, seed=0)
+    assert chosen.record.count == len(chosen.images) == chosen.available == 25
+    many = dataclasses.replace(few, x_train=np.tile(x, (40, 1)), y_train=np.tile(y, 40))
+    assert calibration.choose(many, (2,), 0, None, seed=0).record.count == 500
+    leaked = dataclasses.replace(few, x_test=x, y_test=y)
+    with pytest.raises(InputError, match=r"Got: 0\. Give other data: all training images are in"):
+        calibration.choose(leaked, (2,), 0, None, seed=0)
+
+
 def test_images_that_are_in_the_test_set_are_refused(small):
     dataset = data.load(small.data)
     train, _ = data.split_indices(len(dataset.x_train), 0)

@@ -5,8 +5,9 @@
 
 writes the `.tflite` and `.onnx` files, `reference.npz` (the Keras model's probabilities on
 the test images), `golden.npz` (one image per class with each artifact's output) and
-`manifest.json`. Each artifact is first audited, run, and compared with the Keras model.
-Either all files are written, or none.
+`manifest.json`. Each artifact is first audited, run, and compared with the Keras model. What
+passes is written, the rest is listed with the reasons. The exit status is 1 if a variant that is
+in float32, or was named with --variants, fails.
 """
 
 import sys
@@ -29,18 +30,24 @@ def main_for(format: str, description: str | None, argv: list[str] | None) -> in
     """Runs the export command of a single format; returns the exit status."""
     precisions = [v.precision for v in VARIANTS.values() if v.format == format]
     parser = cli.settings_parser(
-        ExportSettings, description, positional=["source"], without=["variants"]
+        ExportSettings, description, positional=["source"], without=["variants", "skip"]
     )
     parser.add_argument(
         "--precision",
         nargs="+",
         choices=precisions,
-        default=precisions,
-        help=f"precisions to export (default: {' '.join(precisions)})",
+        help="precisions that must be exported (default: those that the model can have, of "
+        f"{' '.join(precisions)})",
     )
     values = vars(parser.parse_args(argv))
-    chosen = tuple(f"{format}-{precision}" for precision in values.pop("precision"))
-    return run(ExportSettings(variants=chosen, **values))
+    named = values.pop("precision")
+    return run(
+        ExportSettings(
+            variants=tuple(f"{format}-{precision}" for precision in named) if named else None,
+            skip=tuple(name for name, v in VARIANTS.items() if v.format != format),
+            **values,
+        )
+    )
 
 
 def run(settings: ExportSettings) -> int:
@@ -51,16 +58,18 @@ def run(settings: ExportSettings) -> int:
         from . import pipeline
     backend.start_keras()
     backend.require(("tensorflow",), "export")
+    status, exported = cli.OK, None
     try:
-        artifacts = pipeline.export(settings, report=tqdm.tqdm.write)
+        exported = pipeline.export(settings, report=tqdm.tqdm.write)
     except GateError as error:
+        status, exported = cli.GATE_FAILED, error.exported
         for line in str(error).split("\n"):
             print(f"error: {line}.", file=sys.stderr)
-        remedy = "" if settings.fallback else " Try --fallback, or other --variants."
-        print(f"error: nothing was written.{remedy}", file=sys.stderr)
-        return cli.GATE_FAILED
-    print(f"\n{pipeline.summary(artifacts)}\n\nwritten: {cli.printable(settings.folder)}")
-    return cli.OK
+        if not exported:
+            print("error: nothing was written. Try other --variants.", file=sys.stderr)
+    if exported:
+        print(f"\n{pipeline.summary(exported)}\n\nwritten: {cli.printable(settings.folder)}")
+    return status
 
 
 if __name__ == "__main__":

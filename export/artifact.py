@@ -11,9 +11,10 @@ import numpy as np
 
 import mnist_edge
 from mnist_edge import bundle, cli, gate, runtimes, schema
-from mnist_edge.manifest import ArtifactEntry
+from mnist_edge.manifest import ArtifactEntry, CalibrationRecord
 
 from . import audit, calibration, fallback, metadata, unsupported
+from .calibration import Calibration
 from .fallback import Conversion
 from .formats import FORMATS
 from .settings import ExportOptions
@@ -48,6 +49,65 @@ class Artifact:
 
 
 @dataclasses.dataclass(frozen=True)
+class About:
+    """What a converter must know of the model and the options, besides arrays."""
+
+    name: str
+    sha256: str
+    labels: tuple[str, ...]
+    shape: tuple[int, ...]
+    input_range: tuple[float, float]
+    batch: int | None
+    opset: int
+    calibration: CalibrationRecord
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What every artifact of a model is made from and compared with, besides the model.
+
+    Attributes:
+        about: The model and the options.
+        images: Check images, float32 `[n, ...]`.
+        labels: Their labels.
+        expected: The model's probabilities on them, float32 `[n, classes]`.
+        golden: One image per class, float32 `[n, ...]`.
+        calibration: Calibration images, float32 `[n, ...]`.
+    """
+
+    about: About
+    images: np.ndarray
+    labels: np.ndarray
+    expected: np.ndarray
+    golden: np.ndarray
+    calibration: np.ndarray
+
+
+def describe(
+    source: Source, options: ExportOptions, chosen: Calibration, golden: np.ndarray
+) -> Task:
+    """Returns the task of exporting a model with these options."""
+    images, labels = source.check_set()
+    about = About(
+        name=source.name,
+        sha256=source.sha256,
+        labels=tuple(source.labels),
+        shape=source.shape,
+        input_range=source.input_range,
+        batch=options.batch,
+        opset=options.opset,
+        calibration=chosen.record,
+    )
+    return Task(about, images, labels, source.predict(images), golden, chosen.images)
+
+
+def choose(source: Source, options: ExportOptions, count: int | None) -> Calibration:
+    """Chooses calibration images of a source."""
+    seed = options.calibration_seed
+    return calibration.choose(source.dataset, source.shape, source.split_seed, count, seed)
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckedArtifact(Artifact):
     """An artifact that was made and checked, but not yet written.
 
@@ -70,26 +130,13 @@ class Maker:
     """Makes and checks the artifacts of one model; shared intermediate files are made once.
 
     Args:
-        source: The model and its data.
-        options: The export options.
-        golden_images: One image per class, float32 `[n, ...]`.
-        folder: The bundle that the artifacts will be written to.
-        work: Folder for intermediate files.
+        model: The model.
+        task: What to make them from and compare them with.
+        work: Folder for the artifacts and for intermediate files.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        options: ExportOptions,
-        golden_images: np.ndarray,
-        folder: Path,
-        work: Path,
-    ) -> None:
-        self._source, self._options = source, options
-        self._golden_images, self._folder, self._work = golden_images, folder, work
-        self._images, self._labels = source.check_set()
-        self._expected = source.predict(self._images)
-        self._calibration = self._choose(options.calibration_count)
+    def __init__(self, model: "keras.Model", task: Task, work: Path) -> None:
+        self._model, self._task, self._work = model, task, work
         self._prepared: dict[str, Path] = {}
 
     def make(self, variant: Variant) -> CheckedArtifact:
@@ -98,30 +145,23 @@ class Maker:
         Raises:
             InputError: The model can't be converted; the message names the layer.
         """
-        prepared, images = self._prepare(variant.format), self._calibration.images
-        convert = FORMATS[variant.format].convert
-        return self.check(
-            Conversion(variant, lambda: convert(prepared, variant, images), self._calibration)
-        )
+        prepared, images = self.prepare(variant.format), self._task.calibration
+        convert, record = FORMATS[variant.format].convert, self._task.about.calibration
+        return self.check(Conversion(variant, lambda: convert(prepared, variant, images), record))
 
-    def fallback_steps(self, variant: Variant) -> Iterator[fallback.Step]:
+    def fallback_steps(
+        self, variant: Variant, larger: np.ndarray, record: CalibrationRecord
+    ) -> Iterator[fallback.Step]:
         """Yields alternatives to a quantized variant that breached the gate, in order."""
-        prepared = self._prepare(variant.format)
-        return fallback.steps(variant, prepared, self._calibration, self._choose, self._error)
+        prepared = self.prepare(variant.format)
+        return fallback.steps(variant, prepared, larger, record, self._error)
 
-    def _choose(self, count: int) -> calibration.Calibration:
-        source = self._source
-        return calibration.choose(
-            source.dataset, source.shape, source.split_seed, count, self._options.calibration_seed
-        )
-
-    def _prepare(self, format: str) -> Path:
+    def prepare(self, format: str) -> Path:
+        """Converts the model to the file that a format's variants are made from, or raises."""
         if format not in self._prepared:
-            options, prepare = self._options, FORMATS[format].prepare
+            about, prepare = self._task.about, FORMATS[format].prepare
             with self._converting(format):
-                self._prepared[format] = prepare(
-                    self._source.model, options.batch, self._work, options.opset
-                )
+                self._prepared[format] = prepare(self._model, about.batch, self._work, about.opset)
         return self._prepared[format]
 
     @contextlib.contextmanager
@@ -129,17 +169,16 @@ class Maker:
         """Hides the converters' logs and turns their exceptions into `InputError`."""
 
         def export_alone(model: "keras.Model", folder: Path) -> None:
-            prepared = FORMATS[format].prepare(model, 1, folder, self._options.opset)
+            prepared = FORMATS[format].prepare(model, 1, folder, self._task.about.opset)
             variant = VARIANTS[f"{format}-float32"]
-            FORMATS[format].convert(prepared, variant, self._calibration.images)
+            FORMATS[format].convert(prepared, variant, self._task.calibration)
 
-        model = self._source.model
-        with cli.native_logs_held(), unsupported.refusing(model, format, export_alone):
+        with cli.native_logs_held(), unsupported.refusing(self._model, format, export_alone):
             yield
 
     def check(self, conversion: Conversion) -> CheckedArtifact:
         """Converts and checks the result; raises as `make` does."""
-        started, variant = time.perf_counter(), conversion.variant
+        started, variant, task = time.perf_counter(), conversion.variant, self._task
         path = self._work / f"checked-{variant.file}"
         with self._converting(variant.format):
             converted = conversion.convert()
@@ -149,12 +188,12 @@ class Maker:
             path.write_bytes(content)
             graph = audit.read(path)
             opened = runtimes.open_artifact(path)
-            computed, golden = map(opened.predict, (self._images, self._golden_images))
+            computed, golden = map(opened.predict, (task.images, task.golden))
             before = computed if slim is converted else self._run(variant, converted)
         verdict = gate.check(
             computed,
-            self._expected,
-            self._labels,
+            task.expected,
+            task.labels,
             is_float32=variant.precision == "float32",
             thresholds=gate.Thresholds(),
         )
@@ -171,44 +210,44 @@ class Maker:
             sha256=bundle.sha256_file(path),
             inputs=(opened.input,),
             outputs=(opened.output,),
-            source_model_sha256=self._source.sha256,
-            calibration=conversion.calibration.record if variant.calibrated else None,
+            source_model_sha256=task.about.sha256,
+            calibration=conversion.calibration if variant.calibrated else None,
             audit=audit.record(graph),
         )
         breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(
-            path=self._folder / variant.file,
+            path=path,
             entry=entry,
             golden=golden,
             content=content,
-            agreement=float(np.mean(computed.argmax(1) == self._expected.argmax(1))),
+            agreement=float(np.mean(computed.argmax(1) == task.expected.argmax(1))),
             breaches=tuple(breaches),
             remarks=tuple(verdict.remarks),
             seconds=time.perf_counter() - started,
         )
 
     def _metadata(self, variant: Variant) -> metadata.Metadata:
-        source = self._source
-        layout = "NHWC" if len(source.shape) == 3 else "batch first"
+        about = self._task.about
+        layout = "NHWC" if len(about.shape) == 3 else "batch first"
         return metadata.Metadata(
             project=f"mnist-edge {mnist_edge.__version__}",
-            model=source.name,
-            source_model_sha256=source.sha256,
+            model=about.name,
+            source_model_sha256=about.sha256,
             variant=variant.name,
-            input=metadata.Input("image", source.shape, layout, source.input_range),
-            output=metadata.Output("probabilities", source.labels),
+            input=metadata.Input("image", about.shape, layout, about.input_range),
+            output=metadata.Output("probabilities", about.labels),
         )
 
     def _error(self, variant: Variant, content: bytes) -> float:
         """Returns the mean absolute difference from the Keras model's probabilities."""
         computed = self._run(variant, content, _RANKING_COUNT)
-        return float(np.abs(computed - self._expected[:_RANKING_COUNT]).mean())
+        return float(np.abs(computed - self._task.expected[:_RANKING_COUNT]).mean())
 
     def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
         """Runs artifact bytes on the first `count` check images, by default all."""
         path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
-        return runtimes.open_artifact(path).predict(self._images[:count])
+        return runtimes.open_artifact(path).predict(self._task.images[:count])
 
 
 def changes(before: np.ndarray, after: np.ndarray) -> list[str]:

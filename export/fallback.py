@@ -9,7 +9,10 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from mnist_edge import cli
+from mnist_edge.manifest import CalibrationRecord
 
 from .calibration import Calibration
 from .graph import Operator
@@ -32,7 +35,7 @@ class Conversion:
 
     variant: Variant
     convert: Callable[[], bytes]
-    calibration: Calibration
+    calibration: CalibrationRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +53,16 @@ class Step:
     remark: str = ""
 
 
+def more_images(calibration: Calibration) -> int:
+    """Returns the number of calibration images to try, more than before where there are more."""
+    return min(_MORE_CALIBRATION * len(calibration.images), calibration.available)
+
+
 def steps(
     variant: Variant,
     prepared: Path,
-    calibration: Calibration,
-    choose: Callable[[int], Calibration],
+    larger: np.ndarray,
+    record: CalibrationRecord,
     error: Callable[[Variant, bytes], float],
 ) -> Iterator[Step]:
     """Yields the steps to try for a variant, in order; computed lazily.
@@ -62,20 +70,17 @@ def steps(
     Args:
         variant: The variant that breached the gate.
         prepared: Path that the format's `prepare` returned.
-        calibration: The calibration that the variant was made with.
-        choose: Chooses the given number of calibration images.
+        larger: Calibration images, `more_images` of them, float32 `[n, ...]`.
+        record: Their record in the manifest.
         error: Returns the error of an artifact, 0 or more; the larger, the worse.
     """
     convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
-    larger = choose(min(_MORE_CALIBRATION * len(calibration.images), calibration.available))
 
     def unmixed(name: str, target: Variant) -> Step:
-        return Step(
-            name, Conversion(target, lambda: convert(prepared, target, larger.images), larger)
-        )
+        return Step(name, Conversion(target, lambda: convert(prepared, target, larger), record))
 
     if variant.calibrated:
-        yield unmixed(f"calibration on {len(larger.images)} images", variant)
+        yield unmixed(f"calibration on {len(larger)} images", variant)
     else:
         yield Step("more calibration", remark="does not apply: the variant needs no calibration")
     int8, mixed = KNOWN[f"{variant.format}-int8"], KNOWN[f"{variant.format}-int8-mixed"]
@@ -97,7 +102,7 @@ def steps(
         worst = ranked[:count]
         yield Step(
             f"the {count} worst of {len(layers)} layers in float32",
-            Conversion(mixed, functools.partial(make_mixed, worst), larger),
+            Conversion(mixed, functools.partial(make_mixed, worst), record),
             "in float32: " + ", ".join(worst),
         )
     wide = KNOWN[f"{variant.format}-int16x8"]
@@ -123,13 +128,13 @@ def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
 
 
 def _split_tflite(
-    prepared: Path, variant: Variant, calibration: Calibration
+    prepared: Path, variant: Variant, images: np.ndarray
 ) -> tuple[dict[str, list[str]], _MakeMixed]:
     """Returns the layers, and a function that converts with some of them in float32."""
     import tensorflow as tf
 
     options = tf.lite.experimental.QuantizationDebugOptions
-    converter = tflite_convert.make_converter(prepared, variant, calibration.images)
+    converter = tflite_convert.make_converter(prepared, variant, images)
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=converter.representative_dataset
     )
@@ -144,13 +149,13 @@ def _split_tflite(
 
 
 def _split_onnx(
-    prepared: Path, variant: Variant, calibration: Calibration
+    prepared: Path, variant: Variant, images: np.ndarray
 ) -> tuple[dict[str, list[str]], _MakeMixed]:
     """Does the same as `_split_tflite`, for ONNX."""
     layers = _layers(onnx_inspect.read_graph(prepared.read_bytes()).operators)
 
     def make(names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
-        return onnx_convert.convert(prepared, variant, calibration.images, float_nodes=nodes)
+        return onnx_convert.convert(prepared, variant, images, float_nodes=nodes)
 
     return layers, make

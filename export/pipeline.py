@@ -1,4 +1,4 @@
-"""Export a model: convert and check every variant, then write all files or none."""
+"""Export a model: convert and check every variant, then write what passed."""
 
 import dataclasses
 import importlib
@@ -17,26 +17,53 @@ import mnist_edge
 from mnist_edge import backend, bundle, cli, data, lock, manifest, schema, staging
 from mnist_edge.data import npz
 from mnist_edge.errors import GateError, InputError
-from mnist_edge.manifest import FallbackAttempt, FallbackRecord, Manifest
+from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord, Manifest
 from mnist_edge.safety import scratch
 
+from . import artifact as artifacts_of
+from . import fallback
 from . import source as sources
-from .artifact import Artifact, CheckedArtifact, Maker
+from .artifact import Artifact, CheckedArtifact
 from .formats import FORMATS
+from .onnx import convert as onnx_convert
 from .settings import ExportOptions, ExportSettings
 from .source import Source
-from .variants import KNOWN, VARIANTS
+from .variants import KNOWN, VARIANTS, Variant
+from .worker import Converter
 
 if TYPE_CHECKING:
     import keras
 
     from mnist_edge.models.trained import TrainedModel
 
+# What is said of a failure's cause.
+_CAUSES = {"unsupported": "is unsupported", "crash": "failed", "gate": "fails the gate"}
 # Called with progress messages, one line each.
 Printer = Callable[[str], object]
 
 
-def export(settings: ExportSettings, report: Printer = print) -> tuple[Artifact, ...]:
+@dataclasses.dataclass(frozen=True)
+class Exported(Sequence[Artifact]):
+    """The artifacts of a bundle after an export: a sequence of them, and what failed.
+
+    Attributes:
+        artifacts: In the order of the variants.
+        failures: Variants that were not written, with the reasons.
+        fallbacks: What was tried for quantized variants that failed the gate.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    failures: tuple[Failure, ...] = ()
+    fallbacks: tuple[FallbackRecord, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.artifacts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.artifacts[index]
+
+
+def export(settings: ExportSettings, report: Printer = print) -> Exported:
     """Exports the model of a bundle, or a `.keras` file, to a bundle.
 
     Args:
@@ -44,18 +71,18 @@ def export(settings: ExportSettings, report: Printer = print) -> tuple[Artifact,
         report: Called with a progress message per artifact.
 
     Returns:
-        The bundle's artifacts, in the order of the variants.
+        The bundle's artifacts, in the order of the variants, and what failed.
 
     Raises:
         InputError: The model or the data can't be used.
-        GateError: An artifact fails the audit or the gate; nothing is written.
+        GateError: A variant that was named, or is in float32, can't be made or fails the gate.
+            The others are written, unless `all_or_nothing`.
     """
     folder = settings.folder
     bundle.refuse_foreign(folder, settings.source)
     with lock.held(folder, *([] if settings.is_foreign else [settings.source])):
         if settings.is_foreign:
             source = sources.open_model(settings.source, str(settings.data))
-            report(cli.printable(sources.range_remark(source)))
         else:
             source = sources.open_bundle(settings.source, settings.data)
         return _export(source, folder, settings, report)
@@ -67,7 +94,7 @@ def export_model(
     folder: Path | str,
     report: Printer = lambda line: None,
     **options: Any,
-) -> tuple[Artifact, ...]:
+) -> Exported:
     """Exports a classifier in memory to a bundle.
 
         artifacts = export_model(model, dataset, "artifacts/mine", variants=("tflite-int8",))
@@ -80,15 +107,17 @@ def export_model(
             benchmarks. Arrays in memory are saved to the bundle as `data.npz`.
         folder: The bundle to write: a new or empty folder, or an existing bundle.
         report: Called with a progress message per artifact.
-        **options: Fields of `ExportOptions`: `variants`, `batch`, `opset`, `calibration_count`,
-            `calibration_seed`, `fallback`, `force`.
+        **options: Fields of `ExportOptions`: `variants`, `skip`, `all_or_nothing`, `batch`,
+            `opset`, `calibration_count`, `calibration_seed`, `fallback`, `fallback_seconds`,
+            `variant_seconds`, `force`.
 
     Returns:
-        The bundle's artifacts, in the order of the variants.
+        The bundle's artifacts, in the order of the variants, and what failed.
 
     Raises:
         InputError: The model or the data can't be used.
-        GateError: An artifact fails the audit or the gate; nothing is written.
+        GateError: A variant that was named, or is in float32, can't be made or fails the gate.
+            The others are written, unless `all_or_nothing`.
     """
     chosen, folder = ExportOptions(**options), Path(folder)
     backend.require(("tensorflow",), "export")
@@ -97,19 +126,27 @@ def export_model(
         return _export(sources.save_model(model, dataset, work), folder, chosen, report)
 
 
-def _export(
-    source: Source, folder: Path, options: ExportOptions, report: Printer
-) -> tuple[Artifact, ...]:
+def _export(source: Source, folder: Path, options: ExportOptions, report: Printer) -> Exported:
+    for line in sources.description(source):
+        report(cli.printable(line))
     earlier = _earlier(folder)
     stale = _stale(earlier, source)
-    options = _with_stale(folder, options, stale)
-    formats = {KNOWN[name].format for name in options.variants}
+    planned = _planned(folder, options, stale)
+    formats = {KNOWN[name].format for name in planned}
     _import_packages(formats)
+    if "onnx" in formats:
+        onnx_convert.check_opset(options.opset)
     images, labels = _golden_images(source)
     with staging.staged(folder) as stage, scratch.folder() as work:
-        made, fallbacks = _make(Maker(source, options, images, folder, work), options, report)
+        chosen = artifacts_of.choose(source, options, options.calibration_count)
+        task = artifacts_of.describe(source, options, chosen, images)
+        with Converter(source, task, folder, work, options.variant_seconds) as converter:
+            made, fallbacks, failures = _make(converter, planned, source, options, report)
+        breaches = _breaches(failures, options.required(planned))
         names = {artifact.name for artifact in made}
-        kept = _kept(earlier, folder, source, set(KNOWN) - names)
+        if not made or (breaches and options.all_or_nothing):
+            raise GateError("\n".join(breaches or _breaches(failures, set(planned))))
+        kept = _kept(earlier, folder, source, set(KNOWN) - names - set(planned))
         artifacts = sorted([*made, *kept], key=lambda artifact: list(KNOWN).index(artifact.name))
         for artifact in made:
             (stage / artifact.path.name).write_bytes(artifact.content)
@@ -117,7 +154,7 @@ def _export(
             shutil.copyfile(source.path, stage / bundle.MODEL)
         if source.dataset.source == data.IN_MEMORY:
             source.dataset.save(stage / bundle.DATA)
-        probabilities = source.predict(data.as_inputs(source.dataset.x_test, source.shape))
+        probabilities = source.test_answers()
         np.savez_compressed(stage / bundle.REFERENCE, probabilities=probabilities)
         _write_golden(stage / bundle.GOLDEN, source, images, labels, artifacts)
         record = Manifest(
@@ -126,13 +163,19 @@ def _export(
             reference=manifest.file_record(stage / bundle.REFERENCE),
             golden=manifest.file_record(stage / bundle.GOLDEN),
             artifacts=tuple(artifact.entry for artifact in artifacts),
-            fallbacks=tuple(fallbacks),
+            fallbacks=fallbacks,
+            failures=failures,
             versions=(earlier.versions if earlier and kept else {}) | _versions(formats),
         )
         schema.write(stage / bundle.MANIFEST, record)
-    for name in {*options.variants, *stale} - names:  # replaced by a fallback, or stale
+    for name in {*planned, *stale} - names:  # failed, replaced by a fallback, or stale
         (folder / KNOWN[name].file).unlink(missing_ok=True)
-    return tuple(artifacts)
+    exported = Exported(tuple(artifacts), failures, fallbacks)
+    if breaches:
+        error = GateError("\n".join(breaches))
+        error.exported = exported
+        raise error
+    return exported
 
 
 def _earlier(folder: Path) -> Manifest | None:
@@ -150,20 +193,20 @@ def _stale(earlier: Manifest | None, source: Source) -> list[str]:
     return [entry.variant for entry in earlier.artifacts if entry.variant in KNOWN]
 
 
-def _with_stale(folder: Path, options: ExportOptions, stale: Iterable[str]) -> ExportOptions:
-    """Adds the stale variants to the options if `--force` is set.
+def _planned(folder: Path, options: ExportOptions, stale: Iterable[str]) -> tuple[str, ...]:
+    """Returns the variants to make; the stale ones are among them if `--force` is set.
 
     Raises:
         InputError: Artifacts of another model would remain in the folder.
     """
-    more = [name for name in stale if name in VARIANTS and name not in options.variants]
+    more = [name for name in stale if name in VARIANTS and name not in options.planned]
     if more and not options.force:
         raise InputError(
             f"{folder} holds artifacts of another model, or of this one before it was "
             f"trained again: {', '.join(more)}. Export them again with --force, or write "
             "to another folder with --output."
         )
-    return dataclasses.replace(options, variants=(*options.variants, *more))
+    return (*options.planned, *(name for name in more if name not in options.skip))
 
 
 def _import_packages(formats: Iterable[str]) -> None:
@@ -210,49 +253,70 @@ def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _make(
-    maker: Maker, options: ExportOptions, report: Printer
-) -> tuple[list[CheckedArtifact], list[FallbackRecord]]:
-    """Makes the requested artifacts, or their fallbacks.
-
-    Raises:
-        GateError: Artifacts fail the audit or the gate; one line per breach.
-    """
+    converter: Converter,
+    planned: Sequence[str],
+    source: Source,
+    options: ExportOptions,
+    report: Printer,
+) -> tuple[list[CheckedArtifact], tuple[FallbackRecord, ...], tuple[Failure, ...]]:
+    """Makes the planned artifacts, or their fallbacks; returns those that passed, and the rest."""
     made: dict[str, CheckedArtifact] = {}
-    fallbacks, breaches = [], []
+    fallbacks, failures = [], []
     shown = cli.visible_stderr()
-    for name in tqdm.tqdm(options.variants, "variants", leave=False, disable=None, file=shown):
-        artifact = maker.make(KNOWN[name])
-        if artifact.breaches and options.fallback and KNOWN[name].quantized:
-            report(f"{name} breaches the gate: {'; '.join(artifact.breaches)}")
-            artifact, attempts = _fall_back(maker, artifact, report)
-            fallbacks.append(FallbackRecord(name, artifact.name, attempts))
-        breaches += [f"{artifact.name} {breach}" for breach in artifact.breaches]
-        if artifact.name not in made:
-            report(_line(artifact))
-        made[artifact.name] = artifact
-    if breaches:
-        raise GateError("\n".join(breaches))
-    return list(made.values()), fallbacks
+    progress = tqdm.tqdm(planned, "variants", leave=False, disable=None, file=shown)
+    for name in progress:
+        progress.set_postfix_str(name)
+        found = converter.convert(KNOWN[name])
+        if isinstance(found, CheckedArtifact) and found.breaches:
+            report(_line(found))
+            found = Failure(name, "gate", found.breaches)
+        if isinstance(found, Failure):
+            report(f"  {name} {_words(found)}")
+            if found.cause == "gate" and options.fallback and KNOWN[name].quantized:
+                other, attempts = _fall_back(converter, KNOWN[name], source, options, report)
+                fallbacks.append(FallbackRecord(name, other.name if other else None, attempts))
+                found = other or found
+        if isinstance(found, Failure):
+            failures.append(found)
+            continue
+        if found.name not in made:
+            report(_line(found))
+        made[found.name] = found
+    return list(made.values()), tuple(fallbacks), tuple(failures)
+
+
+def _words(failure: Failure) -> str:
+    return f"{_CAUSES[failure.cause]}: {'; '.join(failure.reasons)}"
 
 
 def _fall_back(
-    maker: Maker, breached: CheckedArtifact, report: Printer
-) -> tuple[CheckedArtifact, tuple[FallbackAttempt, ...]]:
-    """Returns the first fallback that passes, else the original artifact, and all attempts."""
+    converter: Converter, variant: Variant, source: Source, options: ExportOptions, report: Printer
+) -> tuple[CheckedArtifact | None, tuple[FallbackAttempt, ...]]:
+    """Returns the first fallback that passes, if any, and all attempts."""
+    chosen = artifacts_of.choose(source, options, options.calibration_count)
+    larger = artifacts_of.choose(source, options, fallback.more_images(chosen))
     attempts: list[FallbackAttempt] = []
-    for step in maker.fallback_steps(KNOWN[breached.name]):
-        if not step.conversion:
-            report(f"  fallback of {breached.name}: {step.name}: {step.remark}")
-            attempts.append(FallbackAttempt(step.name, None, None, False, step.remark))
-            continue
-        made = maker.check(step.conversion)
-        passed, agreement = not made.breaches, made.agreement
-        outcome = f"agreement {agreement:.1%}, " + ("passed" if passed else "failed")
-        report(f"  fallback of {breached.name}: {step.name}: {outcome}")
-        attempts.append(FallbackAttempt(step.name, made.name, agreement, passed, step.remark))
-        if passed:
+    for attempt, made in converter.fallback_steps(variant, larger, options.fallback_seconds):
+        outcome = attempt.remark
+        if made:
+            outcome = f"agreement {made.agreement:.1%}, " + (
+                "passed" if attempt.passed else "failed"
+            )
+        report(f"  fallback of {variant.name}: {attempt.step}: {outcome}")
+        attempts.append(attempt)
+        if made and attempt.passed:
             return made, tuple(attempts)
-    return breached, tuple(attempts)
+    return None, tuple(attempts)
+
+
+def _breaches(failures: Iterable[Failure], required: set[str]) -> list[str]:
+    """Returns one line per reason why a required variant failed."""
+    return [
+        f"{failure.variant}{' ' if failure.cause == 'gate' else ': '}{reason}"
+        for failure in failures
+        if failure.variant in required
+        for reason in failure.reasons
+    ]
 
 
 def _line(made: CheckedArtifact) -> str:
@@ -300,10 +364,10 @@ def _write_golden(
     np.savez_compressed(path, images=images, labels=labels, keras=keras, **answers)
 
 
-def summary(artifacts: Sequence[Artifact]) -> str:
-    """Formats a table with one row per artifact."""
+def summary(exported: Exported) -> str:
+    """Formats a table with one row per artifact, and one per variant that was not written."""
     lines = [f"{'artifact':<20} {'kB':>8}  {'in':<8} operators"]
-    for entry in (artifact.entry for artifact in artifacts):
+    for entry in (artifact.entry for artifact in exported):
         operators = entry.audit.operators
         total = sum(operators.values())
         shares = ", ".join(f"{100 * n / total:.0f} % {kind}" for kind, n in operators.items())
@@ -311,4 +375,12 @@ def summary(artifacts: Sequence[Artifact]) -> str:
             f"{entry.variant:<20} {entry.size_bytes / 1000:8.1f}  "
             f"{entry.inputs[0].dtype:<8} {cli.printable(shares)}"
         )
+    rows = {failure.variant: _words(failure) for failure in exported.failures}
+    for tried in exported.fallbacks:
+        count = f"{len(tried.attempts)} fallback steps"
+        if tried.made:
+            rows[tried.variant] = f"fails the gate; {tried.made} in its place, after {count}"
+        else:
+            rows[tried.variant] += f"; {count}, none passed"
+    lines += [f"{name:<20} {'-':>8}  {'-':<8} {reason}" for name, reason in rows.items()]
     return "\n".join(lines)

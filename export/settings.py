@@ -1,6 +1,7 @@
 """Settings and defaults of the export commands."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 from mnist_edge import bundle, models
@@ -8,44 +9,78 @@ from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.safety import keras_file
 
+from . import names
 from .onnx.convert import OLDEST_OPSET
-from .variants import CHOICES, OPTIONAL, VARIANTS
+from .variants import CHOICES, KNOWN, OPTIONAL, VARIANTS
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
     """Options of an export, whatever the source."""
 
-    variants: tuple[str, ...] = setting(
-        tuple(VARIANTS),
-        f"variants to export; also available: {', '.join(OPTIONAL)}",
+    variants: tuple[str, ...] | None = setting(
+        None,
+        "variants that must be exported (default: those that the model can have, of "
+        f"{' '.join(VARIANTS)}); also available: {' '.join(OPTIONAL)}",
         nargs="+",
-        choices=tuple(CHOICES),
         metavar="VARIANT",
     )
+    skip: tuple[str, ...] = setting((), "variants not to export", nargs="+", metavar="VARIANT")
+    all_or_nothing: bool = setting(False, "write nothing if any variant fails")
     batch: int | None = setting(None, "fixed batch size (default: 1 in TFLite, dynamic in ONNX)")
     opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
-    calibration_count: int = setting(
-        500, "number of training images that calibrate integer variants"
+    calibration_count: int | None = setting(
+        None,
+        "number of training images that calibrate integer variants (default: 500, or all)",
     )
     calibration_seed: int = setting(0, "seed for choosing the calibration images")
     fallback: bool = setting(
-        False, "if a quantized variant breaches the gate, try alternatives that may pass"
+        True, "if a quantized variant fails the gate, try alternatives that may pass"
+    )
+    fallback_seconds: int = setting(120, "time for the alternatives to one variant, in seconds")
+    variant_seconds: int = setting(
+        900, "time to convert and check one variant, in seconds; it fails if it takes longer"
     )
     force: bool = setting(
         False, "also export again the bundle's artifacts that were made from another model"
     )
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.variants if name not in CHOICES]
+        unknown = [name for name in (*(self.variants or ()), *self.skip) if name not in CHOICES]
         if unknown:
-            raise InputError(f"a variant must be one of {', '.join(CHOICES)}. Got: {unknown[0]}.")
-        least = {"batch": 1, "opset": OLDEST_OPSET, "calibration_count": 1, "calibration_seed": 0}
+            raise InputError(
+                f"a variant must be one of {', '.join(CHOICES)}. Got: {unknown[0]}. "
+                f"{names.did_you_mean(unknown[0], CHOICES)}".rstrip()
+            )
+        if not self.planned:
+            raise InputError("at least one variant must be exported. Got: all in --skip.")
+        least = {
+            "batch": 1,
+            "opset": OLDEST_OPSET,
+            "calibration_count": 1,
+            "calibration_seed": 0,
+            "fallback_seconds": 1,
+            "variant_seconds": 1,
+        }
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:
                 flag = "--" + name.replace("_", "-")
                 raise InputError(f"{flag} must be {bound} or more. Got: {value}.")
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """The variants to export."""
+        return tuple(name for name in self.variants or VARIANTS if name not in self.skip)
+
+    def required(self, planned: Iterable[str]) -> set[str]:
+        """Returns the planned variants that must pass: those named, and those in float32."""
+        named = {*(self.variants or ())}
+        return {
+            name
+            for name in planned
+            if self.all_or_nothing or name in named or KNOWN[name].precision == "float32"
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +101,7 @@ class ExportSettings(ExportOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if ":/" in str(self.source) and not self.source.exists():
-            raise InputError(
-                f"{self.source} must be a bundle's folder or a .keras file on this computer. "
-                "Download it first."
-            )
-        if self.source.suffix in keras_file.OLD_ENDINGS:
-            raise InputError(
-                f"{self.source} must be a bundle or a .keras file. Got: the older HDF5 "
-                "format. If you trust the file, convert it: "
-                f"keras.models.load_model({self.source.name!r})"
-                f".save({self.source.stem + keras_file.ENDING!r})."
-            )
+        names.check_model(self.source)
         if self.is_foreign and not (self.data and self.output):
             raise InputError(
                 f"{self.source} needs --data, the data that it was trained on, and --output, "

@@ -13,6 +13,11 @@ from mnist_edge.safety import scratch
 if TYPE_CHECKING:
     import keras
 
+
+class NoRoom(InputError):
+    """The disk is full: no variant can be made."""
+
+
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -37,7 +42,7 @@ def refusing(
     except Exception as error:  # converters raise many kinds
         full = [os.strerror(n) for n in _DISK_ERRORS if os.strerror(n) in str(error)]
         if full:
-            raise InputError(
+            raise NoRoom(
                 f"no room for intermediate files: {full[0]}. Free some disk space."
             ) from error
         layer = _unsupported_layer(model, export)

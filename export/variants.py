@@ -69,7 +69,7 @@ OPTIONAL = _by_name(
     Variant("onnx",   "float32",      _F32,   _F32,   _F32, exporter="keras"),  # Keras's own export
 )
 
-# Made only by `--fallback`, where a quantized variant breaches the gate.
+# Made only by the fallback, where a quantized variant fails the gate.
 FALLBACKS = _by_name(
     Variant("tflite", "int8-mixed",   _I8,    _I8,    _F32, mixed=True),  # worst layers in float32
     Variant("onnx",   "int8-mixed",   _I8,    _I8,    _F32, mixed=True),  # worst layers in float32

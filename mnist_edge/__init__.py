@@ -6,7 +6,7 @@
 
     data = mnist_edge.load_dataset()                    # MNIST; for your own arrays: Dataset
     trained = mnist_edge.train_model("edge", data)      # a network of the zoo
-    mnist_edge.export_model(trained, data, "mine")      # TFLite and ONNX files, or a GateError
+    mnist_edge.export_model(trained, data, "mine")      # TFLite and ONNX files, and what failed
     report = mnist_edge.benchmark("mine")               # parity and latency of each artifact
     report.records()                                    # for pandas.DataFrame
 

@@ -1,5 +1,7 @@
 """Exceptions and exit statuses."""
 
+from typing import Any
+
 # A command ended by a signal returns 128 plus the signal's number, e.g. 143 for SIGTERM.
 OK, GATE_FAILED, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -9,7 +11,13 @@ class InputError(ValueError):
 
 
 class GateError(Exception):
-    """Artifacts that failed the gate, one per line of the message. Nothing was written."""
+    """Required artifacts that can't be made or failed the gate, one line each.
+
+    Attributes:
+        exported: What was written all the same, as `export_model` returns it; None if nothing.
+    """
+
+    exported: Any = None
 
 
 class Terminated(KeyboardInterrupt):

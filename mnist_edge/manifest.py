@@ -52,6 +52,8 @@ class ModelEntry(FileRecord):
         input_shape: Shape of one example, without the batch dimension.
         input_range: Smallest and largest value of the training examples.
         classes: Number of classes.
+        activation: Activation that the trained model ends with; "none" if its last operation
+            is none; "" in manifests written before it was recorded.
         softmax_added: Whether the trained model returns logits, and export appended a softmax.
     """
 
@@ -59,6 +61,7 @@ class ModelEntry(FileRecord):
     input_shape: tuple[Length, ...]
     input_range: tuple[float, float]
     classes: CountFrom1
+    activation: Text = ""
     softmax_added: bool
 
 
@@ -149,13 +152,29 @@ class FallbackRecord:
 
     Attributes:
         variant: The requested variant.
-        made: The variant that was written instead.
-        attempts: In order; the last one was kept.
+        made: The variant that was written instead; None if no attempt passed in time.
+        attempts: In order; if one passed, it is the last.
     """
 
     variant: Name
-    made: Name
+    made: Name | None
     attempts: tuple[FallbackAttempt, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A variant that was not written.
+
+    Attributes:
+        variant: Its name.
+        cause: "unsupported" if the model can't be converted to it, "crash" if the converter
+            crashed, hung or took too much memory, "gate" if its file failed the audit or the gate.
+        reasons: One line each.
+    """
+
+    variant: Name
+    cause: Annotated[str, one_of("unsupported", "crash", "gate")]
+    reasons: tuple[Text, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +187,8 @@ class Manifest(schema.Record):
         reference: `reference.npz`, the model's probabilities on the test images.
         golden: `golden.npz`, one image per class with each artifact's output.
         artifacts: In the order of the variants.
-        fallbacks: Variants that `--fallback` replaced because they failed the gate.
+        fallbacks: What was tried for quantized variants that failed the gate.
+        failures: Requested variants that were not written; not those that a fallback replaced.
         versions: Version by package.
     """
 
@@ -178,6 +198,7 @@ class Manifest(schema.Record):
     golden: FileRecord
     artifacts: tuple[ArtifactEntry, ...]
     fallbacks: tuple[FallbackRecord, ...] = ()
+    failures: tuple[Failure, ...] = ()
     versions: dict[str, Text]
 
     def __post_init__(self) -> None:

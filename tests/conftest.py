@@ -110,7 +110,13 @@ def small(small_data, shared):
 
 
 @pytest.fixture
-def patch_format(monkeypatch):
+def converted_here(monkeypatch):
+    """Has exports convert in this process, where Keras is up: a subprocess takes seconds."""
+    monkeypatch.setattr("export.worker.Process", culprits.Here)
+
+
+@pytest.fixture
+def patch_format(monkeypatch, converted_here):
     """Replaces functions of a format: `patch_format("onnx", convert=...)`."""
 
     def patch(name, **functions):

@@ -34,15 +34,11 @@ def prepare(
         opset: ONNX opset version.
 
     Raises:
-        InputError: The opset version is not supported.
         onnx.checker.ValidationError: The graph is not valid ONNX.
     """
     import onnx
     import onnxsim
 
-    newest = onnx.defs.onnx_opset_version()
-    if opset > newest:
-        raise InputError(f"--opset must be {OLDEST_OPSET} to {newest}. Got: {opset}.")
     raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
     # Otherwise a dynamic batch leaves a chain of Shape, Gather and Cast operators.
     graph, _ = onnxsim.simplify(onnx.load(raw))
@@ -61,6 +57,15 @@ def prepare(
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, folder / "float32.onnx")
     return folder / "float32.onnx"
+
+
+def check_opset(opset: int) -> None:
+    """Raises `InputError` if the installed ONNX does not know an opset version."""
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise InputError(f"--opset must be {OLDEST_OPSET} to {newest}. Got: {opset}.")
 
 
 def _fold_input_scale(graph: "onnx.GraphProto") -> None:

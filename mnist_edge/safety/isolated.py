@@ -14,10 +14,12 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,24 +97,39 @@ class Process:
         parent = (os.getpid(), threading.current_thread() is threading.main_thread())
         arguments = (child_socket, parent, folder, requests, allowance, passed_on)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
+        self._seconds = allowance.timeout_seconds
+        with _without_main_module():
+            self._process.start()
         child_socket.close()
 
-    def ask_for(self, kind: type[schema.Kind], request: str, *arguments: object) -> schema.Kind:
+    def ask_for(
+        self,
+        kind: type[schema.Kind],
+        request: str,
+        *arguments: object,
+        seconds: float | None = None,
+    ) -> schema.Kind:
         """Like `ask`, for a record; raises `WorkerFailed` if the answer is not one."""
-        answer = self.ask(request, *arguments)
+        answer = self.ask(request, *arguments, seconds=seconds)
         try:
             return schema.decode(kind, answer)
         except schema.SchemaError as error:
             raise WorkerFailed(f"sent an invalid answer to {request!r}: {error}") from error
 
-    def ask(self, request: str, *arguments: object, most_bytes: int = _MOST_BYTES) -> Any:
+    def ask(
+        self,
+        request: str,
+        *arguments: object,
+        most_bytes: int = _MOST_BYTES,
+        seconds: float | None = None,
+    ) -> Any:
         """Sends a request and waits for the answer.
 
         Args:
             request: Name of one of the requests.
             *arguments: Numeric arrays and JSON values.
             most_bytes: The longest accepted answer.
+            seconds: Maximum time, if not the allowance's.
 
         Returns:
             A numeric array or a JSON value; the caller must check its type and shape.
@@ -121,6 +138,7 @@ class Process:
             WorkerFailed: The request failed; or the subprocess ended, exceeded a limit or sent
                 an invalid message, and was killed.
         """
+        self._seconds = self._allowance.timeout_seconds if seconds is None else seconds
         try:
             body = self._exchange(request, pack([request, *arguments]), most_bytes)
             outcome, answer = unpack(body)
@@ -159,7 +177,7 @@ class Process:
 
     def _exchange(self, request: str, message: bytes, most_bytes: int) -> bytearray:
         """Sends a message and returns the body of the answer."""
-        deadline = time.monotonic() + self._allowance.timeout_seconds
+        deadline = time.monotonic() + self._seconds
         rest = memoryview(message)
         while rest:  # sending blocks if the subprocess hangs
             rest = rest[self._once_ready(self._socket.send, rest, request, deadline) :]
@@ -192,8 +210,7 @@ class Process:
                     f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
                 )
             if time.monotonic() > deadline:
-                seconds = self._allowance.timeout_seconds
-                raise WorkerFailed(f"no answer to {request!r} in {seconds:g} s")
+                raise WorkerFailed(f"no answer to {request!r} in {round(self._seconds, 1):g} s")
             with contextlib.suppress(TimeoutError):
                 return act(part)
 
@@ -211,6 +228,17 @@ class Process:
         lines = [line for line in map(one_line, log) if line and not line.startswith("INFO")]
         last = f" ({lines[-1][:200]})" if lines else ""
         return WorkerFailed(f"{description} in {request!r}{last}")
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keeps a process that is started in the block from running the user's script again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(

@@ -53,7 +53,7 @@ def run(main: Callable[[], int]) -> int:
         return main()
     open_streams()  # otherwise the pipe could become file descriptor 1
     try:
-        limit_mb = _limit_mb()
+        limit_mb = allowed_mb()
     except InputError as error:
         return _failed(str(error))
     parent, (read_end, write_end) = os.getpid(), os.pipe()
@@ -101,7 +101,8 @@ def _is_handled(number: int) -> bool:
     return signal.getsignal(number) != signal.SIG_IGN  # `nohup` ignores SIGHUP
 
 
-def _limit_mb() -> float:
+def allowed_mb() -> float:
+    """Returns the memory that a command may take, in units of 1e6 bytes."""
     value = os.environ.get(LIMIT)
     if value is None:
         available_mb = (limits.available_bytes() or math.inf) / 1e6

@@ -48,7 +48,9 @@ def maker(small, tmp_path_factory):
     opened = source.open_bundle(small.folder)
     settings = ExportSettings(source=small.folder, calibration_count=50)
     golden = data.as_inputs(opened.dataset.x_test[:10], opened.shape)
-    return artifact.Maker(opened, settings, golden, small.folder, tmp_path_factory.mktemp("work"))
+    chosen = artifact.choose(opened, settings, settings.calibration_count)
+    task = artifact.describe(opened, settings, chosen, golden)
+    return artifact.Maker(opened.model, task, tmp_path_factory.mktemp("work"))
 
 
 @pytest.mark.parametrize("variant", SAID)
@@ -95,7 +97,9 @@ def test_correct_exports_of_the_zoo_pass_and_their_one_hot_answers_do_not(name, 
     images = data.as_inputs(opened.dataset.x_test[:2000], opened.shape)
     labels, reference = opened.dataset.y_test[:2000], opened.predict(images)
     settings = ExportSettings(source=models.PRETRAINED / name, output=tmp_path)
-    made_by = artifact.Maker(opened, settings, images[:10], tmp_path, tmp_path)
+    chosen = artifact.choose(opened, settings, settings.calibration_count)
+    task = artifact.describe(opened, settings, chosen, images[:10])
+    made_by = artifact.Maker(opened.model, task, tmp_path)
     for variant in VARIANTS.values():
         if (name, variant.precision) == ("accurate", "int16x8"):
             continue  # 10 ms per image

@@ -9,7 +9,6 @@ import pytest
 
 from export import __main__ as command
 from export import audit, fallback
-from export.calibration import Calibration
 from export.variants import KNOWN
 from mnist_edge import bundle
 
@@ -37,17 +36,16 @@ def mixed(spoiled, small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed") / "bundle"
     argv = [str(spoiled), "--data", small.data, "--output", str(folder)]
     chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-float32"]
-    assert command.main([*argv, "--calibration-count", "50", "--fallback", *chosen]) == 0
+    assert command.main([*argv, "--calibration-count", "50", *chosen]) == 0
     return folder
 
 
 def test_without_fallback_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
     argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
-    assert command.main([*argv, "--variants", "tflite-int8", "onnx-int8"]) == 1
+    assert command.main([*argv, "--no-fallback", "--variants", "tflite-int8", "onnx-int8"]) == 1
     error = capsys.readouterr().err
     assert "error: tflite-int8 agrees with the reference on" in error
     assert "error: onnx-int8 agrees with the reference on" in error
-    assert "Try --fallback" in error
     assert not (tmp_path / "bundle").exists()
 
 
@@ -117,10 +115,7 @@ def test_onnx_weights_are_per_channel_in_the_static_file_alone(small):
 
 
 def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
-    calibration = Calibration(np.zeros((8, 1)), np.arange(8), None, available=100)
-    steps = fallback.steps(
-        KNOWN["onnx-dynamic-int8"], None, calibration, lambda count: calibration, None
-    )
+    steps = fallback.steps(KNOWN["onnx-dynamic-int8"], None, np.zeros((8, 1)), None, None)
     assert next(steps).conversion is None
     second = next(steps)
     assert (second.name, second.conversion.variant) == ("per-channel weights", KNOWN["onnx-int8"])

@@ -11,11 +11,16 @@ import pytest
 
 from export import __main__ as command
 from export import audit, to_onnx
+from export.formats import FORMATS
 from export.onnx import convert as onnx_convert
+from export.pipeline import export
+from export.settings import ExportSettings
 from export.variants import VARIANTS
-from mnist_edge import bundle, data, runtimes
+from mnist_edge import bundle, data, manifest, runtimes
+from mnist_edge.errors import GateError, InputError
 
 SHAPE = (28, 28, 1)
+pytestmark = pytest.mark.usefixtures("converted_here")
 
 
 def entry(small, variant):
@@ -111,21 +116,21 @@ def test_kerass_own_onnx_export_is_made_where_it_is_asked_for_and_is_not_clean(s
     assert {"Shape", "Gather", "Cast", "Mul"} <= {node.op_type for node in raw}
     assert len(clean) < len(raw)
     assert audit.main([str(tmp_path / f"{name}.onnx") for name in chosen]) == 0
-    manifest = json.loads((tmp_path / bundle.MANIFEST).read_text())
-    assert [e["variant"] for e in manifest["artifacts"]] == chosen
-    assert [e["precision"] for e in manifest["artifacts"]] == ["float32", "float32"]
+    listed = json.loads((tmp_path / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in listed["artifacts"]] == chosen
+    assert [e["precision"] for e in listed["artifacts"]] == ["float32", "float32"]
 
 
 def test_batch_can_be_fixed_and_opset_chosen(small, tmp_path):
     chosen = ["--variants", "tflite-float32", "tflite-int8", "onnx-float32", "onnx-int8"]
     argv = [str(small.folder), "--output", str(tmp_path), "--batch", "3", "--opset", "21"]
     assert command.main([*argv, *chosen]) == 0
-    manifest = json.loads((tmp_path / bundle.MANIFEST).read_text())
-    assert [e["variant"] for e in manifest["artifacts"]] == chosen[1:]
-    for e in manifest["artifacts"]:
+    listed = json.loads((tmp_path / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in listed["artifacts"]] == chosen[1:]
+    for e in listed["artifacts"]:
         assert e["inputs"][0]["shape"][0] == 3
         assert e["audit"]["batch"] == 3
-    assert manifest["artifacts"][2]["audit"]["opset"] == 21
+    assert listed["artifacts"][2]["audit"]["opset"] == 21
 
 
 def test_an_opset_that_does_not_exist_is_refused(small, tmp_path, capsys):
@@ -142,24 +147,24 @@ def test_one_formats_script_makes_the_precisions_that_are_named(small, tmp_path)
 def test_exporting_some_variants_keeps_the_others_of_the_same_model(small, tmp_path):
     folder = small.copy(tmp_path / "bundle")
     assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "19"]) == 0
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    assert [e["variant"] for e in manifest["artifacts"]] == list(VARIANTS)
+    listed = json.loads((folder / bundle.MANIFEST).read_text())
+    assert [e["variant"] for e in listed["artifacts"]] == list(VARIANTS)
     with np.load(folder / bundle.GOLDEN) as golden:
         assert set(VARIANTS) <= set(golden)
 
 
 def test_artifacts_of_another_model_are_refused_or_remade_by_force(small, tmp_path, capsys):
     folder = small.copy(tmp_path / "bundle")
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    manifest["model"]["sha256"] = "0" * 64
+    listed = json.loads((folder / bundle.MANIFEST).read_text())
+    listed["model"]["sha256"] = "0" * 64
     kept = ("tflite-int8", "onnx-float32")
-    mixed = manifest["artifacts"][-1] | {  # a fallback's
+    mixed = listed["artifacts"][-1] | {  # a fallback's
         "variant": "onnx-int8-mixed",
         "file": "onnx-int8-mixed.onnx",
     }
     (folder / mixed["file"]).touch()
-    manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept] + [mixed]
-    bundle.write_json(folder / bundle.MANIFEST, manifest)
+    listed["artifacts"] = [e for e in listed["artifacts"] if e["variant"] in kept] + [mixed]
+    bundle.write_json(folder / bundle.MANIFEST, listed)
     before = contents(folder)
     argv = [str(folder), "--variants", "onnx-float32"]
     assert command.main(argv) == 2
@@ -169,9 +174,79 @@ def test_artifacts_of_another_model_are_refused_or_remade_by_force(small, tmp_pa
     assert line in capsys.readouterr().err
     assert contents(folder) == before
     assert command.main([*argv, "--force"]) == 0
-    manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    assert sorted(e["variant"] for e in manifest["artifacts"]) == sorted(kept)
+    listed = json.loads((folder / bundle.MANIFEST).read_text())
+    assert sorted(e["variant"] for e in listed["artifacts"]) == sorted(kept)
     assert not (folder / mixed["file"]).exists()
+
+
+# What passes is written.
+
+
+def int8_fails(patch_format):
+    """Has the file of tflite-int8 hold float32."""
+    convert = FORMATS["tflite"].convert
+
+    def convert_but_int8(prepared, variant, images):
+        name = variant.name.replace("tflite-int8", "tflite-float32")
+        return convert(prepared, VARIANTS[name], images)
+
+    patch_format("tflite", convert=convert_but_int8)
+
+
+CHOSEN = ["tflite-float32", "tflite-int8", "onnx-float32"]
+OTHERS = [name for name in VARIANTS if name not in CHOSEN]
+
+
+def test_a_variant_that_nobody_named_may_fail_and_is_listed(small, tmp_path, patch_format, capsys):
+    int8_fails(patch_format)
+    folder = small.copy(tmp_path / "bundle")
+    assert command.main([str(folder), "--skip", *OTHERS, "--no-fallback"]) == 0
+    printed = capsys.readouterr()
+    assert "error" not in printed.err
+    row = next(line for line in printed.out.splitlines() if line.startswith("tflite-int8 "))
+    assert "fails the gate: has float32 input and float32 output" in row
+    written = manifest.read(folder, "")
+    (failure,) = written.failures
+    assert (failure.variant, failure.cause) == ("tflite-int8", "gate")
+    left = [name for name in VARIANTS if name != "tflite-int8"]  # the earlier ones are kept
+    assert [artifact.variant for artifact in written.artifacts] == left
+    assert not (folder / "tflite-int8.tflite").exists()
+
+
+@pytest.mark.parametrize("flag", [[], ["--all-or-nothing"]])
+def test_a_variant_that_is_named_must_pass(small, tmp_path, patch_format, flag):
+    int8_fails(patch_format)
+    argv = [str(small.folder), "--output", str(tmp_path / "new"), "--no-fallback", *flag]
+    assert command.main([*argv, "--variants", *CHOSEN[:2]]) == 1
+    assert (tmp_path / "new" / "tflite-float32.tflite").exists() == (not flag)
+    if flag:
+        assert not (tmp_path / "new").exists()
+
+
+def test_all_or_nothing_holds_for_variants_that_nobody_named(small, tmp_path, patch_format):
+    int8_fails(patch_format)
+    argv = [str(small.folder), "--output", str(tmp_path / "new"), "--no-fallback"]
+    assert command.main([*argv, "--skip", *OTHERS, "--all-or-nothing"]) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_float32_variant_must_pass_and_the_others_are_written(small, tmp_path, patch_format):
+    def refuse(*_):
+        raise InputError("layer 'odd' can't be exported to onnx. Replace it.")
+
+    patch_format("onnx", prepare=refuse)
+    skip = (*OTHERS, "tflite-int8")
+    settings = ExportSettings(source=small.folder, output=tmp_path / "new", skip=skip)
+    with pytest.raises(GateError, match=r"^onnx-float32: layer 'odd' can't be") as caught:
+        export(settings)
+    assert [artifact.name for artifact in caught.value.exported] == ["tflite-float32"]
+    (failure,) = manifest.read(tmp_path / "new", "").failures
+    assert (failure.variant, failure.cause) == ("onnx-float32", "unsupported")
+
+
+def test_skipping_every_variant_is_one_line(small, capsys):
+    assert command.main([str(small.folder), "--skip", *VARIANTS]) == 2
+    assert "at least one variant must be exported. Got: all in --skip" in capsys.readouterr().err
 
 
 # Whole or not at all.
@@ -205,7 +280,7 @@ def test_a_file_that_is_not_what_its_name_says_fails_the_export(
     before = contents(folder)
     float16 = (folder / "tflite-float16.tflite").read_bytes()
     patch_format("tflite", convert=lambda *_: float16)
-    assert command.main([str(folder), "--variants", "tflite-int8"]) == 1
+    assert command.main([str(folder), "--variants", "tflite-int8", "--no-fallback"]) == 1
     assert "error: tflite-int8 has float32 input and float32 output" in capsys.readouterr().err
     assert contents(folder) == before
 

@@ -99,7 +99,7 @@ def test_unless_told_otherwise_8_gb_are_given_or_most_of_what_there_is(monkeypat
     monkeypatch.delenv(supervise.LIMIT, raising=False)
     for available, given in ((64e9, 8000), (5e9, 4000), (0.5e9, 1000), (None, 8000)):
         monkeypatch.setattr(limits, "available_bytes", lambda available=available: available)
-        assert supervise._limit_mb() == given
+        assert supervise.allowed_mb() == given
 
 
 def started(process, folder):

@@ -96,7 +96,7 @@ def test_a_split_off_test_set_is_told(small, tmp_path, capsys):
     np.savetxt(tmp_path / "train.csv", rows, fmt="%d", delimiter=",")
     argv = [str(small.folder), "--data", str(tmp_path), "--output", str(tmp_path / "out")]
     assert main(argv) == 0
-    assert "train.csv has no test set: 71 of the 500 rows" in capsys.readouterr().out
+    assert "train.csv has no test set: 71 of the 500 examples" in capsys.readouterr().out
 
 
 def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path):

@@ -210,7 +210,7 @@ class Process:
                     f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
                 )
             if time.monotonic() > deadline:
-                raise WorkerFailed(f"no answer to {request!r} in {round(self._seconds, 1):g} s")
+                raise WorkerFailed(f"no answer to {request!r} in {round(self._seconds, 2):g} s")
             with contextlib.suppress(TimeoutError):
                 return act(part)
 

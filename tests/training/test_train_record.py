@@ -13,6 +13,7 @@ from benchmarks import card
 from export import __main__ as export
 from export import pipeline
 from export import source as sources
+from export.output import Output
 from mnist_edge import backend, bundle, data, evaluate, images, models, predict
 from mnist_edge import train as training
 from mnist_edge.errors import InputError
@@ -55,6 +56,9 @@ def readers(folder, tmp_path, monkeypatch):
         equal = lambda _, inputs, __: np.full((len(inputs), 10), 0.1, np.float32)  # noqa: E731
         monkeypatch.setattr(trained, name, equal)
     monkeypatch.setattr(evaluate, "_measure", stop)
+    softmax = Output("p", "softmax", softmax_added=False, warning="")
+    monkeypatch.setattr(sources.output, "read", lambda *_: softmax)
+    monkeypatch.setattr(sources, "description", lambda _: ())
     monkeypatch.setattr(pipeline, "_stale", stop)
     monkeypatch.setattr(images, "load", lambda *_: [digit])
     monkeypatch.setattr(card, "measure", lambda *_: {})

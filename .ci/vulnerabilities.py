@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -19,25 +20,29 @@ from packaging.utils import canonicalize_name
 SERVICES = {"pypi": "PyPI", "osv": "OSV"}
 
 
+Pin = tuple[str, str]  # name and version
+
+
 class Silent(Exception):
     """A service does not answer; the message is the cause."""
 
 
-def read_pins(path):
-    """Pins of a requirements file, markers left out: a list of `(name, version)`."""
+def read_pins(path: Path) -> list[Pin]:
+    """Reads the pins of a requirements file, without markers."""
     lines = [line.split("#")[0].split(";")[0].strip() for line in path.read_text().splitlines()]
-    pins = [re.fullmatch(r"([\w.-]+)==([\w.+!]+)", line) for line in lines if line]
-    if not pins or None in pins:
+    lines = [line for line in lines if line]
+    pins = [pin for line in lines if (pin := re.fullmatch(r"([\w.-]+)==([\w.+!]+)", line))]
+    if not pins or len(pins) < len(lines):
         raise ValueError(f"{path} must hold lines NAME==VERSION and nothing else")
     return [(canonicalize_name(pin[1]), pin[2]) for pin in pins]
 
 
-def ask(service, pins, flags):
+def ask(service: str, pins: list[Pin], flags: Sequence[str]) -> tuple[list[str], list[str]]:
     """Asks one service by pip-audit.
 
     Args:
         service: A key of `SERVICES`.
-        pins: `(name, version)`s.
+        pins: What to ask about.
         flags: More for pip-audit.
 
     Returns:
@@ -75,18 +80,19 @@ def ask(service, pins, flags):
     return found, unknown
 
 
-def _without_doubles(pins):
+def _without_doubles(pins: list[Pin]) -> Iterator[list[Pin]]:
     """Pins in lists that name no package twice, which pip-audit refuses."""
-    versions = {}
+    versions: dict[str, list[str]] = {}
     for name, version in pins:
         versions.setdefault(name, []).append(version)
     for i in range(max(map(len, versions.values()))):
         yield [(name, held[i]) for name, held in versions.items() if len(held) > i]
 
 
-def main(path, *flags):
+def main(path: str, *flags: str) -> int:
     """Prints what is known; returns the exit status."""
-    found, silent = [], []
+    found: list[str] = []
+    silent: list[str] = []
     try:
         pins = read_pins(Path(path))
     except (OSError, ValueError) as error:

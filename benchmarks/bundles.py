@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, cli, data, metrics
+from mnist_edge import bundle, cli, data, gate, heads
 from mnist_edge import manifest as manifests
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
+from mnist_edge.heads import Head
 from mnist_edge.manifest import FileRecord, Manifest
 from mnist_edge.safety import files
 from mnist_edge.training import train_record
 
+from . import parity
 from .measurement import KERAS_ROW, BundleRecord
 
 
@@ -28,8 +30,8 @@ class Artifact:
         precision: Precision, as in the variant's name.
         path: Path of the file.
         record: The manifest's size and hash of the file.
-        softmax_added: Whether this file returns logits, and export appended a softmax to the
-            artifacts.
+        unfinished: The model's outputs if this file lacks the activations that export appended
+            to the artifacts; else empty.
     """
 
     variant: str
@@ -37,7 +39,7 @@ class Artifact:
     precision: str
     path: Path
     record: FileRecord
-    softmax_added: bool = False
+    unfinished: tuple[Head, ...] = ()
 
     @property
     def is_float32(self) -> bool:
@@ -47,6 +49,10 @@ class Artifact:
     def damage(self) -> str | None:
         """Returns how the file differs from its manifest entry; None if it matches."""
         return manifests.damage(self.path, self.record)
+
+    def finish(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns the file's outputs `[n, width]` as the artifacts give them."""
+        return heads.finish(self.unfinished, outputs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +64,8 @@ class Bundle:
         folder: Path of the bundle.
         manifest: The manifest written by `python -m export`.
         images: float32 `[n, ...]`, test images in the model's input shape.
-        labels: Integers `[n]`.
-        reference: float32 `[n, classes]`, the Keras model's probabilities.
+        labels: The true answers: integers `[n]`, or the columns of the outputs' targets.
+        reference: float32 `[n, width]`, the Keras model's predictions.
     """
 
     label: str
@@ -68,6 +74,11 @@ class Bundle:
     images: np.ndarray
     labels: np.ndarray
     reference: np.ndarray
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the columns of the predictions mean."""
+        return self.manifest.heads
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -83,6 +94,10 @@ class Bundle:
             if entry.precision != "float32"
         }
 
+    def _reference_accuracy(self) -> float:
+        own, thresholds = self.reference, gate.Thresholds()
+        return parity.of_outputs(own, own, self.labels, self.heads, thresholds).accuracy
+
     def record(self) -> BundleRecord:
         """Returns the bundle's entry in the report."""
         return BundleRecord(
@@ -93,16 +108,14 @@ class Bundle:
             test_count=len(self.images),
             test_sha256=self.manifest.data.sha256.x_test,
             classes=self.reference.shape[1],
-            reference_accuracy=float(np.mean(self.reference.argmax(1) == self.labels)),
+            reference_accuracy=self._reference_accuracy(),
         )
 
 
 def artifacts(folder: Path, manifest: Manifest) -> tuple[Artifact, ...]:
     """Returns a bundle's Keras model, followed by its exported artifacts."""
     model = manifest.model
-    keras = Artifact(
-        *(KERAS_ROW, "keras", "float32", folder / model.file, model), model.softmax_added
-    )
+    keras = Artifact(KERAS_ROW, "keras", "float32", folder / model.file, model, manifest.heads)
     exported = (
         Artifact(entry.variant, entry.format, entry.precision, folder / entry.file, entry)
         for entry in manifest.artifacts
@@ -162,12 +175,12 @@ def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.nda
 def _load_reference(
     folder: Path, manifest: Manifest, labels: np.ndarray, remedy: str
 ) -> np.ndarray:
-    """Loads the Keras model's probabilities: float32 `[len(labels), classes]`."""
+    """Loads the Keras model's predictions: float32 `[len(labels), width]`."""
     path = folder / manifest.reference.file
     cause = manifests.damage(path, manifest.reference)
     if cause:
         raise InputError(f"{path}: {cause}. {remedy}")
-    shape = (len(labels), len(manifest.data.labels))
+    shape = (len(labels), heads.width(manifest.heads))
     most_bytes = math.prod(shape) * np.dtype(np.float32).itemsize + npz.HEADER_BYTES
     found = npz.read(path, ["probabilities"], most_bytes, remedy)["probabilities"]
     if found.dtype != np.float32 or found.shape != shape:
@@ -175,12 +188,10 @@ def _load_reference(
             f"{path} must hold predictions, float32 {list(shape)}. "
             f"Got: {found.dtype} {list(found.shape)}. {remedy}"
         )
-    wrong = metrics.probability_fault(found)
+    wrong = heads.fault(manifest.heads, found)
     if wrong:
         raise InputError(f"{path} must hold probabilities. Got: {wrong}. {remedy}")
-    if shape[1] < max(2, int(labels.max()) + 1):
-        raise InputError(
-            f"{path} must cover every class of the test set. Got: {shape[1]} classes, labels up to "
-            f"{labels.max()}. {remedy}"
-        )
+    uncovered = heads.uncovered(manifest.heads, labels)
+    if uncovered:
+        raise InputError(f"{path} must cover the test set. Got: {uncovered}. {remedy}")
     return found

@@ -1,20 +1,118 @@
 """Compares an artifact's predictions with the Keras reference's, image by image."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from mnist_edge import metrics
+from mnist_edge import gate, heads, metrics
+from mnist_edge.heads import Decision, Head
 
 from .measurement import Disagreements, Interval, Parity
 
 
-def as_probabilities(outputs: np.ndarray, softmax_added: bool) -> np.ndarray:
-    """Converts a model's outputs to probabilities.
+def of_outputs(
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    parts: Sequence[Head],
+    thresholds: gate.Thresholds,
+) -> Parity:
+    """Compares an artifact's outputs with the reference's.
+
+    Shares are of all decisions: with several outputs or labels, one for each on every image.
 
     Args:
-        outputs: float32 `[n, classes]`.
-        softmax_added: Whether `outputs` are logits, to which export appended a softmax.
+        outputs: float32 `[n, width]`, finite.
+        reference: float32 `[n, width]`.
+        truth: The true answers: classes `[n]`, or the columns of the outputs' targets.
+        parts: The outputs.
+        thresholds: The gate's thresholds, for outputs that are values.
     """
-    return metrics.softmax(outputs) if softmax_added else outputs
+    compared = list(_each(outputs, reference, truth, parts, thresholds))
+    if len(compared) == 1 and parts[0].kind in (heads.CLASSES, heads.BINARY):
+        (made,) = compared[0].decisions
+        return measure(made.probabilities, made.reference, made.truth)
+    made_all = [made for one in compared for made in one.decisions]
+    differences = np.concatenate([one.differences for one in compared], axis=1)
+    agrees, right, reference_right = (
+        np.concatenate(hits) for hits in zip(*(one.hits for one in compared), strict=True)
+    )
+    divergences, one_hot = (
+        float(np.mean([function(made) for made in made_all])) if made_all else 0.0
+        for function in (_divergence, _one_hot_divergence)
+    )
+    return Parity(
+        **_shares(agrees, right, reference_right),
+        mean_probability_difference=float(differences.mean()),
+        max_probability_difference=float(differences.max()),
+        divergence=divergences,
+        one_hot_divergence=one_hot,
+        recall_per_class=(),
+        wrong_indices=tuple(np.flatnonzero(~right).tolist()),
+        disagreements=Disagreements((), (), (), ()),
+    )
+
+
+def agreements(
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    parts: Sequence[Head],
+    thresholds: gate.Thresholds,
+) -> dict[str, float]:
+    """Returns the agreement of each output by name; arguments as of `of_outputs`."""
+    compared = _each(outputs, reference, truth, parts, thresholds)
+    return {part.name: float(one.hits[0].mean()) for part, one in zip(parts, compared, strict=True)}
+
+
+class _Compared(NamedTuple):
+    """An output compared with the reference's.
+
+    Attributes:
+        hits: What agrees, what is right, what of the reference is right; bool, one per decision.
+        differences: Absolute differences `[n, width]`; of values, in standard deviations.
+        decisions: The decisions that it makes; none if it gives values.
+    """
+
+    hits: tuple[np.ndarray, np.ndarray, np.ndarray]
+    differences: np.ndarray
+    decisions: list[Decision]
+
+
+def _each(
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    parts: Sequence[Head],
+    thresholds: gate.Thresholds,
+) -> Iterator[_Compared]:
+    widths = [part.width for part in parts]
+    arrays = zip(
+        parts,
+        *(heads.columns(array, widths) for array in (outputs, reference)),
+        heads.columns(truth, [part.targets for part in parts]),
+        strict=True,
+    )
+    for part, own, expected, true in arrays:
+        differences = np.abs(own.astype(np.float64) - expected)
+        if part.kind == heads.VALUES:
+            hits = gate.value_hits(own, expected, true, thresholds)
+            yield _Compared(hits, differences / heads.deviations(expected), [])
+            continue
+        made = list(heads.decisions(part, own, expected, true))
+        choices = [(m.probabilities.argmax(1), m.reference.argmax(1), m.truth) for m in made]
+        choice, reference_choice, right = map(np.concatenate, zip(*choices, strict=True))
+        hits = (choice == reference_choice, choice == right, reference_choice == right)
+        yield _Compared(hits, differences, made)
+
+
+def _divergence(made: Decision) -> float:
+    return float(metrics.divergence(made.probabilities, made.reference).mean())
+
+
+def _one_hot_divergence(made: Decision) -> float:
+    return float(metrics.one_hot_divergence(made.reference).mean())
 
 
 def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> Parity:
@@ -26,20 +124,11 @@ def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray
         labels: Integers `[n]`.
     """
     choice, reference_choice = probabilities.argmax(1), reference.argmax(1)
-    right, reference_right = choice == labels, reference_choice == labels
+    right = choice == labels
     differs = np.flatnonzero(choice != reference_choice)
-    newly_wrong = int(np.sum(reference_right & ~right))
-    newly_right = int(np.sum(right & ~reference_right))
     difference = np.abs(probabilities.astype(np.float64) - reference)  # float32 may overflow
     return Parity(
-        accuracy=float(right.mean()),
-        accuracy_interval=_interval(right),
-        reference_accuracy=float(reference_right.mean()),
-        agreement=float(np.mean(choice == reference_choice)),
-        agreement_interval=_interval(choice == reference_choice),
-        newly_wrong_count=newly_wrong,
-        newly_right_count=newly_right,
-        mcnemar_p=metrics.mcnemar_p(newly_wrong, newly_right),
+        **_shares(choice == reference_choice, right, reference_choice == labels),
         mean_probability_difference=float(difference.mean()),
         max_probability_difference=float(difference.max()),
         divergence=float(metrics.divergence(probabilities, reference).mean()),
@@ -53,6 +142,22 @@ def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray
             choices=tuple(choice[differs].tolist()),
         ),
     )
+
+
+def _shares(agrees: np.ndarray, right: np.ndarray, reference_right: np.ndarray) -> dict[str, Any]:
+    """Returns the fields of a `Parity` that need only what agrees and what is right."""
+    newly_wrong = int(np.sum(reference_right & ~right))
+    newly_right = int(np.sum(right & ~reference_right))
+    return {
+        "accuracy": float(right.mean()),
+        "accuracy_interval": _interval(right),
+        "reference_accuracy": float(reference_right.mean()),
+        "agreement": float(agrees.mean()),
+        "agreement_interval": _interval(agrees),
+        "newly_wrong_count": newly_wrong,
+        "newly_right_count": newly_right,
+        "mcnemar_p": metrics.mcnemar_p(newly_wrong, newly_right),
+    }
 
 
 def _interval(hits: np.ndarray) -> Interval:

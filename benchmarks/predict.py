@@ -22,7 +22,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.images import Digit
 from mnist_edge.manifest import Manifest
 
-from . import bundles, parity
+from . import bundles
 from .bundles import Artifact
 from .worker import Worker, WorkerFailed
 
@@ -58,7 +58,7 @@ def run_one(artifact: Artifact, pixels: np.ndarray, classes: int) -> Predictions
     if cause := artifact.damage():
         raise WorkerFailed(f"{cause}; export it again")
     with Worker(artifact.path, threads=1) as worker:
-        probabilities = parity.as_probabilities(worker.predict(pixels), artifact.softmax_added)
+        probabilities = artifact.finish(worker.predict(pixels))
         latencies_us = []
         for image in pixels:
             worker.keep(image[None])  # repeated to fill a fixed batch

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mnist_edge import cli, gate, runtimes
+from mnist_edge import cli, gate, heads, runtimes
 from mnist_edge.errors import InputError
 
 from . import bundles, latency, machine, overhead, parity, progress, robustness
@@ -83,6 +83,7 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     loaded = loaded or bundles.load_all(settings.bundles)
     for one in loaded if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.folder)
+        heads.require_classes(one.heads, one.folder, "robustness")
     candidates = {
         (one.label, file.variant): (one, file) for one in loaded for file in one.artifacts
     }
@@ -218,12 +219,17 @@ class _Session:
         """
         one, file = self._candidates[key]
         outputs = self._workers[key].predict(one.images, one.reference.shape[1])
-        probabilities = parity.as_probabilities(outputs, file.softmax_added)
-        thresholds = self._settings.thresholds
-        verdict = gate.check(probabilities, one.reference, one.labels, file.is_float32, thresholds)
-        if probabilities.shape != one.reference.shape or not np.isfinite(probabilities).all():
+        found, parts, thresholds = file.finish(outputs), one.heads, self._settings.thresholds
+        verdict = gate.check(found, one.reference, one.labels, file.is_float32, thresholds, parts)
+        if found.shape != one.reference.shape or not np.isfinite(found).all():
             return None, verdict
-        return parity.measure(probabilities, one.reference, one.labels), verdict
+        arrays = found, one.reference, one.labels, parts, thresholds
+        if len(parts) > 1:
+            verdict.remarks.extend(
+                f"{name}: agreement {share:.2%}"
+                for name, share in parity.agreements(*arrays).items()
+            )
+        return parity.of_outputs(*arrays), verdict
 
     def distort(self, key: Key) -> Robustness:
         """Measures an artifact's accuracy on distorted test images."""

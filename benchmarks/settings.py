@@ -56,6 +56,11 @@ class BenchmarkSettings:
         "gate: maximum divergence of reduced-precision artifacts from Keras's probabilities, as "
         "a share of the divergence of one-hot predictions",
     )
+    value_tolerance: float = setting(
+        _GATE.value_tolerance,
+        "gate: largest difference of a predicted value (regression) from Keras's that still "
+        "agrees, in standard deviations of Keras's values",
+    )
     require: tuple[str, ...] = setting(
         (),
         f"gate: variants that must exist and run; '{ALL}': Keras and every variant in the manifest",

@@ -49,7 +49,7 @@ def _rate(batch: int) -> Callable[[Latency], str]:
 
 
 def _recall(c: int) -> Callable[[Parity], str]:
-    return lambda one: shown(one.recall_per_class[c], ".1%")
+    return lambda one: shown(next(iter(one.recall_per_class[c : c + 1]), None), ".1%")
 
 
 def _verdict(row: Measurement) -> str:

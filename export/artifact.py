@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mnist_edge
-from mnist_edge import bundle, cli, gate, runtimes, schema
+from mnist_edge import bundle, cli, gate, runtimes
+from mnist_edge.data.parts import Part
+from mnist_edge.heads import Head
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord
 
-from . import audit, calibration, fallback, metadata, unsupported
+from . import audit, calibration, fallback, keras_export, metadata, unsupported
 from .calibration import Calibration
 from .fallback import Conversion
 from .formats import FORMATS
@@ -35,7 +37,7 @@ class Artifact:
     Attributes:
         path: Its path in the bundle.
         entry: Its entry in the manifest.
-        golden: Its probabilities on the golden images, float32 `[n, classes]`.
+        golden: Its predictions on the golden images, float32 `[n, width]`.
     """
 
     path: Path
@@ -54,8 +56,8 @@ class About:
 
     name: str
     sha256: str
-    labels: tuple[str, ...]
-    shape: tuple[int, ...]
+    heads: tuple[Head, ...]
+    inputs: tuple[Part, ...]
     input_range: tuple[float, float]
     batch: int | None
     opset: int
@@ -69,8 +71,8 @@ class Task:
     Attributes:
         about: The model and the options.
         images: Check images, float32 `[n, ...]`.
-        labels: Their labels.
-        expected: The model's probabilities on them, float32 `[n, classes]`.
+        labels: The true answers.
+        expected: The model's predictions on them, float32 `[n, width]`.
         golden: One image per class, float32 `[n, ...]`.
         calibration: Calibration images, float32 `[n, ...]`.
     """
@@ -91,8 +93,10 @@ def describe(
     about = About(
         name=source.name,
         sha256=source.sha256,
-        labels=tuple(source.labels),
-        shape=source.shape,
+        heads=source.heads,
+        inputs=tuple(
+            Part(name, shape) for name, shape in keras_export.input_shapes(source.model).items()
+        ),
         input_range=source.input_range,
         batch=options.batch,
         opset=options.opset,
@@ -183,7 +187,7 @@ class Maker:
         with self._converting(variant.format):
             converted = conversion.convert()
             slim = FORMATS[variant.format].finish(converted)
-            fields = schema.encode(self._metadata(variant))
+            fields = self._metadata(variant).fields()
             content = FORMATS[variant.format].embed(slim, fields)
             path.write_bytes(content)
             graph = audit.read(path)
@@ -196,10 +200,8 @@ class Maker:
             task.labels,
             is_float32=variant.precision == "float32",
             thresholds=gate.Thresholds(),
+            heads=task.about.heads,
         )
-        # Set for every artifact that was opened.
-        assert opened.input
-        assert opened.output
         entry = ArtifactEntry(
             variant=variant.name,
             format=variant.format,
@@ -208,8 +210,8 @@ class Maker:
             size_bytes=len(content),
             size_breakdown=audit.size_breakdown(content, variant.format),
             sha256=bundle.sha256_file(path),
-            inputs=(opened.input,),
-            outputs=(opened.output,),
+            inputs=opened.inputs,
+            outputs=opened.outputs,
             source_model_sha256=task.about.sha256,
             calibration=conversion.calibration if variant.calibrated else None,
             audit=audit.record(graph),
@@ -220,7 +222,7 @@ class Maker:
             entry=entry,
             golden=golden,
             content=content,
-            agreement=float(np.mean(computed.argmax(1) == task.expected.argmax(1))),
+            agreement=gate.agreement(computed, task.expected, task.about.heads),
             breaches=tuple(breaches),
             remarks=tuple(verdict.remarks),
             seconds=time.perf_counter() - started,
@@ -228,14 +230,23 @@ class Maker:
 
     def _metadata(self, variant: Variant) -> metadata.Metadata:
         about = self._task.about
-        layout = "NHWC" if len(about.shape) == 3 else "batch first"
+        inputs = tuple(
+            metadata.Input(
+                part.name,
+                part.shape,
+                "NHWC" if len(part.shape) == 3 else "batch first",
+                about.input_range,
+            )
+            for part in about.inputs
+        )
+        outputs = tuple(metadata.Output(head.name, head.labels, head.kind) for head in about.heads)
         return metadata.Metadata(
             project=f"mnist-edge {mnist_edge.__version__}",
             model=about.name,
             source_model_sha256=about.sha256,
             variant=variant.name,
-            input=metadata.Input("image", about.shape, layout, about.input_range),
-            output=metadata.Output("probabilities", about.labels),
+            inputs=inputs,
+            outputs=outputs,
         )
 
     def _error(self, variant: Variant, content: bytes) -> float:
@@ -254,7 +265,7 @@ def changes(before: np.ndarray, after: np.ndarray) -> list[str]:
     """Checks that the optimized file's outputs are bit for bit those of the converter's file.
 
     Args:
-        before: Outputs of the converter's file, float32 `[n, classes]`.
+        before: Outputs of the converter's file, float32 `[n, width]`.
         after: Outputs of the optimized file, of the same shape.
 
     Returns:

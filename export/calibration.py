@@ -39,8 +39,8 @@ def choose(
         dataset: The data to choose from.
         shape: Input shape of the model, without the batch.
         split_seed: Seed of the split into training and validation images.
-        count: Number of images, divided as evenly as possible among the classes; None for 500, or
-            as many as there are.
+        count: Number of images, divided as evenly as possible among the classes, if the data have
+            classes; None for 500, or as many as there are.
         seed: Seed of the choice.
 
     Raises:
@@ -63,7 +63,8 @@ def choose(
         )
     # Shuffle, then take one image of each class in turn: the first `count` are balanced.
     shuffled = np.random.default_rng(seed).permutation(candidates)
-    labels = dataset.y_train[shuffled]
+    has_classes = not dataset.targets
+    labels = dataset.y_train[shuffled] if has_classes else np.zeros(len(shuffled), np.uint8)
     turn = np.empty(len(shuffled), np.int64)
     for label in np.unique(labels):
         turn[labels == label] = np.arange(np.sum(labels == label))

@@ -14,7 +14,7 @@ import numpy as np
 import tqdm
 
 import mnist_edge
-from mnist_edge import backend, bundle, cli, data, lock, manifest, schema, staging
+from mnist_edge import backend, bundle, cli, data, heads, lock, manifest, schema, staging
 from mnist_edge.data import npz
 from mnist_edge.errors import GateError, InputError
 from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord, Manifest
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # What is said of a failure's cause.
 _CAUSES = {"unsupported": "is unsupported", "crash": "failed", "gate": "fails the gate"}
+# Golden images of a model without classes.
+_GOLDEN_COUNT = 10
 # Called with progress messages, one line each.
 Printer = Callable[[str], object]
 
@@ -82,7 +84,7 @@ def export(settings: ExportSettings, report: Printer = print) -> Exported:
     bundle.refuse_foreign(folder, settings.source)
     with lock.held(folder, *([] if settings.is_foreign else [settings.source])):
         if settings.is_foreign:
-            source = sources.open_model(settings.source, str(settings.data))
+            source = sources.open_model(settings.source, str(settings.data), settings.input_shape)
         else:
             source = sources.open_bundle(settings.source, settings.data)
         return _export(source, folder, settings, report)
@@ -108,8 +110,8 @@ def export_model(
         folder: The bundle to write: a new or empty folder, or an existing bundle.
         report: Called with a progress message per artifact.
         **options: Fields of `ExportOptions`: `variants`, `skip`, `all_or_nothing`, `batch`,
-            `opset`, `calibration_count`, `calibration_seed`, `fallback`, `fallback_seconds`,
-            `variant_seconds`, `force`.
+            `opset`, `input_shape`, `calibration_count`, `calibration_seed`, `fallback`,
+            `fallback_seconds`, `variant_seconds`, `force`.
 
     Returns:
         The bundle's artifacts, in the order of the variants, and what failed.
@@ -123,7 +125,8 @@ def export_model(
     backend.require(("tensorflow",), "export")
     bundle.refuse_foreign(folder)
     with lock.held(folder), scratch.folder() as work:
-        return _export(sources.save_model(model, dataset, work), folder, chosen, report)
+        source = sources.save_model(model, dataset, work, chosen.input_shape)
+        return _export(source, folder, chosen, report)
 
 
 def _export(source: Source, folder: Path, options: ExportOptions, report: Printer) -> Exported:
@@ -241,11 +244,15 @@ def _versions(formats: Iterable[str]) -> dict[str, str]:
 def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first test image of each class, as model input, and their labels.
 
-    Classes beyond what fits into the self-test's size limit for `golden.npz`, which also
-    holds every artifact's outputs, are left out.
+    Without classes, the first ten. Images beyond what fits into the self-test's size limit for
+    `golden.npz`, which also holds every artifact's outputs, are left out.
     """
-    labels, first = np.unique(source.dataset.y_test, return_index=True)
-    answers = len(source.labels) * (len(KNOWN) + 1)
+    if source.dataset.targets:
+        first = np.arange(min(_GOLDEN_COUNT, len(source.dataset.y_test)))
+        labels = source.dataset.y_test[first]
+    else:
+        labels, first = np.unique(source.dataset.y_test, return_index=True)
+    answers = heads.width(source.heads) * (len(KNOWN) + 1)
     room = manifest.MOST_GOLDEN_BYTES - (len(KNOWN) + 3) * npz.HEADER_BYTES
     most = max(1, room // (4 * (math.prod(source.shape) + answers)))
     labels, first = labels[:most], first[:most]

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mnist_edge import metrics
+from mnist_edge import heads, metrics
+from mnist_edge.heads import Decision, Head
 
 # With fewer examples, decent models can't be told from guessing: 12 of 20 is not above 1 in 2.
 _ENOUGH = 100
@@ -28,47 +29,90 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How well a model reads examples.
+    """How well an output of a model reads examples.
 
     Attributes:
         count: Number of examples.
-        accuracy: Share of right answers.
+        words: How many it reads right, after "Keras".
+        measured: The same, as an error message says it.
         at_chance: Whether that is no more than the same answers in any order would reach.
         is_enough: Whether there are enough examples to say so.
-        remedy: The change of the data that makes the model right or surer, or "".
+        remedy: What makes the model right or surer, "Keras is right on ... with ...", or "".
     """
 
     count: int
-    accuracy: float
+    words: str
+    measured: str
     at_chance: bool
     is_enough: bool
-    remedy: str
+    remedy: str = ""
 
 
-def read(images: np.ndarray, labels: np.ndarray, answers: np.ndarray, predict: Predict) -> Reading:
-    """Compares a model's answers with the labels; if it is unsure or wrong, looks for the cause.
+def read(
+    head: Head, images: np.ndarray, truth: np.ndarray, answers: np.ndarray, predict: Predict | None
+) -> Reading:
+    """Compares the answers of an output with the true ones.
 
     Args:
+        head: The output.
         images: Model inputs, float32 `[n, ...]`.
-        labels: Integers `[n]`.
-        answers: The model's probabilities, `[n, classes]`.
-        predict: The model.
+        truth: The true answers `[n, head.targets]`.
+        answers: The output's predictions, `[n, head.width]`.
+        predict: The model, if it has one input and one output; if a classifier is unsure or wrong,
+            changes of its input are tried to find out why.
     """
-    count, classes = answers.shape
-    choice = answers.argmax(1)
-    right = int(np.sum(choice == labels))
-    counts = [np.bincount(values, minlength=classes) / count for values in (choice, labels)]
-    # Of independent choices with the same frequencies, as in Cohen's kappa: a model that always
-    # gives the most frequent class is at chance.
-    chance = float(counts[0] @ counts[1])
-    at_chance = len(np.unique(labels)) > 1 and metrics.wilson_interval(right, count)[0] <= chance
-    loss = _losses(answers, labels).mean()
+    count = len(answers)
+    if head.kind == heads.VALUES:
+        errors = ((answers - truth) ** 2).mean(axis=0, dtype=np.float64)
+        explained = float(np.mean(1 - errors / heads.deviations(truth) ** 2))
+        words = f"explains {explained:.1%} of the variance of {count:,} training examples (R²)"
+        at_chance = bool(explained <= 0)
+        return Reading(count, words, words, at_chance, count >= _ENOUGH)
+    made = list(heads.decisions(head, answers, answers, truth))
+    hits = [one.probabilities.argmax(1) == one.truth for one in made]
+    right, decided = int(np.sum(hits)), count * len(made)
+    chance = float(np.mean([*map(_chance, made)]))
+    at_chance = metrics.wilson_interval(right, decided)[0] <= chance
+    varied = any(len(np.unique(one.truth)) > 1 for one in made)
+    what = "images" if head.kind != heads.LABELS else "labels of images"
+    share = right / decided
     remedy = ""
-    if at_chance or loss > _SURE * np.log(classes):
-        remedy = _relabeled(choice, labels, classes)
-        tried = min(_TRIED, max(_LEAST_TRIED, _TRIED_VALUES // images[0].size))
-        remedy = remedy or _changed(images[:tried], labels, answers, predict)
-    return Reading(count, right / count, at_chance, count >= _ENOUGH, remedy)
+    if head.kind == heads.CLASSES and predict:
+        remedy = _remedy(images, truth[:, 0].astype(np.int64), answers, at_chance, predict)
+    return Reading(
+        count,
+        f"is right on {share:.1%} of {decided:,} training {what}",
+        f"{share:.1%} of {decided:,} {what} right",
+        at_chance and varied,
+        count >= _ENOUGH,
+        f"Keras is right on {remedy}" if remedy else "",
+    )
+
+
+def _chance(made: Decision) -> float:
+    """Returns the accuracy of independent choices with the same frequencies.
+
+    As in Cohen's kappa: a model that always gives the most frequent class is at chance.
+    """
+    classes, choice = made.probabilities.shape[1], made.probabilities.argmax(1)
+    shares = [np.bincount(each, minlength=classes) / len(choice) for each in (choice, made.truth)]
+    return float(shares[0] @ shares[1])
+
+
+def _remedy(
+    images: np.ndarray,
+    labels: np.ndarray,
+    answers: np.ndarray,
+    at_chance: bool,
+    predict: Predict,
+) -> str:
+    """Returns the change of the data that makes a classifier right or surer, or ""."""
+    loss, classes = _losses(answers, labels).mean(), answers.shape[1]
+    if not at_chance and loss <= _SURE * np.log(classes):
+        return ""
+    tried = min(_TRIED, max(_LEAST_TRIED, _TRIED_VALUES // images[0].size))
+    relabeled = _relabeled(answers.argmax(1), labels, classes)
+    return relabeled or _changed(images[:tried], labels, answers, predict)
 
 
 def _losses(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -29,6 +29,13 @@ class ExportOptions:
     all_or_nothing: bool = setting(False, "write nothing if any variant fails")
     batch: int | None = setting(None, "fixed batch size (default: 1 in TFLite, dynamic in ONNX)")
     opset: int = setting(OLDEST_OPSET, "ONNX operator set, 18 or later")
+    input_shape: tuple[int, ...] | None = setting(
+        None,
+        "shape of one example, e.g. 224 224 3, for a .keras model that takes any size (default: "
+        "that of the data)",
+        nargs="+",
+        metavar="N",
+    )
     calibration_count: int | None = setting(
         None,
         "number of training images that calibrate integer variants (default: 500, or all)",

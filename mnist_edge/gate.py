@@ -5,10 +5,13 @@ Export runs it on validation images, the benchmarks on the test set.
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
+from mnist_edge import heads as heads_of
 from mnist_edge import metrics
+from mnist_edge.heads import Head
 
 # Largest divergence, in nats, from rounding a probability p to an 8-bit output: an error of half
 # a step, d = 1/512, adds d**2 / 2p, and p counts as at least 1/512.
@@ -37,6 +40,11 @@ class Thresholds:
         max_divergence: Maximum mean divergence of a reduced-precision artifact from the
             reference, as a share of the divergence of one-hot predictions. Correct exports
             reach 0.043, one-hot predictions 1; 0.2 is about 5 times from both.
+        value_tolerance: For outputs that are values (regression): maximum difference from the
+            reference's that still agrees, in standard deviations of the reference's values. The
+            root mean square of the differences may be half of it: 0.1 deviations, which cost at
+            most 1 % of the variance explained. Rounding to 256 steps over a range of six
+            deviations changes a value by 0.01; correct int8 exports reach 0.02 to 0.06.
     """
 
     min_agreement: float = 0.98
@@ -45,6 +53,7 @@ class Thresholds:
     float_margin: float = 1e-4
     max_float_difference: float = 1e-4
     max_divergence: float = 0.2
+    value_tolerance: float = 0.2
 
 
 class Verdict(typing.NamedTuple):
@@ -60,49 +69,164 @@ class Verdict(typing.NamedTuple):
 
 
 def check(
-    probabilities: np.ndarray,
+    outputs: np.ndarray,
     reference: np.ndarray,
-    labels: np.ndarray,
+    truth: np.ndarray,
     is_float32: bool,
     thresholds: Thresholds,
+    heads: Sequence[Head] = (),
 ) -> Verdict:
-    """Checks an artifact against the reference.
+    """Checks an artifact against the reference, each output and each label by itself.
 
     With too few images for even a perfect artifact to meet a threshold with statistical
     confidence, only significant differences are breaches, and a remark gives their number.
 
     Args:
-        probabilities: The artifact's output, float32 `[n, classes]`; another shape is a breach.
-        reference: float32 `[n, classes]`, probabilities.
-        labels: Integers `[n]`.
+        outputs: The artifact's outputs, float32 `[n, width]`; another shape is a breach.
+        reference: As `outputs`, of the Keras model.
+        truth: The true answers: classes, integers `[n]`, or the columns of the heads' targets.
         is_float32: Whether the artifact computes in float32, as the reference does.
         thresholds: The gate's thresholds.
+        heads: What the columns are; by default the probabilities of exclusive classes.
     """
-    if probabilities.shape != reference.shape:
-        got, expected = list(probabilities.shape), list(reference.shape)
+    if outputs.shape != reference.shape:
+        got, expected = list(outputs.shape), list(reference.shape)
         return Verdict([f"output shape is {got} instead of {expected}"], [])
-    if not np.isfinite(probabilities).all():
-        count = np.sum(~np.isfinite(probabilities))
-        return Verdict([f"{count} probabilities are NaN or infinite"], [])
-    wrong = metrics.probability_fault(probabilities, 0 if is_float32 else metrics.STEP)
-    breaches = [f"outputs are not probabilities: {wrong}"] if wrong else []
-    breaches += _choices(probabilities, reference, labels, thresholds)
-    if is_float32:
-        breaches += _float_differences(probabilities, reference, thresholds)
-    elif not wrong:
-        breaches += _divergence(probabilities, reference, thresholds)
+    if not np.isfinite(outputs).all():
+        count, what = np.sum(~np.isfinite(outputs)), _words(heads)
+        return Verdict([f"{count} {what} are NaN or infinite"], [])
+    heads = heads or heads_of.plain([""] * reference.shape[1])
+    widths = [head.width for head in heads]
+    parts = zip(
+        heads,
+        *(heads_of.columns(array, widths) for array in (outputs, reference)),
+        heads_of.columns(truth, [head.targets for head in heads]),
+        strict=True,
+    )
+    breaches: list[str] = []
+    for head, own, expected, true in parts:
+        check_head = _check_values if head.kind == heads_of.VALUES else _check_decisions
+        found = check_head(head, own, expected, true, is_float32, thresholds)
+        breaches += [f"{head.name}: {one}" if len(heads) > 1 else one for one in found]
     minimums = (thresholds.min_agreement, 1 - thresholds.max_accuracy_drop, thresholds.min_accuracy)
-    is_few = len(labels) < max(map(metrics.count_to_show, minimums))
-    return Verdict(breaches, [f"checked on only {len(labels):,} images"] if is_few else [])
+    is_few = len(truth) < max(map(metrics.count_to_show, minimums))
+    return Verdict(breaches, [f"checked on only {len(truth):,} images"] if is_few else [])
 
 
-def _choices(
-    probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray, thresholds: Thresholds
+def _words(heads: Sequence[Head]) -> str:
+    return "values" if any(head.kind == heads_of.VALUES for head in heads) else "probabilities"
+
+
+def _check_decisions(
+    head: Head,
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    is_float32: bool,
+    thresholds: Thresholds,
 ) -> list[str]:
-    """Returns breaches of the thresholds of agreement and accuracy."""
-    count, choice, reference_choice = len(labels), probabilities.argmax(1), reference.argmax(1)
-    right, reference_right = choice == labels, reference_choice == labels
-    agreement, accuracy = np.mean(choice == reference_choice), right.mean()
+    """Returns the breaches of an output that decides between classes, or on labels."""
+    wrong = head.fault(outputs, 0 if is_float32 else metrics.STEP)
+    breaches = [f"outputs are not probabilities: {wrong}"] if wrong else []
+    for name, own, expected, true in heads_of.decisions(head, outputs, reference, truth):
+        choice, reference_choice = own.argmax(1), expected.argmax(1)
+        found = _shares(
+            choice == reference_choice, choice == true, reference_choice == true, thresholds
+        )
+        if is_float32:
+            found += _float_differences(own, expected, thresholds)
+        elif not wrong:
+            found += _divergence(own, expected, thresholds)
+        breaches += [f"label {name!r}: {one}" if name else one for one in found]
+    return breaches
+
+
+def _check_values(
+    head: Head,
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    is_float32: bool,
+    thresholds: Thresholds,
+) -> list[str]:
+    """Returns the breaches of an output of values."""
+    most, hits = thresholds.value_tolerance / 2, value_hits(outputs, reference, truth, thresholds)
+    breaches = _shares(*hits, thresholds)
+    difference = np.abs(outputs.astype(np.float64) - reference)
+    if is_float32:
+        allowed = thresholds.max_float_difference * max(1.0, float(np.abs(reference).max()))
+        if difference.max() > allowed:
+            breaches.append(
+                f"differs from the reference by {difference.max():.1e} in a value, at most "
+                f"{allowed:.1g} allowed in float32"
+            )
+        return breaches
+    errors = np.sqrt((difference**2).mean(axis=0)) / heads_of.deviations(reference)
+    return breaches + [
+        f"value {name!r} differs from the reference's by {error:.2g} standard deviations in root "
+        f"mean square, at most {most:g} allowed"
+        for name, error in zip(head.labels, errors, strict=True)
+        if error > most
+    ]
+
+
+def agreement(outputs: np.ndarray, reference: np.ndarray, heads: Sequence[Head]) -> float:
+    """Returns the share of images on which an artifact agrees with the reference.
+
+    With several outputs or labels, the share of all decisions on them.
+
+    Args:
+        outputs: float32 `[n, width]`.
+        reference: As `outputs`.
+        heads: What the columns are.
+    """
+    widths = [head.width for head in heads]
+    shares: list[list[np.ndarray]] = []
+    for head, own, expected in zip(
+        heads, *(heads_of.columns(array, widths) for array in (outputs, reference)), strict=True
+    ):
+        if head.kind == heads_of.VALUES:
+            agrees, _, _ = value_hits(own, expected, expected, Thresholds())
+            shares.append([agrees])
+            continue
+        unknown = np.zeros((len(own), head.targets))
+        made = heads_of.decisions(head, own, expected, unknown)
+        shares.append([one.probabilities.argmax(1) == one.reference.argmax(1) for one in made])
+    return float(np.mean(np.concatenate(shares)))
+
+
+def value_hits(
+    outputs: np.ndarray, reference: np.ndarray, truth: np.ndarray, thresholds: Thresholds
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns which predictions of values agree and are right, and where the reference is right.
+
+    Args:
+        outputs: float32 `[n, values]`.
+        reference: As `outputs`.
+        truth: As `outputs`.
+        thresholds: `value_tolerance` is used.
+
+    Returns:
+        Three bool arrays `[n]`: all values agree within the tolerance; all values, and all of the
+        reference's, lie within `heads.RIGHT_DEVIATIONS` of the true ones.
+    """
+
+    def near(own: np.ndarray, other: np.ndarray, most: float) -> np.ndarray:
+        difference = np.abs(own.astype(np.float64) - other)
+        return np.all(difference <= most * heads_of.deviations(other), axis=1)
+
+    return (
+        near(outputs, reference, thresholds.value_tolerance),
+        near(outputs, truth, heads_of.RIGHT_DEVIATIONS),
+        near(reference, truth, heads_of.RIGHT_DEVIATIONS),
+    )
+
+
+def _shares(
+    agrees: np.ndarray, right: np.ndarray, reference_right: np.ndarray, thresholds: Thresholds
+) -> list[str]:
+    """Returns breaches of the thresholds of agreement and accuracy, given bool arrays `[n]`."""
+    count, agreement, accuracy = len(agrees), agrees.mean(), right.mean()
     breaches = []
     if _is_below(agreement, count, thresholds.min_agreement):
         breaches.append(

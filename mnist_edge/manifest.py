@@ -7,9 +7,10 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from mnist_edge import bundle, schema
+from mnist_edge import bundle, heads, schema
 from mnist_edge.data.record import DataRecord
 from mnist_edge.errors import InputError
+from mnist_edge.heads import Head
 from mnist_edge.runtimes import Tensor
 from mnist_edge.safety import files
 from mnist_edge.schema import (
@@ -49,12 +50,14 @@ class ModelEntry(FileRecord):
 
     Attributes:
         name: The model's name.
-        input_shape: Shape of one example, without the batch dimension.
+        input_shape: Shape of one example, without the batch dimension; with several inputs, the
+            number of their values.
         input_range: Smallest and largest value of the training examples.
         classes: Number of classes.
         activation: Activation that the trained model ends with; "none" if its last operation
             is none; "" in manifests written before it was recorded.
         softmax_added: Whether the trained model returns logits, and export appended a softmax.
+        heads: Its outputs, sorted by name; empty for one output of exclusive classes.
     """
 
     name: Text
@@ -63,6 +66,7 @@ class ModelEntry(FileRecord):
     classes: CountFrom1
     activation: Text = ""
     softmax_added: bool
+    heads: tuple[Head, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +113,8 @@ class ArtifactEntry(FileRecord):
         format: "tflite" or "onnx".
         precision: Precision of its weights and activations, as in the variant's name.
         size_breakdown: Bytes by purpose; their sum is `size_bytes`.
-        inputs: Its only input, as reported by its runtime.
-        outputs: Its only output.
+        inputs: Its inputs, as reported by its runtime, sorted by name.
+        outputs: Its outputs.
         source_model_sha256: SHA-256 of the Keras model's file.
         calibration: The calibration images; None if the variant needs none.
         audit: Summary of its graph.
@@ -120,8 +124,8 @@ class ArtifactEntry(FileRecord):
     format: Annotated[str, one_of(*FORMATS)]
     precision: Name
     size_breakdown: dict[str, Count]
-    inputs: tuple[Tensor]
-    outputs: tuple[Tensor]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     source_model_sha256: Sha256
     calibration: CalibrationRecord | None
     audit: AuditRecord
@@ -211,6 +215,11 @@ class Manifest(schema.Record):
             if entry.variant in seen:
                 raise SchemaError(f"artifacts[{i}].variant must be unique. Got: {entry.variant}")
             seen.add(entry.variant)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the columns of the model's predictions mean."""
+        return self.model.heads or heads.plain(self.data.labels, self.model.softmax_added)
 
 
 def read(folder: Path, remedy: str) -> Manifest:

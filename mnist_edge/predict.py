@@ -152,8 +152,8 @@ def _predict(model: Model, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str
 
 def _run(model: Predictor, name: str, pixels: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
     with _running(name):
-        if model.input:
-            _check_shape(name, model.input.shape[1:])
+        if model.inputs:
+            _check_shape(name, model.inputs[0].shape[1:])
         probabilities = model.predict(pixels)
     wrong = metrics.probability_fault(probabilities, metrics.STEP)
     if wrong:

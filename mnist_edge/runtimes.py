@@ -18,7 +18,7 @@ import numpy as np
 
 from mnist_edge import backend
 from mnist_edge.cli import in_words
-from mnist_edge.models import trained
+from mnist_edge.models import ports, trained
 from mnist_edge.schema import Check, Name, Text
 
 _DIMENSION = Check(
@@ -54,12 +54,14 @@ class Predictor:
         runtime: The runtime's name and version.
         batch: Fixed batch size; None if it is dynamic.
         encode: Converts float32 pixels `[n, height, width, channels]`, 0 to 255, to the
-            artifact's input.
+            artifact's input. An artifact with several inputs takes rows, float32 `[n, values]`,
+            in which the values of each input follow each other, in the order of their names.
         call: Runs the artifact on one input array and returns its output array. The benchmarks
-            time only this.
-        decode: Converts the output to float32 probabilities `[n, classes]`.
-        input: The artifact's only input; None if not reported (Keras).
-        output: The artifact's only output; None if not reported.
+            time only this. With several inputs or outputs, it also splits and joins them.
+        decode: Converts the output to float32 probabilities `[n, classes]`; those of several
+            outputs follow each other, in the order of their names.
+        inputs: The artifact's inputs, sorted by name; empty if not reported (Keras).
+        outputs: The artifact's outputs, sorted by name; empty if not reported.
     """
 
     runtime: str
@@ -67,8 +69,8 @@ class Predictor:
     encode: Callable[[np.ndarray], np.ndarray]
     call: Callable[[np.ndarray], np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
-    input: Tensor | None = None
-    output: Tensor | None = None
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.
@@ -167,7 +169,7 @@ def _open_keras(path: str, threads: int) -> Predictor:
         runtime=f"Keras {keras.version()}, {keras.backend.backend()}",
         batch=None,
         encode=_unchanged,
-        call=model.predict_on_batch,
+        call=ports.caller(model, model.predict_on_batch),
         decode=_unchanged,
     )
 
@@ -180,8 +182,10 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
-    input_details = _only(interpreter.get_input_details(), "input")
-    output_details = _only(interpreter.get_output_details(), "output")
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) > 1 or len(outputs) > 1:
+        return _several_tflite(interpreter)
+    (input_details,), (output_details,) = inputs, outputs
     input_index, output_index = input_details["index"], output_details["index"]
 
     def call(values: np.ndarray) -> np.ndarray:
@@ -195,8 +199,37 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         encode=_quantizer(input_details),
         call=call,
         decode=_dequantizer(output_details),
-        input=_tflite_tensor(input_details),
-        output=_tflite_tensor(output_details),
+        inputs=(_tflite_tensor(input_details),),
+        outputs=(_tflite_tensor(output_details),),
+    )
+
+
+def _several_tflite(interpreter: Any) -> Predictor:
+    """Opens a TFLite file with several inputs or outputs, named by its signature."""
+    runner = interpreter.get_signature_runner()
+    inputs, outputs = (
+        [details | {"name": name} for name, details in sorted(found.items())]
+        for found in (runner.get_input_details(), runner.get_output_details())
+    )
+    shapes = [details["shape"][1:].tolist() for details in inputs]
+    encoders, decoders = map(_quantizer, inputs), map(_dequantizer, outputs)
+    feeds = list(zip([one["index"] for one in inputs], encoders, strict=True))
+    reads = list(zip([one["index"] for one in outputs], decoders, strict=True))
+
+    def call(rows: np.ndarray) -> np.ndarray:
+        for (index, encode), part in zip(feeds, ports.split(rows, shapes), strict=True):
+            interpreter.set_tensor(index, encode(part))
+        interpreter.invoke()
+        return ports.join([decode(interpreter.get_tensor(index)) for index, decode in reads])
+
+    return Predictor(
+        runtime=f"LiteRT {version('ai-edge-litert')}",
+        batch=int(inputs[0]["shape"][0]),
+        encode=_unchanged,
+        call=call,
+        decode=_unchanged,
+        inputs=tuple(map(_tflite_tensor, inputs)),
+        outputs=tuple(map(_tflite_tensor, outputs)),
     )
 
 
@@ -207,12 +240,6 @@ def _tflite_tensor(details: dict[str, Any]) -> Tensor:
         return Tensor(details["name"], shape, dtype.name)
     scale, zero_point = details["quantization"]
     return Tensor(details["name"], shape, dtype.name, float(scale), int(zero_point))
-
-
-def _only(tensors: list[Any], role: str) -> Any:
-    if len(tensors) != 1:
-        raise ValueError(f"has {len(tensors)} {role}s, one expected")
-    return tensors[0]
 
 
 def _quantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
@@ -249,17 +276,29 @@ def _open_onnx(path: str, threads: int) -> Predictor:
         session = onnxruntime.InferenceSession(
             Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
         )
-    only_input = _only(session.get_inputs(), "input")
-    only_output = _only(session.get_outputs(), "output")
-    batch = only_input.shape[0]
+    inputs, outputs = (
+        sorted(found, key=lambda tensor: tensor.name)
+        for found in (session.get_inputs(), session.get_outputs())
+    )
+    names, shapes = [one.name for one in outputs], [one.shape[1:] for one in inputs]
+
+    def call(values: np.ndarray) -> np.ndarray:
+        return session.run(names, {inputs[0].name: values})[0]
+
+    def call_several(rows: np.ndarray) -> np.ndarray:
+        parts = ports.split(rows, shapes)
+        feeds = {one.name: part for one, part in zip(inputs, parts, strict=True)}
+        return ports.join(session.run(names, feeds))
+
+    batch = inputs[0].shape[0]
     return Predictor(
         runtime=f"ONNX Runtime {onnxruntime.__version__}",
         batch=batch if isinstance(batch, int) else None,
         encode=_unchanged,
-        call=lambda values: session.run([only_output.name], {only_input.name: values})[0],
+        call=call if len(inputs) == len(outputs) == 1 else call_several,
         decode=_unchanged,
-        input=_onnx_tensor(only_input),
-        output=_onnx_tensor(only_output),
+        inputs=tuple(map(_onnx_tensor, inputs)),
+        outputs=tuple(map(_onnx_tensor, outputs)),
     )
 
 

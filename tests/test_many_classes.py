@@ -11,7 +11,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import measurement, report, selftest, tables
 from export import pipeline
-from mnist_edge import bundle, data, evaluate, evaluation_plots, manifest, runtimes
+from mnist_edge import bundle, data, evaluate, evaluation_plots, heads, manifest, runtimes
 from mnist_edge.data import catalog
 from mnist_edge.errors import InputError
 from tests import tiny
@@ -134,10 +134,10 @@ def test_golden_images_are_as_many_as_the_self_test_reads(shape, classes):
     one = np.zeros((1, 1, 1), np.uint8)
     source = types.SimpleNamespace(
         dataset=types.SimpleNamespace(
-            y_test=np.arange(3000), x_test=np.broadcast_to(one, (3000, *shape[:2]))
+            y_test=np.arange(3000), x_test=np.broadcast_to(one, (3000, *shape[:2])), targets=()
         ),
         shape=shape,
-        labels=range(classes),
+        heads=heads.plain(range(classes)),
     )
     images, labels = pipeline._golden_images(source)
     assert 0 < len(images) == len(labels) < 100

@@ -28,7 +28,7 @@ def prepare(
     """Saves a model as the float32 ONNX file that every precision is made from.
 
     Args:
-        model: A model with one input and one output.
+        model: As `keras_export.save`.
         batch: The batch size; None makes it dynamic, named `batch`.
         folder: Where to save it.
         opset: ONNX opset version.
@@ -99,7 +99,7 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     scaled = numpy_helper.to_array(kernel) * numpy_helper.to_array(scale).reshape(())
     kernel.CopyFrom(numpy_helper.from_array(scaled, kernel.name))
     for reader in readers[first.output[0]]:
-        reader.input[:] = [graph.input[0].name if n == first.output[0] else n for n in reader.input]
+        reader.input[:] = [first.input[0] if n == first.output[0] else n for n in reader.input]
     graph.node.remove(first)
     if len(readers[scale.name]) == 1:
         graph.initializer.remove(scale)
@@ -169,12 +169,16 @@ def convert(
 def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "CalibrationDataReader":
     from onnxruntime.quantization import CalibrationDataReader
 
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1
-    batches = iter(keras_export.in_batches(images, batch))
+    dimensions = {
+        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in sorted(model.graph.input, key=lambda value: value.name)
+    }
+    batch = next(iter(dimensions.values()))[0] or 1
+    shapes = {name: sides[1:] for name, sides in dimensions.items()}
+    batches = iter(keras_export.in_batches(images, batch, shapes))
 
     class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
-            given = next(batches, None)
-            return None if given is None else {"image": given}
+            return next(batches, None)
 
     return Reader()

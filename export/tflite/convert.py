@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def prepare(model: "keras.Model", batch: int | None, folder: Path, opset: int = 
     XNNPACK splits it into two parts.
 
     Args:
-        model: A model with one input and one output.
+        model: As `keras_export.save`.
         batch: The batch size; None means 1.
         folder: Where to save it.
         opset: Unused; for ONNX only.
@@ -67,20 +67,20 @@ def make_converter(
     return converter
 
 
-def _representative_dataset(
-    prepared: Path, images: np.ndarray
-) -> Callable[[], Iterator[list[np.ndarray]]]:
+def _representative_dataset(prepared: Path, images: np.ndarray) -> Callable[[], Iterator[Any]]:
     """Returns a function that yields the images in batches of the model's batch size."""
     import tensorflow as tf
     import tqdm
 
     signature = tf.saved_model.load(str(prepared)).signatures["serving_default"]
-    batch = signature.structured_input_signature[1]["image"].shape[0]
-    given = keras_export.in_batches(images, batch)
+    inputs = signature.structured_input_signature[1]
+    shapes = {name: inputs[name].shape[1:] for name in sorted(inputs)}
+    batch = next(iter(inputs.values())).shape[0]
+    given = keras_export.in_batches(images, batch, shapes)
 
-    def batches() -> Iterator[list[np.ndarray]]:
+    def batches() -> Iterator[Any]:
         shown = cli.visible_stderr()
         for one in tqdm.tqdm(given, "calibration", leave=False, disable=None, file=shown):
-            yield [one]
+            yield one if len(one) > 1 else list(one.values())
 
     return batches

@@ -21,6 +21,7 @@ _ROLES = {
     for word in words
     for name in (split + word, word + split)
 }
+_PART = re.compile(r"(?P<array>[xy]_(train|test))(_(?P<part>.+))?")
 _NEEDED = ("train x", "train y", "test x", "test y")
 _KERAS_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -45,6 +46,22 @@ def parse(source: str) -> tuple[Path | None, tuple[str, ...]]:
             f"e.g. :x_train,y_train,x_test,y_test. Got: {files.short(', '.join(names))}."
         )
     return Path(match["path"]), names
+
+
+def grouped(held: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Finds the arrays of several inputs or outputs, `x_train_image` or `y_test_digit`.
+
+    Returns:
+        "x_train" etc. -> name of the input or output -> name of the array; "" for an array without
+        such a name. Empty unless there are two of some kind.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name in held:
+        match = _PART.fullmatch(name)
+        if match:
+            found.setdefault(match["array"], {})[match["part"] or ""] = name
+    several = any(len(own) > 1 or "" not in own for own in found.values())
+    return found if several and "x_train" in found and "y_train" in found else {}
 
 
 def find(path: Path, held: Sequence[str]) -> tuple[str, ...]:

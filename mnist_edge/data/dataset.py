@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mnist_edge import bundle
-from mnist_edge.data import batches, catalog, sources
-from mnist_edge.data import labels as labels_of
+from mnist_edge.data import batches, catalog, parts, sources
+from mnist_edge.data.parts import Part, Target
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
@@ -29,7 +29,7 @@ HELP = (
 LABELS_HELP = "names of the classes, 'cat,dog' or a file with one name per line"
 _VALIDATION_COUNT = 5_000
 _LEAST_COUNT = 6  # training examples, a sixth of which is for validation
-MOST_CLASSES = 2**16
+MOST_CLASSES = parts.MOST_CLASSES
 # Source of a data set that was not loaded; a bundle contains a copy of such a data set.
 IN_MEMORY = "arrays in memory"
 _MOST_AXES = 5  # of an example whose transpositions are tried
@@ -45,14 +45,20 @@ class Dataset:
 
     Attributes:
         x_train: Finite numbers `[n, ...]`. The models of this project require uint8
-            `[n, height, width]`, 0 (paper) to 255 (ink).
+            `[n, height, width]`, 0 (paper) to 255 (ink). For a model with several inputs, a dict
+            of arrays by the names of its inputs; stored as rows `[n, values]`, in which the
+            values of each input follow each other, in the order of their names.
         y_train: Integers `[n]`, 0 to `classes - 1`; stored as uint8, or as uint16 for more
             than 256 classes. Given as integers, whole floats or text, `[n]` or `[n, 1]`, or as
-            one-hot rows; text is numbered in sorted order.
+            one-hot rows; text is numbered in sorted order. For models of other kinds: rows
+            `[n, labels]` of 0 and 1, several labels per example; floats `[n]` or `[n, values]`,
+            for regression; or a dict of any of these, by the names of the model's outputs.
         x_test: As `x_train`, with the same shape per example.
         y_test: As `y_train`.
         labels: Names of the classes, in order; by default the labels that are text, or else the
             numbers from 0.
+        inputs: Names and shapes of the parts of `x_train`, if it was a dict; else empty.
+        targets: What `y_train` holds, unless it is one class per example; then empty.
         source: The argument of `load` that it was loaded from.
         remark: How the data was read, if the user should know it, or "".
 
@@ -67,14 +73,26 @@ class Dataset:
     labels: tuple[str, ...] = ()
     source: str = IN_MEMORY
     remark: str = ""
+    inputs: tuple[Part, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in sources.ARRAYS:
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        y_train, y_test, names = labels_of.encode(self.y_train, self.y_test, self.source)
-        object.__setattr__(self, "y_train", y_train)
-        object.__setattr__(self, "y_test", y_test)
+        x_train, x_test, inputs = parts.pack(self.x_train, self.x_test, self.source)
+        names: tuple[str, ...] = ()
+        y_train, y_test, targets = self.y_train, self.y_test, self.targets
+        if not targets:
+            y_train, y_test, targets, names = parts.encode(y_train, y_test, self.source)
+        for name, value in zip(
+            (*sources.ARRAYS, "inputs", "targets"),
+            (x_train, y_train, x_test, y_test, inputs or self.inputs, targets),
+            strict=True,
+        ):
+            object.__setattr__(self, name, value)
         _check(self)
+        if self.targets:
+            object.__setattr__(self, "targets", parts.named(self.targets, self.labels))
+            object.__setattr__(self, "labels", parts.labels(self.targets))
+            return
         classes = int(max(self.y_train.max(), self.y_test.max())) + 1
         dtype = np.uint8 if classes <= 256 else np.uint16  # the hashes depend on it
         labels = self.labels or names or catalog.numbered((), classes)
@@ -120,7 +138,9 @@ class Dataset:
 
     def save(self, path: Path | str) -> None:
         """Writes an `.npz` that `load` reads, without the names of the classes."""
-        np.savez_compressed(path, **{name: getattr(self, name) for name in sources.ARRAYS})
+        arrays = {name: getattr(self, name) for name in sources.ARRAYS}
+        given: dict[str, Any] = parts.unpack(arrays, self.inputs, self.targets)
+        np.savez_compressed(path, **given)
 
 
 def load(source: str | Path = sources.MNIST, labels: str | Sequence[str] | None = None) -> Dataset:
@@ -187,9 +207,9 @@ def _check(dataset: Dataset) -> None:
             f"{path} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. "
             f"Got: {needed:,}. Give less data."
         )
-    shape = dataset.x_train.shape[1:]
+    shape, has_classes = dataset.x_train.shape[1:], not dataset.targets
     for split, x, y in (("train", *arrays[:2]), ("test", *arrays[2:])):
-        fault = next(_faults(x, y, shape), None)
+        fault = next(_faults(x, y, shape, has_classes), None)
         if fault:
             must, got = fault
             raise InputError(f"{path}: {must.format(split=split)}. Got: {got}. Give other data.")
@@ -201,7 +221,9 @@ def _check(dataset: Dataset) -> None:
         )
 
 
-def _faults(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+def _faults(
+    x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], has_classes: bool
+) -> Iterator[tuple[str, str]]:
     """Yields `(requirement, actual)` of each check that fails; later ones assume earlier passed."""
     if x.dtype.kind not in "uif" or x.ndim < 2 or not x.size or x.shape[1:] != shape:
         must = "x_{split} must be numbers [n, ...] with n at least 1, shaped as x_train"
@@ -209,19 +231,30 @@ def _faults(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...]) -> Iterator[tu
     low, high = float(x.min()), float(x.max())
     if not -_FLOAT32 <= low <= high <= _FLOAT32:  # also false for NaN
         yield "x_{split} must be finite in float32, as models take it", f"{low:g} to {high:g}"
+    if not has_classes:
+        if len(y) != len(x) or not np.isfinite(y).all():
+            yield f"y_{{split}} must be finite, one row for each of {len(x)}", f"{list(y.shape)}"
+        return
     if y.dtype.kind not in "ui" or y.shape != x.shape[:1]:
         must = f"y_{{split}} must be integers [{len(x)}], or one-hot rows or text"
         yield must, f"{y.dtype} {list(y.shape)}"
     if y.min() < 0 or y.max() >= MOST_CLASSES:
-        yield f"y_{{split}} must be 0 to {MOST_CLASSES - 1}", f"{y.min()} to {y.max()}"
+        must = f"y_{{split}} must be 0 to {MOST_CLASSES - 1}, or floats for regression"
+        yield must, f"{y.min()} to {y.max()}"
 
 
 def require_gray_levels(dataset: Dataset) -> None:
-    """Requires pixels from 0 to 255, the input range of all models of this project.
+    """Requires pixels from 0 to 255 and one class per image, as all models of this project take.
 
     Raises:
-        InputError: They are outside 0 to 255, or scaled to [0, 1].
+        InputError: Pixels are outside 0 to 255, or scaled to [0, 1]; or labels are no classes.
     """
+    if dataset.targets:
+        kinds = {target.kind for target in dataset.targets}
+        raise InputError(
+            f"{dataset.source}: y_train and y_test must be one class per image: integers, text or "
+            f"one-hot rows. Got: {', '.join(sorted(kinds))}. Give other data."
+        )
     for name in ("x_train", "x_test"):
         x = getattr(dataset, name)
         low, high = float(x.min()), float(x.max())

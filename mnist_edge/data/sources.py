@@ -1,9 +1,9 @@
 """Data sources: detects what kind of source `--data` is, and reads it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -114,13 +114,32 @@ def _read_mnist() -> Raw:
 
 def _read_npz(path: Path, names: Sequence[str], remedy: str) -> Raw:
     """Reads an `.npz`; finds out the names of its arrays if `names` is empty."""
-    names = names or array_names.find(path, npz.names(path, remedy))
+    held = [] if names else npz.names(path, remedy)
+    if groups := array_names.grouped(held):
+        return _read_parts(path, groups, remedy)
+    names = names or array_names.find(path, held)
     arrays = npz.read(path, names, remedy=remedy, as_data=True)
     x, y, *test = (arrays[name] for name in names)
     entry = catalog.find_by_file(path.stem, path)
     if test:
         return Raw((x, y), (test[0], test[1]), entry)
     return _split_raw((x, y), entry, f"{path} has no test set")
+
+
+def _read_parts(path: Path, groups: Mapping[str, Mapping[str, str]], remedy: str) -> Raw:
+    """Reads an `.npz` with one array per input or output of a model."""
+    names = [name for own in groups.values() for name in own.values()]
+    arrays = npz.read(path, names, remedy=remedy, as_data=True)
+    found: dict[str, Any] = {
+        group: {part: arrays[name] for part, name in own.items()} for group, own in groups.items()
+    }
+    for group, own in groups.items():
+        if list(own) == [""]:
+            found[group] = found[group][""]
+    train, entry = (found["x_train"], found["y_train"]), catalog.find_by_file(path.stem, path)
+    if "x_test" in found and "y_test" in found:
+        return Raw(train, (found["x_test"], found["y_test"]), entry)
+    return _split_raw(train, entry, f"{path} has no test set")
 
 
 def _read_keras(source: str) -> Raw:
@@ -283,18 +302,37 @@ def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
 def _split_raw(pair: Pair, entry: catalog.Entry, why: str) -> Raw:
     """Splits off a test set and says so."""
     train, test = split_off(*pair)
+    counts = [len(_first(one[1])) for one in (test, pair)]
     remark = (
-        f"{why}: {len(test[1]):,} of the {len(pair[1]):,} examples, drawn by seed {_TEST_SEED}, "
+        f"{why}: {counts[0]:,} of the {counts[1]:,} examples, drawn by seed {_TEST_SEED}, "
         "are the test set"
     )
     return Raw(train, test, entry, remark)
 
 
-def split_off(x: np.ndarray, y: np.ndarray) -> tuple[Pair, Pair]:
-    """Splits off a test set; returns `((x_train, y_train), (x_test, y_test))` in file order."""
-    if x.ndim == 0 or x.shape[:1] != y.shape[:1]:  # `Dataset` says what is wrong with them
-        return (x, y), (x, y)
-    is_test = np.zeros(len(y), bool)
-    order = np.random.default_rng(_TEST_SEED).permutation(len(y))
-    is_test[order[: max(1, round(len(y) * _TEST_SHARE))]] = True
-    return (x[~is_test], y[~is_test]), (x[is_test], y[is_test])
+def split_off(x: Any, y: Any) -> tuple[Pair, Pair]:
+    """Splits off a test set; returns `((x_train, y_train), (x_test, y_test))` in file order.
+
+    Args:
+        x: Examples, an array or a dict of arrays.
+        y: Labels, likewise.
+    """
+    first = _first(x)
+    if first.ndim == 0 or first.shape[:1] != _first(y).shape[:1]:
+        return (x, y), (x, y)  # `Dataset` says what is wrong with them
+    is_test = np.zeros(len(first), bool)
+    order = np.random.default_rng(_TEST_SEED).permutation(len(first))
+    is_test[order[: max(1, round(len(first) * _TEST_SHARE))]] = True
+    return (_rows(x, ~is_test), _rows(y, ~is_test)), (_rows(x, is_test), _rows(y, is_test))
+
+
+def _first(arrays: Any) -> np.ndarray:
+    """Returns an array, or the first of a dict of arrays."""
+    return next(iter(arrays.values())) if isinstance(arrays, Mapping) else arrays
+
+
+def _rows(arrays: Any, chosen: np.ndarray) -> Any:
+    """Returns the chosen rows of an array, or of each of a dict of arrays."""
+    if isinstance(arrays, Mapping):
+        return {name: array[chosen] for name, array in arrays.items()}
+    return arrays[chosen]

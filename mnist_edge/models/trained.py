@@ -11,7 +11,7 @@ import numpy as np
 
 from mnist_edge import bundle, data, lock, metrics, models, schema, staging
 from mnist_edge.errors import InputError
-from mnist_edge.models import packaged, saving
+from mnist_edge.models import packaged, ports, saving
 from mnist_edge.safety import keras_file, supervise
 from mnist_edge.training import train_record
 from mnist_edge.training.train_record import TrainRecord
@@ -149,27 +149,49 @@ def open_bundle(folder: Path) -> TrainedModel:
 
 def check_classifier(path: Path | str, model: "keras.Model") -> None:
     """Raises `InputError` if a model is not a classifier with one input of a fixed shape."""
+    check_model(path, model)
+    if not ports.is_single(model) or model.outputs[0].shape[-1] < 2:
+        raise InputError(
+            f"{path} must be a classifier with one input and one output of at least 2 classes. "
+            f"Got: inputs {[i.name for i in model.inputs]}, outputs "
+            f"{[list(tensor.shape) for tensor in model.outputs]}, the last from layer "
+            f"{model.layers[-1].name!r}."
+        )
+
+
+def check_model(
+    path: Path | str, model: "keras.Model", given: tuple[int, ...] | None = None
+) -> None:
+    """Raises `InputError` if a model's inputs and outputs are not of a kind that is exported.
+
+    Args:
+        path: The file, or another name of the model.
+        model: The model.
+        given: Shape of one example of the data, for the error message.
+    """
+    got = f", and data of {list(given)}" if given else ""
     inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
+    if not inputs or not outputs:
         raise InputError(
-            f"{path} must have one input and one output. Got: inputs "
-            f"{[i.name for i in inputs]}, {len(outputs)} outputs."
+            f"{path} must be a functional or Sequential model that was built. Got: no inputs. "
+            "Wrap it: keras.Model(inputs, model(inputs)) with inputs = keras.Input(...)."
         )
-    input_shape, output_shape = inputs[0].shape, outputs[0].shape
-    if None in input_shape[1:]:
-        raise InputError(
-            f"{path} must take examples of a fixed shape. Got: {list(input_shape)} at input "
-            f"{inputs[0].name!r}. Rebuild the model on a keras.Input of a fixed shape."
-        )
-    kind = str(outputs[0].dtype)
-    is_matrix = output_shape is not None and len(output_shape) == 2
-    if not is_matrix or (output_shape[-1] or 0) < 2 or "float" not in kind:
-        shown = None if output_shape is None else list(output_shape)
-        raise InputError(
-            f"{path} must be a classifier, output [batch, classes] with at least 2 classes, "
-            f"floating point. Got: {shown}, {kind}, from layer {model.layers[-1].name!r}."
-        )
-    values = math.prod(input_shape[1:])
+    for tensor in inputs:
+        if None in tensor.shape[1:]:
+            raise InputError(
+                f"{path} must take examples of a fixed shape. Got: {list(tensor.shape)} at input "
+                f"{tensor.name!r}{got}. Fix it with --input-shape, to the shape of the data."
+            )
+    for name, tensor in ports.outputs(model):
+        shape, kind = tensor.shape, str(tensor.dtype)
+        if shape is None or len(shape) != 2 or not shape[-1] or "float" not in kind:
+            shown = None if shape is None else list(shape)
+            raise InputError(
+                f"{path} must give [batch, n], floating point, at each output. Got: {shown}, "
+                f"{kind}, from layer {name!r}. Wrap it: end the model with keras.layers.Flatten() "
+                "to compare all values, or with a pooling layer for one answer per example."
+            )
+    values = sum(math.prod(tensor.shape[1:]) for tensor in inputs)
     if values > _MOST_INPUT_VALUES:
         raise InputError(
             f"{path} must take at most {_MOST_INPUT_VALUES:,} values per example. Got: {values:,}."
@@ -189,12 +211,13 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
     A model that passed a trial may still fail here, depending on the data.
 
     Args:
-        model: A classifier that passes `check_classifier`.
-        inputs: float32 `[n, ...]`, in the model's input shape.
+        model: A model that passes `check_model`.
+        inputs: float32 `[n, ...]`, in the model's input shape; rows `[n, values]` for a model
+            with several inputs.
         where: The model's name in error messages.
 
     Returns:
-        float32 `[n, classes]`, finite.
+        float32 `[n, classes]`, finite; the columns of several outputs follow each other.
 
     Raises:
         InputError: It fails, or gives outputs of another shape, NaN or infinity.
@@ -203,9 +226,8 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
         size = keras_file.batch_size(model)
         step = size * max(1, _MOST_AT_ONCE // (size * math.prod(inputs.shape[1:])))
         parts = (inputs[start : start + step] for start in range(0, len(inputs), step))
-        found = np.concatenate(
-            [model.predict(part, batch_size=size, verbose=0) for part in parts]
-        ).astype(np.float32)
+        call = ports.caller(model, lambda part: model.predict(part, batch_size=size, verbose=0))
+        found = np.concatenate([call(part) for part in parts]).astype(np.float32)
     except (InputError, OSError):
         raise
     except Exception as error:  # a backend may raise anything
@@ -213,7 +235,7 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
             f"{where} must run on the given examples. Got: {_cause(error)}. "
             "Give the data that it was trained on, or another model."
         ) from error
-    expected = (len(inputs), model.outputs[0].shape[-1])
+    expected = (len(inputs), sum(tensor.shape[-1] for tensor in model.outputs))
     if found.shape != expected:
         raise InputError(f"{where} must give {list(expected)}. Got: {list(found.shape)}.")
     if not np.isfinite(found).all():

@@ -65,12 +65,18 @@ def confine(state: dict[str, Any]) -> None:
 
 def load(state: dict[str, Any], path: str) -> None:
     """Loads a model and predicts a batch of zeros; raises `ValueError` with the reason."""
+    import keras
+
     try:
         model = keras_file.load(Path(path))
         inputs = list(getattr(model, "inputs", None) or ())
-        if len(inputs) == 1 and None not in inputs[0].shape[1:]:
-            shape = (keras_file.batch_size(model), *inputs[0].shape[1:])
-            model.predict_on_batch(np.zeros(shape, np.float32))
+        if inputs and not any(None in tensor.shape[1:] for tensor in inputs):
+            size = keras_file.batch_size(model)
+            zeros = [np.zeros((size, *tensor.shape[1:]), np.float32) for tensor in inputs]
+            several = len(zeros) > 1
+            model.predict_on_batch(
+                keras.tree.pack_sequence_as(model._inputs_struct, zeros) if several else zeros[0]
+            )
     except Exception as error:  # Keras may raise anything
         if isinstance(error, MemoryError) or any(text in str(error) for text in _MEMORY_ERRORS):
             most_gb = state["allowance"].memory_limit_mb / 1000

@@ -41,14 +41,6 @@ def test_divergence_is_held_against_that_of_the_bare_choices(figures):
     assert figures.one_hot_divergence == 0  # the reference is one-hot itself
 
 
-def test_a_keras_model_of_logits_is_measured_by_the_softmax_that_export_put_behind_it():
-    logits = np.array([[1.0, 2.0, 1000.0], [0.0, 0.0, -np.inf]], np.float32)
-    assert parity.as_probabilities(logits, False) is logits
-    found = parity.as_probabilities(logits, True)
-    assert np.allclose(found, [[0, 0, 1], [0.5, 0.5, 0]])
-    assert np.isnan(parity.as_probabilities(-logits, True)[1]).any()
-
-
 def test_figures_of_anything_finite_are_finite():
     huge = np.full((4, 4), np.float32(3e38)) * np.sign(REFERENCE - 0.5)
     found = parity.measure(huge, -huge, LABELS)

@@ -77,7 +77,7 @@ def test_arrays_in_memory_are_a_data_set_and_nobodys_are_changed():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y_test": np.array([0, 1, -1])}, "arrays in memory: y_test must be 0 to 65535. Got: -1"),
+        ({"y_test": np.array([0, 1, -1])}, "in memory: y_test must be 0 to 65535, or .* Got: -1"),
         ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test must be finite"),
         ({"y_train": np.arange(11)}, r"y_train must be integers \[12\]"),
         ({"x_train": "pictures"}, "x_train must be numbers"),
@@ -106,7 +106,6 @@ def test_arrays_that_are_no_data_set_are_refused(changes, message):
         ({"x_train": np.zeros((12, 28, 28), complex)}, "x_train must be numbers .*complex"),
         ({"x_train": np.zeros((0, 28, 28)), "y_train": np.zeros(0, int)}, "n at least 1"),
         ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, int)}, "n at least 1"),
-        ({"y_train": np.full(12, 0.5)}, r"y_train must be integers \[12\].* Got: float64"),
         ({"y_train": np.eye(12) * 2}, r"y_train must be integers \[12\], or one-hot rows or text"),
         (
             {"y_train": np.ones((12, 3), int)},
@@ -117,7 +116,10 @@ def test_arrays_that_are_no_data_set_are_refused(changes, message):
             {"y_train": np.array([""] * 12), "y_test": np.array(["a"] * 3)},
             "labels that are text must be",
         ),
-        ({"y_train": np.full(12, 2**16)}, "y_train must be 0 to 65535. Got: 65536 to 65536"),
+        (
+            {"y_train": np.full(12, 2**16)},
+            "y_train must be 0 to 65535, or floats for regression. Got: 65536",
+        ),
         ({"x_test": np.full((3, 28, 28), 1e300)}, "finite in float32.* Got: 1e.300 to 1e.300"),
         ({"x_train": np.full((12, 28, 28), -1e39)}, "finite in float32.* Got: -1e.39"),
         ({"y_test": np.array([0, 1, None])}, "y_test must be numbers. Got: Python objects"),

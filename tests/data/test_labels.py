@@ -57,8 +57,7 @@ def test_names_given_by_the_user_take_precedence():
 
 @pytest.mark.parametrize(
     "given",
-    [Y + 0.5, np.where(Y, np.nan, 1.0), np.where(Y, np.inf, 1.0), np.eye(3)[Y] + 1,
-     np.ones((8, 3)), np.zeros((8, 3)), np.full((8, 3), 1 / 3), Y[:, None, None],
+    [Y[:, None, None],
      np.array(["a", 1, None, 2.0] * 2, object), np.array([b"\xff"] * 8),
      np.full(8, 0x7FFFFFFF, np.uint32).view("<U1")],
 )  # fmt: skip
@@ -67,6 +66,32 @@ def test_what_is_no_label_is_refused(given):
         InputError, match=r"y_train must be integers \[8\], or one-hot rows or text"
     ):
         dataset(given)
+
+
+@pytest.mark.parametrize("given", [np.where(Y, np.nan, 1.0), np.where(Y, np.inf, 1.0)])
+def test_numbers_that_are_not_finite_are_refused(given):
+    with pytest.raises(InputError, match="y_train must be finite, one row for each of 8"):
+        dataset(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "names"),
+    [
+        (Y + 0.5, "values", ("0",)),
+        (np.full((8, 3), 1 / 3), "values", ("0", "1", "2")),
+        (np.ones((8, 3)), "labels", ("0", "1", "2")),
+        (np.zeros((8, 3), bool), "labels", ("0", "1", "2")),
+    ],
+)
+def test_numbers_that_are_no_classes_are_values_or_several_labels(given, kind, names):
+    loaded = dataset(given)
+    assert [(target.kind, target.labels) for target in loaded.targets] == [(kind, names)]
+    assert loaded.y_train.shape == (8, len(names))
+
+
+def test_training_refuses_labels_that_are_no_classes():
+    with pytest.raises(InputError, match=r"one class per image.* Got: labels"):
+        data.require_gray_levels(dataset(np.ones((8, 3))))
 
 
 @pytest.mark.parametrize("name", ["", "a\x1b[2Jb", "x" * 201])

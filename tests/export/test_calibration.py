@@ -59,5 +59,5 @@ def test_images_that_are_in_the_test_set_are_refused(small):
     [(5, 1, [[0], [1], [2], [3], [4]]), (5, 2, [[0, 1], [2, 3]]), (2, 5, [[0, 1, 0, 1, 0]])],
 )
 def test_images_come_in_whole_batches_and_every_image_counts(count, batch, batches):
-    found = keras_export.in_batches(np.arange(count), batch)
-    assert [one.tolist() for one in found] == batches
+    found = keras_export.in_batches(np.arange(count), batch, {"image": ()})
+    assert [one["image"].tolist() for one in found] == batches

@@ -183,19 +183,20 @@ def test_a_lambda_layer_is_refused_and_never_runs(convnet_data, tmp_path, capsys
     assert not os.path.exists(marker)
 
 
-def test_a_model_of_two_inputs_is_refused_with_their_names(convnet_data, tmp_path, capsys):
+def test_a_model_of_two_inputs_is_refused_data_of_one(convnet_data, tmp_path, capsys):
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     model = keras.Model([left, right], layers.Dense(2)(layers.Add()([left, right])))
     line = refusal(model, convnet_data, tmp_path, capsys)
-    assert "must have one input and one output. Got: inputs ['left', 'right']" in line
+    assert "takes left [4], right [4]. Got: one array, [28, 28, 1] per example" in line
+    assert "with x_train_left, x_train_right" in line
 
 
-def test_a_regression_is_refused_with_the_layers_name(convnet_data, tmp_path, capsys):
+def test_one_answer_per_pixel_is_refused_with_the_layers_name(convnet_data, tmp_path, capsys):
     image = keras.Input((28, 28, 1))
-    model = keras.Model(image, layers.Dense(1, name="age")(layers.Flatten()(image)))
+    model = keras.Model(image, layers.Conv2D(3, 1, name="mask")(image))
     line = refusal(model, convnet_data, tmp_path, capsys)
-    assert "must be a classifier" in line
-    assert "'age'" in line
+    assert "must give [batch, n], floating point" in line
+    assert "from layer 'mask'. Wrap it: end the model with keras.layers.Flatten()" in line
 
 
 def test_weights_that_are_not_finite_are_refused(convnet_data, tmp_path, capsys):
@@ -213,13 +214,13 @@ def test_another_data_set_is_refused(convnet_data, tmp_path, capsys):
     assert "takes examples of shape [10]. Got: [28, 28, 1]" in line
 
 
-def test_a_free_image_size_is_refused(convnet_data, tmp_path, capsys):
-    image = keras.Input((None, None, 1), name="any_size")
+def test_a_free_image_size_that_the_data_do_not_fix_is_refused(convnet_data, tmp_path, capsys):
+    image = keras.Input((None, None, 3), name="any_size")
     pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(image))
     model = keras.Model(image, layers.Dense(10, activation="softmax")(pooled))
     line = refusal(model, convnet_data, tmp_path, capsys)
-    assert "must take examples of a fixed shape" in line
-    assert "'any_size'" in line
+    assert "must take examples of a fixed shape. Got: [None, None, None, 3]" in line
+    assert "'any_size', and data of [28, 28, 1]. Fix it with --input-shape" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 and no more"])

@@ -1,6 +1,7 @@
 """Run Keras's own exporter, with this project's input and output names."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,16 @@ def save(
         **options: Passed to `keras.Model.export`.
     """
     import keras
+    import tensorflow
 
-    results = dict(ports.outputs(model))
-    if not ports.has_named_output(model):
-        results = {OUTPUT: model.outputs[0]}
+    _inline_constants(model)
+    outputs = model.outputs
+    # Keras's exporter does not say that this is inference; augmentation layers then augment.
+    if any(_trains_by_default(operation) for operation in operations(model)):
+        called = model(model.inputs if len(model.inputs) > 1 else model.inputs[0], training=False)
+        outputs = keras.tree.flatten(called)
+    names = [name for name, _ in ports.outputs(model)]
+    results = dict(zip(names if ports.has_named_output(model) else [OUTPUT], outputs, strict=True))
     signature: Any = {
         name: keras.InputSpec(shape=(batch, *shape), dtype="float32", name=name)
         for name, shape in input_shapes(model).items()
@@ -45,7 +52,12 @@ def save(
     if len(signature) == 1:
         given, (signature,) = model.inputs, signature.values()
     named = keras.Model(given, results, name=model.name)
-    named.export(path, format=format, verbose=False, input_signature=[signature], **options)
+    # Keras compiles grouped convolutions apart, in functions that the converters can't read.
+    tensorflow.config.run_functions_eagerly(True)
+    try:
+        named.export(path, format=format, verbose=False, input_signature=[signature], **options)
+    finally:
+        tensorflow.config.run_functions_eagerly(False)
     return path
 
 
@@ -54,6 +66,37 @@ def input_shapes(model: "keras.Model") -> dict[str, tuple[int, ...]]:
     named = ports.inputs(model)
     shapes = {name: tuple(tensor.shape[1:]) for name, tensor in named}
     return shapes if len(shapes) > 1 else dict.fromkeys([INPUT], *shapes.values())
+
+
+def operations(model: "keras.Model") -> Iterator[Any]:
+    """Yields the layers and operations of a model and of the models nested in it."""
+    for operation in getattr(model, "operations", model.layers):
+        yield operation
+        if hasattr(operation, "layers"):
+            yield from operations(operation)
+
+
+def _trains_by_default(operation: Any) -> bool:
+    training = inspect.signature(operation.call).parameters.get("training")
+    return training is not None and training.default is True
+
+
+def _inline_constants(model: "keras.Model") -> None:
+    """Makes tensors that are no weights NumPy arrays, in place.
+
+    tf2onnx takes a tensor from outside of the traced function for an input of the model.
+    """
+    import keras
+
+    def inlined(value: Any) -> Any:
+        return np.asarray(value) if keras.ops.is_tensor(value) else value
+
+    for operation in operations(model):
+        if isinstance(operation, keras.layers.Normalization):
+            operation.mean, operation.variance = map(inlined, (operation.mean, operation.variance))
+        for node in operation._inbound_nodes:
+            called = node.arguments
+            called.args, called.kwargs = called.convert(inlined)
 
 
 def in_batches(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from mnist_edge.errors import InputError
 
 from .. import keras_export
 from ..variants import Variant
+from .inspect import subgraphs
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +40,7 @@ def prepare(
     import onnx
     import onnxsim
 
+    _register_operators()
     raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
     # Otherwise a dynamic batch leaves a chain of Shape, Gather and Cast operators.
     graph, _ = onnxsim.simplify(onnx.load(raw))
@@ -57,6 +59,22 @@ def prepare(
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, folder / "float32.onnx")
     return folder / "float32.onnx"
+
+
+def _register_operators() -> None:
+    """Teaches tf2onnx the operators that it lacks: Erfc, of the exact `gelu`."""
+    from tf2onnx import utils
+    from tf2onnx.handler import tf_op
+
+    def erfc(graph: Any, node: Any, **_: object) -> None:
+        dtype = utils.map_onnx_to_numpy_type(graph.get_dtype(node.output[0]))
+        kept = {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
+        graph.remove_node(node.name)
+        erf = graph.make_node("Erf", node.input, **kept)
+        one = graph.make_const(utils.make_name("one"), np.ones((), dtype))
+        graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, **kept)
+
+    tf_op("Erfc").register_compat_handler(erfc, version=9)  # the first opset that has Erf
 
 
 def check_opset(opset: int) -> None:
@@ -86,6 +104,8 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     scale = weights.get(first.input[1]) if first.op_type == "Mul" else None
     if scale is None or numpy_helper.to_array(scale).size != 1:
         return
+    if any(True for node in graph.node for _ in subgraphs(node)):
+        return  # they may read any tensor
     node, moved = first, []
     while node.op_type in ("Mul", "Reshape", "Transpose"):
         moved.append(node)
@@ -111,20 +131,26 @@ def _name_by_order(graph: "onnx.GraphProto") -> None:
     tf2onnx numbers its names in an order that varies between processes, so the same model
     would give different bytes.
     """
-    kept = {value.name for value in (*graph.input, *graph.output)}
-    names: dict[str, str] = {}
+    kept = {"", *(value.name for value in (*graph.input, *graph.output))}
+    _rename(graph, {name: name for name in kept}, "")
+
+
+def _rename(graph: "onnx.GraphProto", names: dict[str, str], prefix: str) -> None:
+    """Renames a graph and the graphs inside its loops; adds the new names to `names`, by old."""
+    for i, value in enumerate(graph.input):
+        names.setdefault(value.name, f"{prefix}input_{i}")
     for i, node in enumerate(graph.node):
-        node.name = f"{node.op_type}_{i}"
+        node.name = f"{prefix}{node.op_type}_{i}"
         for k, old in enumerate(node.input):
             names.setdefault(old, f"{node.name}_constant_{k}")
+        for inner in subgraphs(node):
+            _rename(inner, names, f"{node.name}_")
         for k, old in enumerate(node.output):
-            names[old] = f"{node.name}_output_{k}"
-    names |= {name: name for name in kept} | {"": ""}
-    for node in graph.node:
+            names.setdefault(old, f"{node.name}_output_{k}")
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
+    for named in (*graph.initializer, *graph.input, *graph.output):
+        named.name = names.get(named.name, named.name)
     del graph.value_info[:]
 
 
@@ -149,7 +175,11 @@ def convert(
         return prepared.read_bytes()
     if not variant.calibrated:
         quantization.quantize_dynamic(
-            prepared, target, per_channel=True, nodes_to_exclude=list(float_nodes)
+            prepared,
+            target,
+            per_channel=True,
+            nodes_to_exclude=list(float_nodes),
+            extra_options={"EnableSubgraph": True},  # weights that loops read
         )
         return target.read_bytes()
     activations = {"int8": quantization.QuantType.QInt8, "int16": quantization.QuantType.QInt16}

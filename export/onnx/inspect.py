@@ -10,6 +10,8 @@ from ..graph import Constant, Graph, Operator
 if TYPE_CHECKING:
     import onnx
 
+# ONNX Runtime's own form of an operator of ONNX, which its quantizer writes.
+_RUNTIME_OWN = ("com.microsoft", "DynamicQuantizeLSTM")
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
@@ -25,6 +27,7 @@ def read_graph(content: bytes) -> Graph:
     onnx.checker.check_model(model, full_check=True)
     model = onnx.shape_inference.infer_shapes(model)
     graph = model.graph
+    parts = list(_graphs(graph))
 
     def dtype(number: int) -> str:
         name = TensorProto.DataType.Name(number).lower()
@@ -32,14 +35,17 @@ def read_graph(content: bytes) -> Graph:
 
     constants = {
         t.name: Constant(t.name, dtype(t.data_type), math.prod(t.dims), len(t.dims))
-        for t in graph.initializer
+        for part in parts
+        for t in part.initializer
     }
     activations = {
         value.name: dtype(value.type.tensor_type.elem_type)
-        for value in (*graph.input, *graph.value_info, *graph.output)
+        for part in parts
+        for value in (*part.input, *part.value_info, *part.output)
         if value.name not in constants
     }
-    operators = _operators(graph.node, constants, activations)
+    nodes = [node for part in parts for node in part.node]
+    operators = _operators(nodes, constants, activations)
     counts = collections.Counter(c.dtype for c in constants.values()) + collections.Counter(
         activations.values()
     )
@@ -62,6 +68,20 @@ def _external_tensors(message: Any) -> Iterator[Any]:
             yield from _external_tensors(child)
 
 
+def subgraphs(node: "onnx.NodeProto") -> Iterator["onnx.GraphProto"]:
+    """Yields the graphs inside a node, such as the body of a loop."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def _graphs(graph: "onnx.GraphProto") -> Iterator["onnx.GraphProto"]:
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from _graphs(inner)
+
+
 def _operators(
     nodes: "Iterable[onnx.NodeProto]", constants: dict[str, Constant], activations: dict[str, str]
 ) -> tuple[Operator, ...]:
@@ -74,7 +94,7 @@ def _operators(
         Operator(
             name=node.name or node.output[0],
             kind=node.op_type,
-            builtin=node.domain in ("", "ai.onnx"),
+            builtin=node.domain in ("", "ai.onnx") or (node.domain, node.op_type) == _RUNTIME_OWN,
             activations=tuple(
                 dict.fromkeys(
                     activations[n]

@@ -14,7 +14,7 @@ from mnist_edge.data.record import DataRecord, describe
 from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import ModelEntry
-from mnist_edge.models import ports, saving, trained
+from mnist_edge.models import ports, precision, saving, trained
 from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import sandbox
 from mnist_edge.training.train_record import TrainRecord
@@ -182,6 +182,10 @@ def save_model(
     broken = [each.path for each in model.variables if not np.isfinite(np.asarray(each)).all()]
     if broken:
         raise InputError(f"{where} must hold finite weights. Got: NaN or infinity in {broken[0]}.")
+    try:
+        model = precision.in_float32(model)
+    except ValueError as error:
+        raise InputError(f"{where} can't be exported: {error}. Train it in float32.") from error
     path = folder / bundle.MODEL
     path.write_bytes(saving.to_bytes(model))
     return _source(path, where, model, dataset, record)

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_edge.cli import one_line
+from mnist_edge.models import precision
 from mnist_edge.safety import files, keras_config
 from mnist_edge.safety.keras_config import shown
 
@@ -60,7 +61,7 @@ _MOST_BATCH = 500
 
 
 def load(path: Path) -> "keras.Model":
-    """Loads an untrusted file; the model is not compiled.
+    """Loads an untrusted file; the model is not compiled, and computes in float32.
 
     Raises:
         ValueError: It fails `check`, takes too much memory, or holds NaN or infinity. For a
@@ -76,7 +77,7 @@ def load(path: Path) -> "keras.Model":
     broken = [v.path for v in model.variables if not np.isfinite(np.asarray(v)).all()]
     if broken:
         raise ValueError(f"it must hold finite weights. Got: NaN or infinity in {broken[0]}")
-    return model
+    return precision.in_float32(model)
 
 
 def batch_size(model: "keras.Model") -> int:

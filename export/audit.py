@@ -35,7 +35,7 @@ _BORDERS = {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"}
 # Present if the batch size is dynamic, or if variables were not frozen. It may be dynamic in ONNX.
 _REMNANTS = {"SHAPE", "PACK", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
 _DYNAMIC_ONNX = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
-_WEIGHTED_ONNX = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_WEIGHTED_ONNX = {"Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"}
 _HELD_IN_FLOAT = {"ConvTranspose"}  # ONNX Runtime has no kernel for it with dynamic scales
 # Limits on reading an untrusted file. The largest of this project's files take 1 s.
 _ALLOWANCE = Allowance(timeout_seconds=60, memory_limit_mb=2000)

@@ -10,7 +10,7 @@ from mnist_edge.errors import InputError
 
 from .. import keras_export
 from ..variants import Variant
-from .inspect import subgraphs
+from .inspect import graphs, subgraphs
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +47,7 @@ def prepare(
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
+    _share_loop_constants(graph.graph)
     _name_by_order(graph.graph)
     graph.graph.ClearField("doc_string")  # counts the conversions in this process, so it varies
     for value in (*graph.graph.input, *graph.graph.output):
@@ -127,8 +128,8 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     scale = weights.get(first.input[1]) if first.op_type == "Mul" else None
     if scale is None or numpy_helper.to_array(scale).size != 1:
         return
-    if any(True for node in graph.node for _ in subgraphs(node)):
-        return  # they may read any tensor
+    if len(list(graphs(graph))) > 1:
+        return  # a loop may read any tensor
     node, moved = first, []
     while node.op_type in ("Mul", "Reshape", "Transpose"):
         moved.append(node)
@@ -146,6 +147,29 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     graph.node.remove(first)
     if len(readers[scale.name]) == 1:
         graph.initializer.remove(scale)
+
+
+def _share_loop_constants(graph: "onnx.GraphProto") -> None:
+    """Lets loops read their weights from the graph around them, in place.
+
+    tf2onnx passes weights through every iteration, where no quantizer finds them.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    read = {name for part in graphs(graph) for node in part.node for name in node.input}
+    read |= {value.name for value in graph.output}
+    for node in graph.node:
+        bodies = list(subgraphs(node))
+        if node.op_type != "Loop" or len(list(graphs(bodies[0]))) > 1:
+            continue
+        body, passed = bodies[0], list(node.input[2:])  # after the count and the condition
+        for i in reversed(range(len(passed))):
+            inner = body.input[i + 2].name
+            is_unchanged = body.output[i + 1].name == inner
+            if passed[i] not in constants or not is_unchanged or node.output[i] in read:
+                continue
+            for reader in body.node:
+                reader.input[:] = [passed[i] if name == inner else name for name in reader.input]
+            del node.input[i + 2], node.output[i], body.input[i + 2], body.output[i + 1]
 
 
 def _name_by_order(graph: "onnx.GraphProto") -> None:

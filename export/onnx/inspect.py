@@ -27,7 +27,7 @@ def read_graph(content: bytes) -> Graph:
     onnx.checker.check_model(model, full_check=True)
     model = onnx.shape_inference.infer_shapes(model)
     graph = model.graph
-    parts = list(_graphs(graph))
+    parts = list(graphs(graph))
 
     def dtype(number: int) -> str:
         name = TensorProto.DataType.Name(number).lower()
@@ -75,11 +75,12 @@ def subgraphs(node: "onnx.NodeProto") -> Iterator["onnx.GraphProto"]:
             yield attribute.g
 
 
-def _graphs(graph: "onnx.GraphProto") -> Iterator["onnx.GraphProto"]:
+def graphs(graph: "onnx.GraphProto") -> Iterator["onnx.GraphProto"]:
+    """Yields a graph and the graphs inside its nodes, at any depth."""
     yield graph
     for node in graph.node:
         for inner in subgraphs(node):
-            yield from _graphs(inner)
+            yield from graphs(inner)
 
 
 def _operators(

@@ -43,7 +43,7 @@ def save(
         called = model(model.inputs if len(model.inputs) > 1 else model.inputs[0], training=False)
         outputs = keras.tree.flatten(called)
     names = [name for name, _ in ports.outputs(model)]
-    results = dict(zip(names if ports.has_named_output(model) else [OUTPUT], outputs, strict=True))
+    results = dict(zip(names if ports.has_named_output(model) else [OUTPUT], outputs, strict=False))
     signature: Any = {
         name: keras.InputSpec(shape=(batch, *shape), dtype="float32", name=name)
         for name, shape in input_shapes(model).items()

@@ -12,6 +12,7 @@ import numpy as np
 import mnist_edge
 from mnist_edge import bundle, cli, gate, runtimes
 from mnist_edge.data.parts import Part
+from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord
 
@@ -191,7 +192,7 @@ class Maker:
             content = FORMATS[variant.format].embed(slim, fields)
             path.write_bytes(content)
             graph = audit.read(path)
-            opened = runtimes.open_artifact(path)
+            opened = _open(path)
             computed, golden = map(opened.predict, (task.images, task.golden))
             before = computed if slim is converted else self._run(variant, converted)
         verdict = gate.check(
@@ -251,14 +252,33 @@ class Maker:
 
     def _error(self, variant: Variant, content: bytes) -> float:
         """Returns the mean absolute difference from the Keras model's probabilities."""
-        computed = self._run(variant, content, _RANKING_COUNT)
+        try:
+            computed = self._run(variant, content, _RANKING_COUNT)
+        except NotRunnable:
+            return np.inf
         return float(np.abs(computed - self._task.expected[:_RANKING_COUNT]).mean())
 
     def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
         """Runs artifact bytes on the first `count` check images, by default all."""
         path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
-        return runtimes.open_artifact(path).predict(self._task.images[:count])
+        return _open(path).predict(self._task.images[:count])
+
+
+class NotRunnable(InputError):
+    """An artifact that its runtime refuses to open."""
+
+
+def _open(path: Path) -> runtimes.Predictor:
+    """Opens an artifact.
+
+    Raises:
+        NotRunnable: The runtime refuses it, as LiteRT does if a layer's scales are too far apart.
+    """
+    try:
+        return runtimes.open_artifact(path)
+    except RuntimeError as error:
+        raise NotRunnable(f"can't be opened: {cli.in_words(error)}") from error
 
 
 def changes(before: np.ndarray, after: np.ndarray) -> list[str]:

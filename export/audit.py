@@ -31,9 +31,10 @@ _MOST_BYTES = 2**31
 # The TFLite converter leaves smaller weights in float32 in a dynamic-int8 file.
 _MIN_DYNAMIC_ELEMENTS = 1024
 # Operators that convert between floats and integers.
-_BORDERS = {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"}
-# Present if the batch size is dynamic, or if variables were not frozen. It may be dynamic in ONNX.
-_REMNANTS = {"SHAPE", "PACK", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
+_BORDERS = {"QUANTIZE", "DEQUANTIZE", "CAST", "QuantizeLinear", "DequantizeLinear"}
+# Present if the batch size is dynamic, or if variables were not frozen; as is PACK of indices. The
+# batch size may be dynamic in ONNX.
+_REMNANTS = {"SHAPE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
 _DYNAMIC_ONNX = {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
 _WEIGHTED_ONNX = {"Conv", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul", "RNN"}
 _HELD_IN_FLOAT = {"ConvTranspose"}  # ONNX Runtime has no kernel for it with dynamic scales
@@ -99,12 +100,16 @@ def findings(graph: Graph, variant: Variant) -> list[str]:
     found = []
     if graph.format != variant.format:
         return [f"is a {graph.format} file"]
-    if graph.io != (variant.io, variant.io):
-        found.append(f"has {graph.io[0]} input and {graph.io[1]} output, expected {variant.io}")
+    io = "float32" if variant.calibrated and graph.front else variant.io
+    if graph.io != (io, io):
+        found.append(f"has {graph.io[0]} input and {graph.io[1]} output, expected {io}")
     for operator in graph.operators:
         if not operator.builtin:
             found.append(f"operator {operator.kind} is outside the format's builtin set")
-        if operator.kind in _REMNANTS and not variant.exporter:
+        is_remnant = operator.kind in _REMNANTS or (
+            operator.kind == "PACK" and operator.precision == "index"
+        )
+        if is_remnant and not variant.exporter:
             found.append(f"operator {operator.kind} should have been folded away")
     wrong = _CHECKS[variant.format, variant.weights, variant.calibrated](graph, variant)
     if not variant.mixed:
@@ -147,7 +152,7 @@ def _check_dynamic_tflite(graph: Graph, variant: Variant) -> list[str]:
 
 def _check_integer_tflite(graph: Graph, variant: Variant) -> list[str]:
     found = []
-    for operator in graph.operators:
+    for operator in graph.operators[len(graph.front) :]:
         flowing, stored = set(operator.activations), {c.dtype for c in operator.weights}
         wrong = (flowing | stored) & FLOATS or flowing - INDEX_TYPES - {variant.activations}
         if wrong and operator.kind not in _BORDERS:

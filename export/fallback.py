@@ -1,6 +1,7 @@
 """Alternatives for a quantized variant that breaches the gate, tried in order.
 
-More calibration images; per-channel weights; the worst layers in float32; 16-bit activations.
+More calibration images; per-channel weights; operators that int8 lacks in float32; the worst layers
+in float32; 16-bit activations.
 Each attempt is measured on validation images and recorded in the manifest.
 """
 
@@ -15,7 +16,7 @@ from mnist_edge import cli
 from mnist_edge.manifest import CalibrationRecord
 
 from .calibration import Calibration
-from .graph import Operator
+from .graph import FLOATS, Operator
 from .onnx import convert as onnx_convert
 from .onnx import inspect as onnx_inspect
 from .tflite import convert as tflite_convert
@@ -25,6 +26,8 @@ from .variants import KNOWN, Variant
 _MORE_CALIBRATION = 4
 # Shares of the layers, worst first; beyond half, hardly anything is quantized.
 _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
+# Layers of larger models are ranked in blocks: each takes a conversion.
+_MOST_RANKED = 16
 # Returns an artifact's bytes, with the layers of these names in float32.
 _MakeMixed = Callable[[Iterable[str]], bytes]
 
@@ -92,6 +95,17 @@ def steps(
     split = _split_tflite if variant.format == "tflite" else _split_onnx
     with cli.native_logs_held():
         layers, make_mixed = split(prepared, int8, larger)
+    if variant.format == "tflite":
+        graph = tflite_inspect.read_graph(make_mixed(()))
+        quantized = graph.operators[len(graph.front) :]
+        floats = sorted({o.kind for o in quantized if o.precision in FLOATS})
+        if floats:
+            yield Step(
+                "operators without an integer kernel in float32",
+                Conversion(mixed, functools.partial(make_mixed, ()), record),
+                "in float32: " + ", ".join(floats),
+            )
+    with cli.native_logs_held():
         # Error of each layer: that of a model in which only this layer is quantized.
         errors = {
             name: error(mixed, make_mixed(other for other in layers if other != name))
@@ -114,7 +128,7 @@ def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
     """Groups each operator that has weights with the operators without weights that follow.
 
     A pooling after a float32 layer must be in float32 too, or quantizing its output brings
-    the layer's error back.
+    the layer's error back. More than 16 groups are joined to blocks of neighbors.
 
     Returns:
         The operator names of each group, keyed by the name of its first operator.
@@ -124,26 +138,21 @@ def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
         if not groups or any(c.rank > 1 for c in operator.weights):
             group = groups.setdefault(operator.name, [])
         group.append(operator.name)
-    return groups
+    names, size = list(groups), -(-len(groups) // _MOST_RANKED)
+    blocks = (names[i : i + size] for i in range(0, len(names), size))
+    return {block[0]: [node for name in block for node in groups[name]] for block in blocks}
 
 
 def _split_tflite(
     prepared: Path, variant: Variant, images: np.ndarray
 ) -> tuple[dict[str, list[str]], _MakeMixed]:
     """Returns the layers, and a function that converts with some of them in float32."""
-    import tensorflow as tf
-
-    options = tf.lite.experimental.QuantizationDebugOptions
-    converter = tflite_convert.make_converter(prepared, variant, images)
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=converter.representative_dataset
-    )
-    layers = _layers(tflite_inspect.read_graph(debugger.calibrated_model).operators)
+    calibrated, front = tflite_convert.calibrated(prepared, images)
+    layers = _layers(tflite_inspect.read_graph(calibrated).operators)
 
     def make(names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
-        debugger.options = options(denylisted_nodes=nodes)
-        return debugger.get_nondebug_quantized_model()
+        return tflite_convert.quantize(calibrated, front, nodes)
 
     return layers, make
 

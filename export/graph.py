@@ -2,10 +2,13 @@
 
 import collections
 import dataclasses
+import itertools
 
 FLOATS = {"float16", "float32", "float64"}
 # Also used for shapes and indices, so they do not indicate a precision.
 INDEX_TYPES = {"int32", "int64", "bool"}
+# TFLite operators in float32 that may prepare the input of an integer graph.
+_FRONT = {"SUB", "MUL", "CAST"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +74,18 @@ class Graph:
     operators: tuple[Operator, ...]
     constants: tuple[Constant, ...]
     tensors: dict[str, int]
+
+    @property
+    def front(self) -> tuple[Operator, ...]:
+        """The first operators, if they scale the input in float32 or cast it to int32.
+
+        `tflite/front.py` puts them before an integer graph.
+        """
+        return tuple(
+            itertools.takewhile(
+                lambda o: o.kind in _FRONT and o.activations[:1] == ("float32",), self.operators
+            )
+        )
 
     def precisions(self) -> dict[str, int]:
         """Returns the number of operators by precision."""

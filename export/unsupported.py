@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ class NoRoom(InputError):
     """The disk is full: no variant can be made."""
 
 
+# In messages of the TFLite converter.
+_NO_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+_PATH = re.compile(r"\w+(?:/\w+)+")
+_TRACED_AGAIN = re.compile(r"_\d+$")  # TensorFlow's suffix of a name that it has seen
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -45,13 +50,30 @@ def refusing(
             raise NoRoom(
                 f"no room for intermediate files: {full[0]}. Free some disk space."
             ) from error
-        layer = _unsupported_layer(model, export)
+        layer = _named_layer(model, str(error)) or _unsupported_layer(model, export)
         what = f"layer {layer.name!r} ({type(layer).__name__})" if layer else "the model"
-        first = str(error).strip().split("\n")[0][:200].rstrip(".")
         raise InputError(
-            f"{what} can't be exported to {format}: {first}. Replace the layer, or select "
-            f"other variants than {format} with --variants."
+            f"{what} can't be exported to {format}: {_reason(error)}. Replace the layer, or leave "
+            "the variants that fail out with --skip."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Returns a converter's message in one line."""
+    if missing := _NO_OPERATOR.search(str(error)):
+        return f"TFLite has no operator for TensorFlow's {missing[1]}"
+    return str(error).strip().split("\n")[0][:200].rstrip(".")
+
+
+def _named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":
+    """Returns the layer that a message names by a path, as `model/layer_1/Elu`; else None."""
+    layers = {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+    for path in _PATH.findall(message):
+        for part in path.split("/")[-2::-1]:  # the last part is the operator
+            name = part if part in layers else _TRACED_AGAIN.sub("", part)
+            if name in layers:
+                return layers[name]
+    return None
 
 
 def _unsupported_layer(

@@ -12,7 +12,8 @@ class Variant:
         precision: Name of the precision, such as "dynamic-int8".
         weights: NumPy dtype of the weights.
         activations: NumPy dtype of the activations.
-        io: NumPy dtype of input and output; integers have a scale and a zero point.
+        io: NumPy dtype of input and output; integers have a scale and a zero point. In place of
+            uint8, float32 where one scale can't hold the input (docs/export.md).
         mixed: Whether some layers stay in float32.
         exporter: "keras" for Keras's own export, unmodified; empty for this project's.
     """

@@ -23,7 +23,7 @@ from mnist_edge.safety import keras_file, supervise
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 from mnist_edge.schema import Text
 
-from .artifact import About, CheckedArtifact, Maker, Task
+from .artifact import About, CheckedArtifact, Maker, NotRunnable, Task
 from .calibration import Calibration
 from .source import Source
 from .unsupported import NoRoom
@@ -100,6 +100,7 @@ class Converter:
             raise
         except (InputError, WorkerFailed) as error:
             cause = "unsupported" if isinstance(error, InputError) else "crash"
+            cause = "gate" if isinstance(error, NotRunnable) else cause
             failure = Failure(variant.name, cause, (_reason(error),))
             if not is_prepared:
                 self._unprepared[variant.format] = failure
@@ -151,7 +152,7 @@ class Converter:
         self._starts += 1
         work, task = self._work / str(self._starts), self._task
         work.mkdir()
-        self._process = Process(REQUESTS, self._allowance, (InputError, NoRoom))
+        self._process = Process(REQUESTS, self._allowance, (InputError, NoRoom, NotRunnable))
         arrays = (task.images, task.labels, task.expected, task.golden, task.calibration)
         about = schema.encode(task.about)
         try:

@@ -10,6 +10,7 @@ from mnist_edge.errors import InputError
 
 from .. import keras_export
 from ..variants import Variant
+from .front import NODES, scale_features
 from .inspect import graphs, subgraphs
 
 if TYPE_CHECKING:
@@ -231,16 +232,20 @@ def convert(
             extra_options={"EnableSubgraph": True},  # weights that loops read
         )
         return target.read_bytes()
+    model, source = onnx.load(prepared), prepared
+    if scale_features(model, images):
+        source = prepared.with_name("scaled.onnx")
+        onnx.save(model, source)
     activations = {"int8": quantization.QuantType.QInt8, "int16": quantization.QuantType.QInt16}
     quantization.quantize_static(
-        prepared,
+        source,
         target,
-        _calibration_reader(onnx.load(prepared), images),
+        _calibration_reader(model, images),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=True,
         activation_type=activations[variant.activations],
         weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=list(float_nodes),
+        nodes_to_exclude=[*float_nodes, *NODES],
     )
     return target.read_bytes()
 

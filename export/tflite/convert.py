@@ -1,6 +1,7 @@
 """Convert a Keras model to TFLite: prepare it once, convert it per variant."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,17 @@ import numpy as np
 from mnist_edge import cli
 
 from .. import keras_export
-from ..variants import Variant
+from ..variants import VARIANTS, Variant
+from . import quantizable
+from .front import Front, split
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+# Beside the SavedModel, where the model has recurrent layers.
+_UNROLLED = "unrolled"
+_SHUFFLED = 10
 
 
 def prepare(model: "keras.Model", batch: int | None, folder: Path, opset: int = 0) -> Path:
@@ -28,7 +35,13 @@ def prepare(model: "keras.Model", batch: int | None, folder: Path, opset: int = 
         folder: Where to save it.
         opset: Unused; for ONNX only.
     """
-    return keras_export.save(model, folder / "saved_model", "tf_saved_model", batch or 1)
+    batch, kind = batch or 1, "tf_saved_model"
+    with quantizable.unrolled(model) as has_loops:
+        if has_loops:
+            # What can't be unrolled keeps its loop, which fails the calibrated variants alone.
+            with contextlib.suppress(Exception):
+                keras_export.save(model, folder / _UNROLLED, kind, batch)
+    return keras_export.save(model, folder / "saved_model", kind, batch)
 
 
 def convert(prepared: Path, variant: Variant, images: np.ndarray) -> bytes:
@@ -39,32 +52,97 @@ def convert(prepared: Path, variant: Variant, images: np.ndarray) -> bytes:
         variant: A variant of format "tflite".
         images: Calibration images, float32 `[n, ...]`; unused by variants without calibration.
     """
-    return make_converter(prepared, variant, images).convert()
+    return _converter(prepared, variant, images)[0].convert()
 
 
-def make_converter(
+def calibrated(prepared: Path, images: np.ndarray) -> tuple[bytes, Front | None]:
+    """Returns the float graph with the ranges of its tensors, for `quantize`, and its front."""
+    converter, fronts = _converter(prepared, VARIANTS["tflite-int8"], images)
+    converter._experimental_calibrate_only = True
+    content = converter.convert()
+    return content, fronts[0]
+
+
+def quantize(content: bytes, front: Front | None, float_nodes: Collection[str]) -> bytes:
+    """Quantizes what `calibrated` returned to int8, except for the nodes of these names."""
+    from tensorflow.lite.python import convert as tf_convert
+
+    quantized = tf_convert.mlir_quantize(content, denylisted_nodes=float_nodes)
+    return front.attach(quantized) if front else bytes(quantized)
+
+
+def _converter(
     prepared: Path, variant: Variant, images: np.ndarray
-) -> "tf.lite.TFLiteConverter":
-    """Returns the configured converter of a variant; takes the arguments of `convert`."""
+) -> tuple["tf.lite.TFLiteConverter", list[Front | None]]:
+    """Returns a configured converter; takes the arguments of `convert`.
+
+    The list gets the front of a calibrated variant when the converter converts.
+    """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(prepared))
+    unrolled = prepared.with_name(_UNROLLED)
+    source = unrolled if variant.calibrated and unrolled.exists() else prepared
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(source))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if variant.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if variant.calibrated:
-        operators = {
-            "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        }
-        converter.target_spec.supported_ops = [operators[variant.activations]]
-        converter.representative_dataset = _representative_dataset(prepared, images)
-        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
-            variant.io
-        )
-    return converter
+    if not variant.calibrated:
+        return converter, []
+    operators = {
+        "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }
+    converter.target_spec.supported_ops = [operators[variant.activations]]
+    if source is unrolled and variant.activations == "int16" and images.ndim > 2:
+        images = _with_shuffled(images)
+    converter.representative_dataset = _representative_dataset(prepared, images)
+    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
+        variant.io
+    )
+    return converter, _rewrite_first(converter, prepared, variant, images)
+
+
+def _rewrite_first(
+    converter: "tf.lite.TFLiteConverter", prepared: Path, variant: Variant, images: np.ndarray
+) -> list[Front | None]:
+    """Lets a converter rewrite the float graph and take its front off before it calibrates.
+
+    TensorFlow has no public step between the two.
+    """
+    import tensorflow as tf
+
+    quantize, fronts = converter._quantize, []
+
+    def rewritten(
+        content: bytes, input_type: object, output_type: object, *args: object, **options: object
+    ) -> bytes:
+        front, inner = split(quantizable.rewrite(content, variant.activations), images)
+        fronts.append(front)
+        if front:
+            inputs = front.apply(images)
+            converter.representative_dataset = _representative_dataset(prepared, inputs)
+            input_type = output_type = tf.float32
+        with quantizable.naming(inner, variant.activations):
+            quantized: bytes = quantize(inner, input_type, output_type, *args, **options)
+        if front and not converter._experimental_calibrate_only:
+            return front.attach(quantized)
+        return quantized
+
+    converter._quantize = rewritten
+    return fronts
+
+
+def _with_shuffled(images: np.ndarray) -> np.ndarray:
+    """Returns images and a few with their values shuffled.
+
+    A step of an unrolled layer may always be 0, such as an image's first row, and its tensors
+    without any range overflow in LiteRT's int16. A wider range costs little of 16 bits.
+    """
+    rng = np.random.default_rng(0)
+    shuffled = rng.permuted(images[:_SHUFFLED].reshape(len(images[:_SHUFFLED]), -1), axis=1)
+    return np.concatenate([images, shuffled.reshape(-1, *images.shape[1:])])
 
 
 def _representative_dataset(prepared: Path, images: np.ndarray) -> Callable[[], Iterator[Any]]:

@@ -29,7 +29,7 @@ def read_graph(content: bytes) -> Graph:
         return tensor.name.decode() if tensor.name else f"tensor {i}"  # `optimize` drops names
 
     for graph in model.subgraphs:
-        known = {}
+        known, selected = {}, set()  # constants; rows of constants, as embeddings are
         for i, tensor in enumerate(graph.tensors):
             shape = [] if tensor.shape is None else list(tensor.shape)
             dtype = types[tensor.type]
@@ -46,7 +46,10 @@ def read_graph(content: bytes) -> Graph:
             if min(required, default=0) < 0 or min(node.inputs, default=0) < -1:
                 raise ValueError("an operator's tensor index is negative")
             used = [i for i in (*node.inputs, *node.outputs) if i >= 0]
-            flowing = [types[graph.tensors[i].type] for i in used if i not in known]
+            if kinds[number] == "GATHER" and node.inputs[0] in known:
+                selected.update(node.outputs)
+            moving = [i for i in used if i not in known and i not in selected]
+            flowing = [types[graph.tensors[i].type] for i in moving]
             operators.append(
                 Operator(
                     name=name(graph.tensors[node.outputs[0]], node.outputs[0]),

@@ -1,0 +1,113 @@
+"""What TFLite's quantizers can't handle is rewritten for them, or named by its layer."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from keras import layers
+
+from export import audit, unsupported
+from export.tflite import convert, quantizable
+from export.tflite.edit import Graph
+from export.variants import VARIANTS
+from mnist_edge import cli, runtimes
+from mnist_edge.errors import InputError
+
+RNG = np.random.default_rng(0)
+
+
+def converted(model, folder, variant):
+    """A model's artifact of a variant, its audit's findings, and its largest difference."""
+    images = RNG.uniform(-1, 1, (40, *model.inputs[0].shape[1:])).astype(np.float32)
+    with cli.native_logs_held():
+        path = folder / VARIANTS[variant].file
+        path.write_bytes(
+            convert.convert(convert.prepare(model, 1, folder), VARIANTS[variant], images)
+        )
+    computed = runtimes.open_artifact(path).predict(images)
+    difference = np.abs(computed - model.predict(images, verbose=0)).max()
+    return path, audit.findings(audit.read(path), VARIANTS[variant]), difference
+
+
+def classifier(*hidden, shape=(4, 4, 2)):
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input(shape)
+    for layer in hidden:
+        x = layer(x)
+    return keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    return classifier(layers.LSTM(8, name="memory"), shape=(4, 4))
+
+
+def test_recurrent_layers_are_unrolled_for_int8_and_stay_as_they_were(recurrent, tmp_path):
+    _, found, difference = converted(recurrent, tmp_path, "tflite-int8")
+    assert found == []
+    assert difference < 0.05
+    assert not any(getattr(layer, "unroll", False) for layer in recurrent._flatten_layers())
+
+
+def test_a_loop_is_named_before_calibration_crashes(recurrent, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantizable, "unrolled", lambda model: contextlib.nullcontext(False))
+    with (
+        pytest.raises(InputError, match=r"layer 'memory' \(LSTM\).*crashes on loops"),
+        unsupported.refusing(recurrent, "tflite", lambda model, folder: None),
+    ):
+        converted(recurrent, tmp_path, "tflite-int8")
+
+
+@pytest.mark.parametrize("variant", ["tflite-int8", "tflite-int16x8"])
+def test_operators_without_an_integer_kernel_are_replaced(variant, tmp_path):
+    model = classifier(
+        layers.Conv2D(8, 1),
+        layers.LayerNormalization(),  # NEG, SQUARED_DIFFERENCE
+        layers.Activation("hard_swish"),
+        layers.PReLU(alpha_initializer="random_uniform"),
+        layers.Activation("elu"),
+    )
+    _, found, difference = converted(model, tmp_path, variant)
+    assert found == []
+    assert difference < (0.2 if variant == "tflite-int8" else 0.01)
+
+
+def test_an_operator_that_can_not_be_quantized_is_named_with_its_layer(tmp_path):
+    model = classifier(layers.Dense(2, activation="softsign", name="soft"))
+    with (
+        pytest.raises(InputError, match=r"layer 'soft' \(Dense\).*operator \w+ of .*to int16"),
+        unsupported.refusing(model, "tflite", lambda model, folder: None),
+    ):
+        converted(model, tmp_path, "tflite-int16x8")
+
+
+def test_a_graph_without_such_operators_keeps_its_bytes(tmp_path):
+    path, _, _ = converted(classifier(layers.ReLU()), tmp_path, "tflite-float32")
+    content = path.read_bytes()
+    assert quantizable.rewrite(content, "int8") is content
+
+
+def test_an_edited_graph_lists_only_tensors_and_operators_that_it_uses(tmp_path):
+    path, _, _ = converted(classifier(layers.LayerNormalization()), tmp_path, "tflite-float32")
+    rewritten = quantizable.rewrite(path.read_bytes(), "int8")
+    operators = schema.Model.GetRootAs(rewritten).OperatorCodesLength()
+    graph = Graph(rewritten)
+    used = {i for node in graph.nodes for i in (*node.inputs, *node.outputs)}
+    assert used - {-1} == set(range(len(graph.tensors)))  # -1: no bias
+    assert operators == len({graph.kind(node) for node in graph.nodes})
+
+
+@pytest.mark.parametrize(
+    ("message", "layer"),
+    [
+        ("loc(model_4/first_1/Conv2D@call)", "first"),
+        ("Failed for tensor model_1/second/Cast", "second"),
+        ("Quantization not yet supported", None),
+    ],
+)
+def test_a_layer_is_found_by_the_path_in_a_message(message, layer):
+    model = classifier(layers.Conv2D(2, 1, name="first"), layers.ReLU(name="second"))
+    found = unsupported._named_layer(model, message)
+    assert (found.name if found else None) == layer

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = cli.parse_settings(BenchmarkSettings, __doc__, argv, positional=["bundles"])
     bundle.refuse_replacing(settings.folder, report.FILES)
     with lock.held(settings.folder, *settings.bundles):
-        loaded = bundles.load_all(settings.bundles)
+        loaded = bundles.load_all(settings.bundles, settings.limit)
         result = run(settings, loaded)
         text = report.text(result)
         skipped = report.write(result, loaded, settings.folder)

@@ -63,9 +63,12 @@ class Bundle:
         label: Name of the bundle, unique within a run.
         folder: Path of the bundle.
         manifest: The manifest written by `python -m export`.
-        images: float32 `[n, ...]`, test images in the model's input shape.
+        images: Numbers `[n, ...]`, test images in the model's input shape, of the data's type:
+            in float32 they may not fit into memory. A `Worker` casts the few that it sends.
         labels: The true answers: integers `[n]`, or the columns of the outputs' targets.
         reference: float32 `[n, width]`, the Keras model's predictions.
+        indices: int64 `[n]`, ascending: the images' places in the test set.
+        test_set_count: Number of images in the test set, of which these are all or a part.
     """
 
     label: str
@@ -74,6 +77,8 @@ class Bundle:
     images: np.ndarray
     labels: np.ndarray
     reference: np.ndarray
+    indices: np.ndarray
+    test_set_count: int
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -106,6 +111,7 @@ class Bundle:
             model_sha256=self.manifest.model.sha256,
             test_source=cli.printable(Path(self.manifest.data.source).name),
             test_count=len(self.images),
+            test_set_count=self.test_set_count,
             test_sha256=self.manifest.data.sha256.x_test,
             classes=self.reference.shape[1],
             reference_accuracy=self._reference_accuracy(),
@@ -123,8 +129,12 @@ def artifacts(folder: Path, manifest: Manifest) -> tuple[Artifact, ...]:
     return (keras, *exported)
 
 
-def load_all(folders: Sequence[Path]) -> list[Bundle]:
+def load_all(folders: Sequence[Path], limit: int | None = None) -> list[Bundle]:
     """Loads bundles.
+
+    Args:
+        folders: Folders of the bundles.
+        limit: Most test images to load, evenly spaced, as a test set may be sorted by class.
 
     Raises:
         InputError: A bundle is missing, damaged or named twice.
@@ -136,16 +146,24 @@ def load_all(folders: Sequence[Path]) -> list[Bundle]:
         labels = [cli.printable(folder) for folder in folders]
     if len(set(labels)) < len(labels):  # differ in unprintable characters only
         labels = [f"{i}: {label}" for i, label in enumerate(labels, start=1)]
-    return [_load(folder, label) for folder, label in zip(folders, labels, strict=True)]
+    return [_load(folder, label, limit) for folder, label in zip(folders, labels, strict=True)]
 
 
-def _load(folder: Path, label: str) -> Bundle:
+def spaced(count: int, wanted: int) -> np.ndarray:
+    """Returns `wanted` evenly spaced indices below `count`, or all of them if there are fewer."""
+    return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
+
+
+def _load(folder: Path, label: str, limit: int | None) -> Bundle:
     remedy = f"Run: python -m export {folder}"
     manifest = manifests.read(folder, remedy)
     _refuse_stale(folder, manifest, remedy)
     images, labels = _load_test_set(folder, manifest)
     reference = _load_reference(folder, manifest, labels, remedy)
-    return Bundle(label, folder, manifest, images, labels, reference)
+    indices, count = spaced(len(labels), limit or len(labels)), len(labels)
+    if len(indices) < count:
+        images, labels, reference = images[indices], labels[indices], reference[indices]
+    return Bundle(label, folder, manifest, images, labels, reference, indices, count)
 
 
 def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
@@ -169,7 +187,7 @@ def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.nda
                 f"{dataset.source}: {name} must be the one that the bundle was exported with. "
                 f"Got: SHA-256 {got[:12]}…. Restore it, or train and export again."
             )
-    return data.as_inputs(dataset.x_test, manifest.model.input_shape), dataset.y_test
+    return data.in_shape(dataset.x_test, manifest.model.input_shape), dataset.y_test
 
 
 def _load_reference(

@@ -45,6 +45,13 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
                 f"both runs must measure {one.bundle} on the same test images. Got: SHA-256 "
                 f"{tests[one.bundle][:12]}… and {one.test_sha256[:12]}…. {_REMEDY} again."
             )
+    counts = {one.bundle: one.test_count for one in old.bundles}
+    for one in new.bundles:
+        if counts.get(one.bundle, one.test_count) != one.test_count:
+            raise InputError(
+                f"both runs must measure {one.bundle} on the same test images. Got: "
+                f"{counts[one.bundle]:,} and {one.test_count:,}. {_REMEDY} with the same --limit."
+            )
     latest = {row.name(True): row for row in new.measurements}
     regressions, notes = [], []
     for row in old.measurements:

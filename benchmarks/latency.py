@@ -4,6 +4,7 @@ Every round times each artifact once, so that noise affects all of them alike.
 """
 
 import dataclasses
+import math
 import time
 import typing
 from collections.abc import Callable, Hashable, Mapping
@@ -20,14 +21,17 @@ if typing.TYPE_CHECKING:
     from .worker import Worker
 
 Key = typing.TypeVar("Key", bound=Hashable)
+Result = typing.TypeVar("Result")
 # Microseconds, float64 `[rounds, calls]`, by batch size.
 Samples = dict[int, np.ndarray]
 
 # Batch sizes to time: a single image, a small batch, and a server's batch.
 BATCHES = (1, 32, 256)
-# Calls per round of each larger batch: one call on 256 images takes as long as 200 calls on
-# one.
-_BATCH_CALLS = 1
+# Of a slow artifact a larger batch is timed only if its one call per round takes at most this
+# share of the artifact's time in a round.
+_BATCH_SHARE = 0.25
+# The effort by default: seconds for small models, and at most this long for any.
+_ROUNDS, _CALLS, _SECONDS = 20, 200, 60
 _FLOAT = "tflite-float32"
 
 
@@ -56,60 +60,123 @@ def time_calls(
     return nanoseconds / 1000
 
 
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How much to time.
+
+    Attributes:
+        budget_seconds: Time for warm-up and rounds together. By default 60 s; as many rounds as
+            fit if this is given, otherwise at most 20.
+        rounds: Number of rounds; if given without a budget, they take as long as they take.
+        calls: Calls per artifact and round; by default 200, or what fits the time.
+        warmup: Calls per artifact before the first round, not counted; fewer if they take long.
+    """
+
+    budget_seconds: float | None = None
+    rounds: int | None = None
+    calls: int | None = None
+    warmup: int = _CALLS
+
+    @property
+    def seconds(self) -> float:
+        """The time that warm-up and rounds should take at most."""
+        return self.budget_seconds or _SECONDS
+
+    def turn_seconds(self, rows: int) -> float:
+        """Returns the time of one artifact in one round; the warm-up counts as a round."""
+        return self.seconds / ((self.rounds or _ROUNDS) + 1) / rows
+
+    def turns(self, rows: int) -> int | None:
+        """Returns the most turns of all artifacts, warm-up included; None if time alone ends."""
+        rounds = self.rounds or (None if self.budget_seconds else _ROUNDS)
+        return rounds and (rounds + 1) * rows
+
+    def allows(self, rounds: int, elapsed: float, round_seconds: float) -> bool:
+        """Whether another round is due after so many rounds and seconds."""
+        if self.rounds and not self.budget_seconds:
+            return rounds < self.rounds
+        most = self.rounds or (math.inf if self.budget_seconds else _ROUNDS)
+        return rounds < most and elapsed + round_seconds <= self.seconds
+
+
 def in_rounds(
     workers: Mapping[Key, "Worker"],
-    rounds: int,
-    calls: int,
-    warmup: int,
+    effort: Effort,
     failed: Callable[[Key, WorkerFailed], None],
-    turn_done: Callable[[], object] = lambda: None,
+    turn_done: Callable[[Key, float], object] = lambda key, seconds: None,
 ) -> dict[Key, Samples]:
-    """Times all artifacts in turn, in each of several rounds.
+    """Times all artifacts in turn, in each of several rounds, at least one.
 
     Args:
         workers: Workers to which `keep` has sent images, by key.
-        rounds: Number of rounds.
-        calls: Calls per artifact and round.
-        warmup: Calls before the first round, not counted.
+        effort: How much to time.
         failed: Called with the key and the error of a worker that fails; the rest continue.
-        turn_done: Called after each artifact's turn in a round.
+        turn_done: Called with the key and the seconds of each artifact's turn in a round.
 
     Returns:
         The samples of the workers that did not fail, by key.
     """
-    turns: dict[Key, dict[int, list[np.ndarray]]] = {
-        key: {batch: [] for batch in _batches(worker.opened.batch)}
-        for key, worker in workers.items()
-    }
-    for number in range(rounds + 1):
-        for key in tuple(turns):
+    started = time.monotonic()
+    turn_seconds = effort.turn_seconds(len(workers))
+    running = dict(workers)
+
+    def in_turn(act: Callable[[Key], Result]) -> dict[Key, Result]:
+        results = {}
+        for key in tuple(running):
+            before = time.monotonic()
             try:
-                turn = _turn(workers[key], tuple(turns[key]), calls if number else warmup)
+                results[key] = act(key)
             except WorkerFailed as error:
-                del turns[key]
+                del running[key]
                 failed(key, error)
                 continue
-            if number:  # round 0 is the warm-up
-                for batch, times_us in turn.items():
-                    turns[key][batch].append(times_us)
-            turn_done()
+            turn_done(key, time.monotonic() - before)
+        return results
+
+    plans = in_turn(lambda key: _warm_up(workers[key], effort, turn_seconds))
+    rounds: list[dict[Key, Samples]] = []
+    round_seconds = 0.0
+    while not rounds or effort.allows(len(rounds), time.monotonic() - started, round_seconds):
+        before = time.monotonic()
+        rounds.append(in_turn(lambda key: _turn(workers[key], plans[key])))
+        round_seconds = time.monotonic() - before
     return {
-        key: {batch: np.stack(times_us) for batch, times_us in by_batch.items()}
-        for key, by_batch in turns.items()
+        key: {batch: np.stack([one[key][batch] for one in rounds]) for batch in plans[key]}
+        for key in running
     }
 
 
-def _batches(fixed: int | None) -> tuple[int, ...]:
-    """Returns the batch sizes to time; percentiles are of the first one."""
-    return BATCHES if fixed is None else (fixed,)
+def _warm_up(worker: "Worker", effort: Effort, turn_seconds: float) -> dict[int, int]:
+    """Warms an artifact up; returns the calls of its turn in a round, by batch size.
+
+    Percentiles are of the first batch size.
+    """
+    first, *others = BATCHES if worker.opened.batch is None else (worker.opened.batch,)
+    made, elapsed, seconds = 0, 0.0, 0.0
+    while made < effort.warmup and elapsed < turn_seconds:
+        count = min(max(1, made), effort.warmup - made)  # doubles, so that slow ones make few
+        seconds = _seconds(worker, count, first)
+        made, elapsed = made + count, elapsed + seconds
+        seconds /= count
+    plan = {first: effort.calls or max(1, min(_CALLS, int(turn_seconds / seconds)))}
+    for batch in others:
+        is_quick = effort.calls or batch * seconds / first <= _BATCH_SHARE * turn_seconds
+        if batch > worker.most_batch or not is_quick:
+            break
+        seconds, first = _seconds(worker, 1, batch), batch
+        plan[batch] = 1
+    return plan
 
 
-def _turn(worker: "Worker", batches: tuple[int, ...], calls: int) -> Samples:
-    first, *others = batches
-    return {
-        first: worker.time_calls(calls, first),
-        **{batch: worker.time_calls(_BATCH_CALLS, batch) for batch in others},
-    }
+def _seconds(worker: "Worker", count: int, batch: int) -> float:
+    """Makes calls; returns how long the request took."""
+    before = time.monotonic()
+    worker.time_calls(count, batch)
+    return time.monotonic() - before
+
+
+def _turn(worker: "Worker", plan: Mapping[int, int]) -> Samples:
+    return {batch: worker.time_calls(count, batch) for batch, count in plan.items()}
 
 
 def summarize(samples: Samples) -> CallTimes:

@@ -147,11 +147,16 @@ class RuntimeOverhead:
     p50_us: Microseconds
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TimingBlock:
-    """Baselines timed in the same rounds as the artifacts, at one number of threads."""
+    """Baselines timed in the same rounds as the artifacts, at one number of threads.
+
+    `rounds` and `seconds`, which the rounds and the warm-up took, are None in older reports.
+    """
 
     threads: CountFrom1
+    rounds: CountFrom1 | None = None
+    seconds: NotNegative | None = None
     pinned_cores: tuple[Count, ...] | None
     harness_overhead_p50_us: Microseconds
     runtime_overhead: tuple[RuntimeOverhead, ...]
@@ -159,27 +164,36 @@ class TimingBlock:
     reference_workload_p50_interval_us: tuple[Microseconds, Microseconds] | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Settings of the timing, and one block per number of threads."""
+    """Settings of the timing, and one block per number of threads.
 
-    rounds: CountFrom1
-    calls: CountFrom1
+    `rounds` and `calls` are None if as many were made as fit `budget_seconds`, the time for all
+    blocks together; that is None in older reports, and if `rounds` was given alone.
+    """
+
+    rounds: CountFrom1 | None
+    calls: CountFrom1 | None
     warmup: CountFrom1
+    budget_seconds: Positive | None = None
     timeout_seconds: Positive
     memory_limit_mb: Positive
     blocks: tuple[TimingBlock, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BundleRecord:
-    """A bundle of the run and its test set."""
+    """A bundle of the run and its test set.
+
+    `test_count` images were used, of the `test_set_count` that it has (None in older reports).
+    """
 
     bundle: Text
     model: Text
     model_sha256: Sha256
     test_source: Text
     test_count: CountFrom1
+    test_set_count: CountFrom1 | None = None
     test_sha256: Sha256
     classes: CountFrom1
     reference_accuracy: Share

@@ -17,6 +17,7 @@ def of_outputs(
     truth: np.ndarray,
     parts: Sequence[Head],
     thresholds: gate.Thresholds,
+    indices: np.ndarray | None = None,
 ) -> Parity:
     """Compares an artifact's outputs with the reference's.
 
@@ -28,11 +29,12 @@ def of_outputs(
         truth: The true answers: classes `[n]`, or the columns of the outputs' targets.
         parts: The outputs.
         thresholds: The gate's thresholds, for outputs that are values.
+        indices: int64 `[n]`, the images' places in the test set; None for 0 to n - 1.
     """
     compared = list(_each(outputs, reference, truth, parts, thresholds))
     if len(compared) == 1 and parts[0].kind in (heads.CLASSES, heads.BINARY):
         (made,) = compared[0].decisions
-        return measure(made.probabilities, made.reference, made.truth)
+        return measure(made.probabilities, made.reference, made.truth, indices)
     made_all = [made for one in compared for made in one.decisions]
     differences = np.concatenate([one.differences for one in compared], axis=1)
     agrees, right, reference_right = (
@@ -115,14 +117,21 @@ def _one_hot_divergence(made: Decision) -> float:
     return float(metrics.one_hot_divergence(made.reference).mean())
 
 
-def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> Parity:
+def measure(
+    probabilities: np.ndarray,
+    reference: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray | None = None,
+) -> Parity:
     """Compares an artifact's probabilities with the reference's.
 
     Args:
         probabilities: float32 `[n, classes]`, finite.
         reference: float32 `[n, classes]`.
         labels: Integers `[n]`.
+        indices: int64 `[n]`, the images' places in the test set; None for 0 to n - 1.
     """
+    places = np.arange(len(labels)) if indices is None else indices
     choice, reference_choice = probabilities.argmax(1), reference.argmax(1)
     right = choice == labels
     differs = np.flatnonzero(choice != reference_choice)
@@ -134,9 +143,9 @@ def measure(probabilities: np.ndarray, reference: np.ndarray, labels: np.ndarray
         divergence=float(metrics.divergence(probabilities, reference).mean()),
         one_hot_divergence=float(metrics.one_hot_divergence(reference).mean()),
         recall_per_class=_recall(right, labels, reference.shape[1]),
-        wrong_indices=tuple(np.flatnonzero(~right).tolist()),
+        wrong_indices=tuple(places[~right].tolist()),
         disagreements=Disagreements(
-            indices=tuple(differs.tolist()),
+            indices=tuple(places[differs].tolist()),
             labels=tuple(labels[differs].tolist()),
             reference_choices=tuple(reference_choice[differs].tolist()),
             choices=tuple(choice[differs].tolist()),

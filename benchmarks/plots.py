@@ -8,8 +8,8 @@ import numpy as np
 
 from mnist_edge import drawing
 
-from . import robustness
-from .bundles import Bundle
+from . import tables
+from .bundles import Bundle, spaced
 from .measurement import Measurement, Parity, Report
 
 if TYPE_CHECKING:
@@ -37,17 +37,20 @@ def draw(report: Report, loaded: Sequence[Bundle], folder: Path) -> list[str]:
         return ["no plots: Matplotlib is not installed"]
     skipped = []
     points = [(row, row.parity) for row in report.measurements if row.parity and row.latency]
+    used = ", ".join(dict.fromkeys(map(tables.test_images, report.bundles)))
     if points:
-        _scatter(points, report.several, folder / PICTURE)
+        _scatter(points, report.several, used, folder / PICTURE)
     tiles, count = _tiles(report, loaded)
     if tiles:
-        _disagreements(tiles, count, folder / DISAGREEMENTS_PICTURE)
+        _disagreements(tiles, count, used, folder / DISAGREEMENTS_PICTURE)
     elif count:
         skipped.append("no plot of disagreements: the examples are not images")
     return skipped
 
 
-def _scatter(points: Sequence[tuple[Measurement, Parity]], several: bool, path: Path) -> None:
+def _scatter(
+    points: Sequence[tuple[Measurement, Parity]], several: bool, used: str, path: Path
+) -> None:
     """Plots accuracy against latency; a disc's area is the file's size."""
     figure = drawing.blank(12, 8.5)
     axes = figure.subplots()
@@ -67,7 +70,7 @@ def _scatter(points: Sequence[tuple[Measurement, Parity]], several: bool, path: 
     axes.set_xscale("log")
     axes.margins(0.15)
     axes.set_xlabel("median latency at batch 1, µs (log scale)")
-    axes.set_ylabel("accuracy on the test set, %")
+    axes.set_ylabel(f"accuracy on {used}, %")
     threads = points[0][0].latency[0].threads
     axes.set_title(
         f"Accuracy against latency, threads: {threads}; bar: 95 % interval; area: file size, at "
@@ -155,13 +158,14 @@ def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndar
                 predictions.setdefault((row.bundle, index), {})[row.variant] = choice
     images = sorted(predictions)
     tiles = []
-    for place in robustness.spaced(len(images), _MOST_DRAWN):
+    for place in spaced(len(images), _MOST_DRAWN):
         label, index = images[place]
         one = by_label[label]
-        picture = _as_picture(one.images[index])
+        at = int(np.searchsorted(one.indices, index))
+        picture = _as_picture(one.images[at])
         if picture is None:
             return [], len(images)
-        lines = [f"image {index} is {one.labels[index]}", f"keras: {one.reference[index].argmax()}"]
+        lines = [f"image {index} is {one.labels[at]}", f"keras: {one.reference[at].argmax()}"]
         lines += [f"{variant}: {choice}" for variant, choice in predictions[label, index].items()]
         title = "\n".join([label, *lines] if len(loaded) > 1 else lines)
         tiles.append((picture, drawing.plain(title)))
@@ -176,7 +180,9 @@ def _as_picture(image: np.ndarray) -> np.ndarray | None:
     return image.clip(0, 255).astype(np.uint8) if is_picture else None
 
 
-def _disagreements(tiles: Sequence[tuple[np.ndarray, str]], count: int, path: Path) -> None:
+def _disagreements(
+    tiles: Sequence[tuple[np.ndarray, str]], count: int, used: str, path: Path
+) -> None:
     """Draws the images on which an artifact and Keras disagree, titled with both predictions."""
     columns = min(8, len(tiles))
     lines = -(-len(tiles) // columns)
@@ -189,5 +195,5 @@ def _disagreements(tiles: Sequence[tuple[np.ndarray, str]], count: int, path: Pa
         axes.imshow(image, cmap="gray_r")
         axes.set_title(title, fontsize=7, loc="left")
     drawn = "" if len(tiles) == count else f" ({len(tiles)} of them drawn)"
-    figure.suptitle(f"{count} test images on which an artifact and Keras disagree{drawn}")
+    figure.suptitle(f"{count} of {used} on which an artifact and Keras disagree{drawn}")
     figure.savefig(path, dpi=_DPI)

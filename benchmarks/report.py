@@ -1,12 +1,14 @@
 """Formats a report as text and Markdown, and writes it with its plots."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mnist_edge import schema, staging
+from mnist_edge.metrics import LEAST_ROUNDS
 
 from . import bundles, plots, robustness, tables
-from .measurement import BENCHMARK_JSON, Report, TimingBlock
+from .measurement import BENCHMARK_JSON, Report, Timing, TimingBlock
 
 BENCHMARK_MARKDOWN = "benchmark.md"
 # Every file that a run writes.
@@ -16,15 +18,18 @@ FILES = (BENCHMARK_JSON, BENCHMARK_MARKDOWN, *plots.FILES)
 def caption(report: Report) -> str:
     """Describes how the main table was measured: test set, timing, machine."""
     timing, machine = report.timing, report.machine
-    calls = timing.rounds * timing.calls
-    counts = [f"{one.bundle} on {one.test_count:,} test images" for one in report.bundles]
+    calls = sorted({row.latency[0].calls for row in report.measurements if row.latency}) or [0]
+    few = "" if calls[0] == calls[-1] else f"{calls[0]:,} (slow artifacts) to "
+    counts = [f"{one.bundle} on {tables.test_images(one)}" for one in report.bundles]
     accuracies = [f"{one.reference_accuracy:.2%}" for one in report.bundles]
     governor = f", governor {machine.governor}" if machine.governor else ""
     lines = [
         f"{', '.join(counts)}; the stored reference's accuracy: {', '.join(accuracies)}.",
-        f"Latency per call at batch 1, NumPy in, NumPy out; {calls:,} calls in "
-        f"{timing.rounds} rounds over all artifacts, no outliers removed.",
+        f"Latency per call at batch 1, NumPy in, NumPy out; {few}{calls[-1]:,} calls in "
+        f"{timing.blocks[0].rounds or timing.rounds} rounds over all artifacts, no outliers "
+        "removed.",
         *map(_block, timing.blocks),
+        *_too_little_time(timing),
         f"{machine.processor}, {machine.cpu_count} cores{governor}, Python {machine.python}.",
     ]
     return "\n".join(lines)
@@ -42,6 +47,20 @@ def _block(block: TimingBlock) -> str:
         f"{block.harness_overhead_p50_us:.2f} µs{overheads}, "
         f"reference workload {block.reference_workload_p50_us:.2f} µs."
     )
+
+
+def _too_little_time(timing: Timing) -> Iterator[str]:
+    """Yields what budget would have been enough, if this one was not."""
+    if not timing.budget_seconds:
+        return
+    short = [one for one in timing.blocks if one.rounds and one.rounds < LEAST_ROUNDS]
+    for one in short[:1]:
+        enough = (one.seconds or 0) * (LEAST_ROUNDS + 1) / ((one.rounds or 0) + 1)
+        yield (
+            f"The budget of {timing.budget_seconds:g} s is too small for intervals, which need "
+            f"{LEAST_ROUNDS} rounds: give --budget {math.ceil(enough * len(timing.blocks))} or "
+            "more."
+        )
 
 
 def verdict(report: Report) -> str:

@@ -1,13 +1,12 @@
 """Measures accuracy on distorted test images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from mnist_edge.errors import InputError
 
-from .measurement import Robustness
 from .worker import Worker, WorkerFailed
 
 # Maps float32 images `[n, height, width, channels]`, 0 to 255, to images of the same shape.
@@ -109,42 +108,30 @@ def distort(images: np.ndarray, distortion: str) -> np.ndarray:
     """Distorts images, deterministically.
 
     Args:
-        images: float32 `[n, height, width]` or `[n, height, width, channels]`, 0 to 255.
+        images: Numbers `[n, height, width]` or `[n, height, width, channels]`, 0 to 255.
         distortion: A name of `DISTORTIONS`.
 
     Returns:
         float32, in the shape of `images`.
     """
-    stacked = images.reshape(*images.shape[:3], -1)
+    stacked = images.reshape(*images.shape[:3], -1).astype(np.float32)
     distorted = DISTORTIONS[distortion](stacked, np.random.default_rng(_SEED))
     return distorted.reshape(images.shape).astype(np.float32)
 
 
-def distort_all(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns `distort(images, name)` by name, for every distortion."""
-    return {name: distort(images, name) for name in DISTORTIONS}
-
-
-def measure(worker: Worker, distorted: Mapping[str, np.ndarray], labels: np.ndarray) -> Robustness:
-    """Measures an artifact's accuracy on distorted images.
+def accuracy(worker: Worker, distorted: np.ndarray, labels: np.ndarray, distortion: str) -> float:
+    """Measures an artifact's accuracy on distorted test images.
 
     Args:
         worker: The artifact.
-        distorted: float32 images `[n, ...]`, by distortion.
+        distorted: float32 images `[n, ...]`.
         labels: Integers `[n]`.
+        distortion: The distortion's name, for the error message.
 
     Raises:
         WorkerFailed: The artifact fails, or returns NaN or infinity.
     """
-    accuracy = {}
-    for name, images in distorted.items():
-        outputs = worker.predict(images)
-        if not np.isfinite(outputs).all():
-            raise WorkerFailed(f"returned NaN or infinity for test images, {name}")
-        accuracy[name] = float(np.mean(outputs.argmax(1) == labels))
-    return Robustness(len(labels), NOISE, accuracy)
-
-
-def spaced(count: int, wanted: int) -> np.ndarray:
-    """Returns `wanted` evenly spaced indices below `count`, or all of them if there are fewer."""
-    return np.linspace(0, count - 1, min(count, wanted)).round().astype(int)
+    outputs = worker.predict(distorted)
+    if not np.isfinite(outputs).all():
+        raise WorkerFailed(f"returned NaN or infinity for test images, {distortion}")
+    return float(np.mean(outputs.argmax(1) == labels))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,6 @@ from .measurement import (
     KERAS_ROW,
     NOT_INSTALLED,
     PASSED,
-    CallTimes,
     Latency,
     Measurement,
     Parity,
@@ -45,8 +45,6 @@ Candidates = Mapping[Key, tuple[Bundle, Artifact]]
 _HARNESS = "\0"
 EMPTY_CALL = (_HARNESS, overhead.EMPTY_CALL)
 REFERENCE_WORKLOAD = (_HARNESS, overhead.REFERENCE_WORKLOAD)
-# Calls are timed on this many images in turn.
-_TIMED_IMAGES = 1000
 
 
 def benchmark(*folders: Path | str, **settings: Any) -> Report:
@@ -55,8 +53,7 @@ def benchmark(*folders: Path | str, **settings: Any) -> Report:
         report = benchmark("artifacts/edge", rounds=10)
         pandas.DataFrame(report.records())
 
-    Each artifact runs in its own process, so a script must call this below
-    `if __name__ == "__main__":`.
+    Each artifact runs in its own process.
 
     Args:
         *folders: Bundle folders written by `python -m export`; defaults to the default bundle.
@@ -67,7 +64,7 @@ def benchmark(*folders: Path | str, **settings: Any) -> Report:
     """
     if folders:
         settings["bundles"] = tuple(map(Path, folders))
-    return run(BenchmarkSettings(**settings))
+    return run(cli.settings_from(BenchmarkSettings, "benchmark", settings))
 
 
 def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
@@ -80,7 +77,7 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     Raises:
         InputError: A bundle is missing or damaged, or a limit is too low to measure anything.
     """
-    loaded = loaded or bundles.load_all(settings.bundles)
+    loaded = loaded or bundles.load_all(settings.bundles, settings.limit)
     for one in loaded if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.folder)
         heads.require_classes(one.heads, one.folder, "robustness")
@@ -96,8 +93,8 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
         blocks.append(_run_block(settings, remaining, threads))
         failures |= blocks[-1].failures
     measurements = tuple(
-        _measurement(key[0], file, key in installed, failures.get(key), blocks)
-        for key, (_, file) in candidates.items()
+        _measurement(one, file, key in installed, failures.get(key), blocks)
+        for key, (one, file) in candidates.items()
     )
     breaches = _breaches(settings, loaded, measurements)
     return Report(
@@ -107,12 +104,13 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
         thresholds=settings.thresholds,
         require=settings.require,
         timing=Timing(
-            settings.rounds,
-            settings.calls,
-            settings.warmup,
-            settings.timeout_seconds,
-            settings.memory_limit_mb,
-            tuple(block.timing for block in blocks),
+            rounds=settings.rounds,
+            calls=settings.calls,
+            warmup=settings.warmup,
+            budget_seconds=settings.budget_seconds,
+            timeout_seconds=settings.timeout_seconds,
+            memory_limit_mb=settings.memory_limit_mb,
+            blocks=tuple(block.timing for block in blocks),
         ),
         machine=machine.fingerprint(),
         bundles=tuple(one.record() for one in loaded),
@@ -137,10 +135,11 @@ def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int
     is_first = threads == settings.threads[0]
     with contextlib.ExitStack() as stack:
         session = _Session(settings, candidates, threads, stack)
-        starts = session.for_each(session.open)
-        checks = session.for_each(session.check) if is_first else {}
-        times, overheads = session.time()
-        robust = session.for_each(session.distort) if is_first and settings.robustness else {}
+        starts = session.for_each(session.open, "opening")
+        checks = session.for_each(session.check, "predictions") if is_first else {}
+        samples, overheads = session.time()
+        robust = session.robustness() if is_first and settings.robustness else {}
+    times = {key: latency.summarize(one) for key, one in samples.items()}
     latencies: dict[Key, Latency] = {}
     for one in {label: one for (label, _), (one, _) in candidates.items()}.values():
         measured = latency.combine(
@@ -153,6 +152,8 @@ def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int
     workload = times[REFERENCE_WORKLOAD]
     timing = TimingBlock(
         threads=threads,
+        rounds=len(next(iter(samples[EMPTY_CALL].values()))),
+        seconds=round(session.timed_seconds, 3),
         pinned_cores=session.allowance.cores,
         harness_overhead_p50_us=times[EMPTY_CALL].p50_us,
         runtime_overhead=overheads,
@@ -178,17 +179,20 @@ class _Session:
         self._settings, self._candidates = settings, candidates
         self._threads, self._stack = threads, stack
         self._workers: dict[Key, Worker] = {}
-        self._distorted: dict[str, dict[str, np.ndarray]] = {}
+        self.timed_seconds = 0.0
 
-    def for_each(self, step: Callable[[Key], Result]) -> dict[Key, Result]:
+    def for_each(self, step: Callable[[Key], Result], title: str) -> dict[Key, Result]:
         """Returns the step's result for each artifact; skips artifacts that have failed."""
         results = {}
-        for key in self._candidates:
-            if key not in self.failures:
+        remaining = [key for key in self._candidates if key not in self.failures]
+        with progress.bar(len(remaining), title) as done:
+            for key in remaining:
+                done(0, "/".join(key))
                 try:
                     results[key] = step(key)
                 except WorkerFailed as error:
                     self._fail(key, error)
+                done()
         return results
 
     def _fail(self, key: Key, error: WorkerFailed) -> None:
@@ -208,7 +212,8 @@ class _Session:
         one, file = self._candidates[key]
         self._workers[key] = process = self._open(file.path)
         first = process.first_call(one.images[: process.opened.batch or 1])
-        process.keep(one.images[:_TIMED_IMAGES])
+        process.keep(one.images)
+        process.time_calls(1)  # by which `check` sizes its requests; the first call takes longer
         cores = self.allowance.cores
         return Start(self._threads, cores, process.imported, process.opened, first)
 
@@ -218,7 +223,8 @@ class _Session:
         Parity is None if the predictions have another shape than the reference or are not finite.
         """
         one, file = self._candidates[key]
-        outputs = self._workers[key].predict(one.images, one.reference.shape[1])
+        with progress.bar(len(one.images), key[1]) as done:
+            outputs = self._workers[key].predict(one.images, one.reference.shape[1], done)
         found, parts, thresholds = file.finish(outputs), one.heads, self._settings.thresholds
         verdict = gate.check(found, one.reference, one.labels, file.is_float32, thresholds, parts)
         if found.shape != one.reference.shape or not np.isfinite(found).all():
@@ -229,35 +235,56 @@ class _Session:
                 f"{name}: agreement {share:.2%}"
                 for name, share in parity.agreements(*arrays).items()
             )
-        return parity.of_outputs(*arrays), verdict
+        return parity.of_outputs(*arrays, one.indices), verdict
 
-    def distort(self, key: Key) -> Robustness:
-        """Measures an artifact's accuracy on distorted test images."""
-        one, _ = self._candidates[key]
-        chosen = robustness.spaced(len(one.images), self._settings.robustness_count)
-        if one.label not in self._distorted:
-            self._distorted[one.label] = robustness.distort_all(one.images[chosen])
-        labels = one.labels[chosen]
-        return robustness.measure(self._workers[key], self._distorted[one.label], labels)
+    def robustness(self) -> dict[Key, Robustness]:
+        """Measures the artifacts' accuracy on distorted test images, one distortion at a time."""
+        loaded = {label: one for (label, _), (one, _) in self._candidates.items()}
+        chosen = {
+            label: bundles.spaced(len(one.images), self._settings.robustness_count)
+            for label, one in loaded.items()
+        }
+        found: dict[Key, dict[str, float]] = {key: {} for key in self._candidates}
+        for name in robustness.DISTORTIONS:
+            distorted = {
+                label: robustness.distort(one.images[chosen[label]], name)
+                for label, one in loaded.items()
+            }
 
-    def time(self) -> tuple[dict[Key, CallTimes], tuple[RuntimeOverhead, ...]]:
+            def accuracy(key: Key, name: str = name, distorted: Mapping = distorted) -> float:
+                labels = loaded[key[0]].labels[chosen[key[0]]]
+                return robustness.accuracy(self._workers[key], distorted[key[0]], labels, name)
+
+            for key, share in self.for_each(accuracy, name).items():
+                found[key][name] = share
+        return {
+            key: Robustness(len(chosen[key[0]]), robustness.NOISE, shares)
+            for key, shares in found.items()
+            if key not in self.failures
+        }
+
+    def time(self) -> tuple[dict[Key, latency.Samples], tuple[RuntimeOverhead, ...]]:
         """Times the artifacts, the harness and each runtime's overhead in the same rounds."""
-        settings = self._settings
+        effort = self._settings.effort
         workers = {k: process for k, process in self._workers.items() if k not in self.failures}
         formats = {self._candidates[key][1].format for key in workers}
         harness = self._open_harness(formats)
         workers |= harness
-        with progress.bar((settings.rounds + 1) * len(workers), "timing") as done:
+        turns, before = effort.turns(len(workers)), time.monotonic()
+        with progress.bar(turns or effort.seconds, "timing") as done:
             samples = latency.in_rounds(
-                workers, settings.rounds, settings.calls, settings.warmup, self._fail, done
+                workers,
+                effort,
+                self._fail,
+                lambda key, seconds: done(1 if turns else seconds, key[1]),
             )
-        times = {key: latency.summarize(one) for key, one in samples.items()}
+        self.timed_seconds = time.monotonic() - before
         overheads = (
-            RuntimeOverhead(process.opened.runtime, times[key].p50_us)
+            RuntimeOverhead(process.opened.runtime, latency.summarize(samples[key]).p50_us)
             for key, process in harness.items()
-            if key in times and key[1] in formats
+            if key in samples and key[1] in formats
         )
-        return times, tuple(overheads)
+        return samples, tuple(overheads)
 
     def _open_harness(self, formats: set[str]) -> dict[Key, Worker]:
         """Opens the empty call, the reference workload and one overhead graph per format."""
@@ -275,16 +302,19 @@ class _Session:
 
 
 def _measurement(
-    label: str, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
+    one: Bundle, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
 ) -> Measurement:
     """Combines an artifact's results at every number of threads into one row."""
-    key, first = (label, file.variant), blocks[0]
+    key, first = (one.label, file.variant), blocks[0]
     measured_parity, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
     breaches = [*verdict.breaches, *([failure] if failure else [])]
     status = FAILED if failure else BREACHED if breaches else PASSED
     opened = first.starts[key].opened if key in first.starts else None
+    remarks = list(verdict.remarks)
+    if key in first.checks and len(one.images) < one.test_set_count:
+        remarks.append(f"on {len(one.images):,} of {one.test_set_count:,} test images")
     return Measurement(
-        bundle=label,
+        bundle=one.label,
         variant=file.variant,
         format=file.format,
         precision=file.precision,
@@ -293,7 +323,7 @@ def _measurement(
         sha256=file.record.sha256,
         status=status if is_installed else NOT_INSTALLED,
         breaches=tuple(breaches),
-        remarks=tuple(verdict.remarks),
+        remarks=tuple(remarks),
         runtime=opened.runtime if opened else None,
         batch=opened.batch if opened else None,
         parity=measured_parity,

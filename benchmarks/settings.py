@@ -9,14 +9,15 @@ from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.gate import Thresholds
 
+from .latency import Effort
 from .worker import Allowance
 
 # Value of `--require` that stands for every variant.
 ALL = "all"
 _GATE, _ALLOWANCE = Thresholds(), Allowance()
 _SHARES = tuple(field.name for field in dataclasses.fields(Thresholds))
-_COUNTS = ("rounds", "calls", "warmup", "robustness_count")
-_POSITIVE = ("timeout_seconds", "memory_limit_mb", "max_kb", "max_us")
+_COUNTS = ("limit", "rounds", "calls", "warmup", "robustness_count")
+_POSITIVE = ("budget", "timeout_seconds", "memory_limit_mb", "max_kb", "max_us")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +74,21 @@ class BenchmarkSettings:
         nargs="+",
     )
     pin: bool = setting(True, "pin each process to as many cores as it has threads")
-    rounds: int = setting(20, "timing rounds; every artifact is timed in each round")
-    calls: int = setting(200, "timed calls per artifact and round")
-    warmup: int = setting(200, "warm-up calls before the first round, not counted")
+    limit: int | None = setting(
+        None, "judge on so many test images, evenly spaced (default: all of them)", metavar="N"
+    )
+    budget: float | None = setting(
+        None,
+        "time for all timing rounds: as many as fit (default: 20 rounds, or what fits 60 s)",
+        metavar="SECONDS",
+    )
+    rounds: int | None = setting(
+        None, "timing rounds; every artifact is timed in each round (default: see --budget)"
+    )
+    calls: int | None = setting(
+        None, "timed calls per artifact and round (default: 200, or fewer that fit the budget)"
+    )
+    warmup: int = setting(200, "most warm-up calls before the first round, not counted")
     timeout_seconds: float = setting(
         _ALLOWANCE.timeout_seconds, "an artifact whose process takes longer per request fails"
     )
@@ -90,7 +103,8 @@ class BenchmarkSettings:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            self._require(name, getattr(self, name) >= 1, "1 or more")
+            value = getattr(self, name)
+            self._require(name, value is None or value >= 1, "1 or more")
         self._require("threads", all(n >= 1 for n in self.threads), "1 or more")
         distinct = len(set(self.threads)) == len(self.threads) > 0
         self._require("threads", distinct, "one or more distinct numbers")
@@ -111,6 +125,18 @@ class BenchmarkSettings:
     def thresholds(self) -> Thresholds:
         """The gate's thresholds."""
         return Thresholds(**{name: getattr(self, name) for name in _SHARES})
+
+    @property
+    def effort(self) -> Effort:
+        """How much to time at each number of threads."""
+        budget = self.budget and self.budget / len(self.threads)
+        return Effort(budget, self.rounds, self.calls, self.warmup)
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The time that timing is held to; None if `rounds` is given alone."""
+        held = self.budget or not self.rounds
+        return self.effort.seconds * len(self.threads) if held else None
 
     @property
     def folder(self) -> Path:

@@ -14,6 +14,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,11 +24,12 @@ import numpy as np
 
 from mnist_edge import bundle, cli, models, runtimes, schema
 from mnist_edge.cli import setting
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
 from . import bundles, child, machine, progress, tables
 from .child import Lap
+from .worker import MOST_VALUES
 
 _LAP_IMAGES = 1000
 # One in this many laps, at least one, is warm-up: the runtime still fills caches and pools.
@@ -103,9 +105,10 @@ def run(settings: SoakSettings) -> Iterator[SoakResult]:
         if variant not in artifacts:
             raise InputError(
                 f"--variants must be among {', '.join(artifacts)}. Got: {variant}. "
-                f"Leave it out, or run: python -m export {settings.bundle}"
+                + (did_you_mean(variant, artifacts) or f"Run: python -m export {settings.bundle}")
             )
-    images = loaded.images[:_LAP_IMAGES]
+    count = min(_LAP_IMAGES, MOST_VALUES // math.prod(loaded.images.shape[1:]))
+    images = loaded.images[: max(1, count)].astype(np.float32)
     for variant in settings.variants:
         path = artifacts[variant].path
         if cause := artifacts[variant].damage():

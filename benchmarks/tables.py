@@ -5,7 +5,15 @@ from typing import Any, NamedTuple
 
 from mnist_edge import cli
 
-from .measurement import BENCHMARK_JSON, Interval, Latency, Measurement, Parity, Report
+from .measurement import (
+    BENCHMARK_JSON,
+    BundleRecord,
+    Interval,
+    Latency,
+    Measurement,
+    Parity,
+    Report,
+)
 
 MISSING = "–"
 _MOST_COLUMNS = 100
@@ -90,6 +98,7 @@ _PARITY = (
 )
 _LATENCY = (
     Column("threads", Latency, lambda one: str(one.threads)),
+    Column("calls", Latency, lambda one: f"{one.calls:,}"),
     _MEDIAN,
     Column("95 % interval", Latency, lambda one: _interval(one.p50_interval_us, ".1f")),
     _OVERHEAD,
@@ -104,6 +113,13 @@ _LATENCY = (
     Column("at 32", Latency, _rate(32)),
     Column("at 256", Latency, _rate(256)),
 )
+
+
+def test_images(record: BundleRecord) -> str:
+    """Says how many test images were used, and of how many if `--limit` left some out."""
+    count, total = record.test_count, record.test_set_count
+    limited = f" of {total:,}" if total and count < total else ""
+    return f"{count:,}{limited} test images"
 
 
 def main_table(report: Report) -> str:

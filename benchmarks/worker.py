@@ -1,6 +1,7 @@
 """Runs each artifact in a child process, so that a crash fails one row and not the run."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from . import child
 
 __all__ = ["Allowance", "Worker", "WorkerFailed"]
 
-# Images per request, so that slow devices answer within the time limit too.
-_CHUNK = 500
+# Images per request: at most so many; at most so many values, 34 MB in float32; and so few that
+# a slow artifact takes no more than this share of the time limit.
+_MOST_IMAGES, MOST_VALUES, _TIME_SHARE = 500, 2**23, 0.25
+_MOST_KEPT = 1000
 # Most bytes of an array answer that precede its elements.
 _HEAD_BYTES = 1000
 # Shortest plausible call; reports have a resolution of a thousandth of a microsecond.
@@ -31,6 +34,8 @@ class Worker(Process):
     Attributes:
         imported: Cost of importing the runtime.
         opened: The opened artifact's runtime, batch and load time.
+        most_batch: Images per call that `time_calls` may be asked for: larger batches of large
+            images would take memory that their artifact does not.
 
     Raises:
         WorkerFailed: The runtime can't be imported or the artifact can't be opened. Every
@@ -40,6 +45,8 @@ class Worker(Process):
     def __init__(self, path: Path | str, threads: int, allowance: Allowance = DEFAULT) -> None:
         super().__init__(child.REQUESTS, allowance)
         self._threads = threads
+        self._image_seconds = 0.0  # as last timed
+        self.most_batch = MOST_VALUES
         try:
             self.imported = self.ask_for(child.Imported, "import", str(path), threads)
             self.open(path)
@@ -52,19 +59,27 @@ class Worker(Process):
         self.opened = self.ask_for(child.Opened, "open", str(path), self._threads)
 
     def first_call(self, images: np.ndarray) -> child.FirstCall:
-        """Makes the first call, on float32 `[n, ...]`, one batch of images."""
-        return self.ask_for(child.FirstCall, "first call", images)
+        """Makes the first call, on numbers `[n, ...]`, one batch of images."""
+        return self.ask_for(child.FirstCall, "first call", images.astype(np.float32, copy=False))
 
-    def predict(self, images: np.ndarray, most_classes: int = data.MOST_CLASSES) -> np.ndarray:
+    def predict(
+        self,
+        images: np.ndarray,
+        most_classes: int = data.MOST_CLASSES,
+        done: Callable[[int], object] = lambda count: None,
+    ) -> np.ndarray:
         """Returns the outputs for images, float32 `[n, classes]`.
 
         Args:
-            images: float32 `[n, ...]`, in the model's input shape.
+            images: Numbers `[n, ...]`, in the model's input shape; cast to float32 part by part.
             most_classes: An answer with more classes is refused before it is read.
+            done: Called with the number of images of each part that is done.
         """
         outputs: list[np.ndarray] = []
-        for start in range(0, len(images), _CHUNK):
-            chunk = images[start : start + _CHUNK]
+        in_time = _TIME_SHARE * self._allowance.timeout_seconds / (self._image_seconds or 1e-9)
+        step = max(1, int(min(_MOST_IMAGES, in_time, MOST_VALUES // math.prod(images.shape[1:]))))
+        for start in range(0, len(images), step):
+            chunk = images[start : start + step].astype(np.float32, copy=False)
             found = self._array("predict", np.float32, (len(chunk), most_classes), chunk)
             if outputs and found.shape[1] != outputs[0].shape[1]:
                 raise WorkerFailed(
@@ -72,11 +87,14 @@ class Worker(Process):
                     f"{found.shape[1]}"
                 )
             outputs.append(found)
+            done(len(chunk))
         return np.concatenate(outputs)
 
     def keep(self, images: np.ndarray) -> None:
-        """Sends the images that `time_calls` uses, float32 `[n, ...]`."""
-        self.ask("keep", images)
+        """Sends the images that `time_calls` uses: of `[n, ...]`, the first that are few enough."""
+        self.most_batch = max(1, MOST_VALUES // math.prod(images.shape[1:]))
+        kept = images[: min(_MOST_KEPT, self.most_batch)]
+        self.ask("keep", kept.astype(np.float32, copy=False))
 
     def time_calls(self, count: int, batch: int = 1) -> np.ndarray:
         """Times calls, cycling through the images sent by `keep`.
@@ -94,6 +112,7 @@ class Worker(Process):
         is_valid = _LEAST_US <= np.median(times_us) <= times_us.max() <= most_us  # False for NaN
         if len(times_us) < count or not is_valid:
             raise WorkerFailed("answered 'time calls' with invalid times")
+        self._image_seconds = float(np.median(times_us)) / batch / 1e6
         return times_us
 
     def _array(

@@ -65,7 +65,10 @@ def read(path: Path) -> Graph:
     """
     format = path.suffix.removeprefix(".")
     if format not in FORMATS or not path.is_file():
-        raise InputError(f"{path} must be an existing .tflite or .onnx file and is not.")
+        kind = "something else" if path.exists() else "nothing of this name"
+        raise InputError(
+            f"{path} must be a .tflite or .onnx file. Got: {kind}. Give an artifact of a bundle."
+        )
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path} must be a file of at most {_MOST_BYTES:,} bytes and is not.")
     with _parsing(path):
@@ -308,4 +311,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from . import audit  # its subprocess finds no functions in `__main__`
+
+    sys.exit(audit.main())

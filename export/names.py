@@ -1,13 +1,13 @@
 """What a user names: the model to export and its variants. Errors say what was probably meant."""
 
 import difflib
-from collections.abc import Iterable
 from pathlib import Path
 
 from mnist_edge import bundle
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files, keras_file
 
+_TRAIN = "Give the path of a model, or train one: python -m mnist_edge.train --output {0}"
 _SAVE = "Save the Keras model that it was made from: model.save('name.keras')"
 _CONVERT = "If you trust the file, convert it: keras.models.load_model('{0}').save('{1}.keras')"
 # Ending of a file -> what it is, and what to do; the first that fits.
@@ -21,12 +21,6 @@ _OTHER_KINDS = {
     **dict.fromkeys((".pt", ".pth", ".safetensors"), ("PyTorch's weights", "Give a Keras model")),
 }
 _ZIP = b"PK\x03\x04"
-
-
-def did_you_mean(got: str, names: Iterable[str]) -> str:
-    """Returns the name that is most like a misspelled one as a question, or ""."""
-    close = difflib.get_close_matches(got, list(names), n=1)
-    return f"Did you mean {close[0]}?" if close else ""
 
 
 def check_model(path: Path) -> None:
@@ -46,12 +40,15 @@ def check_model(path: Path) -> None:
         got = f"the ending {path.suffix!r}" if path.suffix else "no ending"
         raise InputError(f"{must}. Got: {got}. {remedy} {path.stem}{keras_file.ENDING}.")
     meant = _meant(path)
-    if meant:
-        raise InputError(f"{must}. Got: {_got(path)}. {meant}")
-
-
-def _got(path: Path) -> str:
-    return f"a folder without {bundle.TRAIN}" if path.is_dir() else "nothing of this name"
+    if meant or not path.exists():
+        got = f"a folder without {bundle.TRAIN}" if path.exists() else "nothing of this name"
+        raise InputError(f"{must}. Got: {got}. {meant or _TRAIN.format(path)}")
+    if path.suffix == keras_file.ENDING:
+        try:
+            keras_file.read_config(path)
+        except Exception as error:  # `zipfile` may raise anything
+            remedy = "Save the model again: model.save('name.keras')."
+            raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
 def _meant(path: Path) -> str:

@@ -121,7 +121,7 @@ def export_model(
         GateError: A variant that was named, or is in float32, can't be made or fails the gate.
             The others are written, unless `all_or_nothing`.
     """
-    chosen, folder = ExportOptions(**options), Path(folder)
+    chosen, folder = cli.settings_from(ExportOptions, "export_model", options), Path(folder)
     backend.require(("tensorflow",), "export")
     bundle.refuse_foreign(folder)
     with lock.held(folder), scratch.folder() as work:

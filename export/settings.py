@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mnist_edge import bundle, models
 from mnist_edge.cli import setting
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety import keras_file
 
 from . import names
@@ -57,7 +57,7 @@ class ExportOptions:
         if unknown:
             raise InputError(
                 f"a variant must be one of {', '.join(CHOICES)}. Got: {unknown[0]}. "
-                f"{names.did_you_mean(unknown[0], CHOICES)}".rstrip()
+                f"{did_you_mean(unknown[0], CHOICES)}".rstrip()
             )
         if not self.planned:
             raise InputError("at least one variant must be exported. Got: all in --skip.")

@@ -100,7 +100,7 @@ class Source:
 
     def test_answers(self) -> np.ndarray:
         """Returns the model's predictions on the test images; raises if they are at chance."""
-        images = data.as_inputs(self.dataset.x_test, self.shape)
+        images = data.in_shape(self.dataset.x_test, self.shape)
         answers = self.predict(images)
         where = f"{self.where} on the test images of {self.dataset.source}"
         _read(self.model, self.heads, images, self.dataset.y_test, answers, where)
@@ -178,6 +178,12 @@ def save_model(
     record = model.record if isinstance(model, TrainedModel) else None
     model = model.model if isinstance(model, TrainedModel) else model
     where = "the model"
+    for name, value, kind in (("model", model, "keras.Model"), ("dataset", dataset, "Dataset")):
+        if kind.removeprefix("keras.") not in (each.__name__ for each in type(value).__mro__):
+            remedy = "Load it first: keras.models.load_model" if value is model else "Give Dataset"
+            raise InputError(
+                f"{name} must be a {kind}. Got: {type(value).__name__}. {remedy}(...)."
+            )
     model = _fixed(where, model, dataset, input_shape)
     broken = [each.path for each in model.variables if not np.isfinite(np.asarray(each)).all()]
     if broken:

@@ -4,6 +4,7 @@ import sys
 
 import mnist_edge
 from mnist_edge import cli
+from mnist_edge.errors import did_you_mean
 from mnist_edge.safety import supervise
 
 # Subcommand -> (module, summary, whether it opens models in its own process and therefore
@@ -36,10 +37,14 @@ def main() -> int:
     if command in ("-h", "--help"):
         print(_usage())
         return cli.OK
+    if command == "--version":
+        print(f"mnist-edge {mnist_edge.__version__}")
+        return cli.OK
     if command not in COMMANDS:
         print(
             f"error: the command must be one of {', '.join(COMMANDS)}. "
-            f"Got: {cli.one_line(command, 40)}. Run: mnist-edge --help",
+            f"Got: {cli.one_line(command, 40)}. "
+            f"{did_you_mean(command, COMMANDS) or 'Run: mnist-edge --help'}",
             file=sys.stderr,
         )
         return cli.BAD_INPUT

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -34,13 +35,21 @@ def start_keras() -> ModuleType:
     Raises:
         InputError: Keras or its backend is not installed, or can't be started.
     """
+    keras = import_keras()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    return keras
+
+
+def import_keras() -> ModuleType:
+    """Imports Keras and starts its backend, quietly; raises the errors of `start_keras`."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # failures are reported by this project
     with cli.native_logs_held():
         try:
             import keras
 
-            keras.config.set_image_data_format("channels_last")
-            keras.config.set_floatx("float32")
             keras.ops.zeros(())
         except ImportError as error:
             raise InputError(
@@ -57,9 +66,7 @@ def start_keras() -> ModuleType:
 
 def require(names: tuple[str, ...], what: str) -> None:
     """Raises `InputError` unless Keras runs on one of the backends `names`, which `what` needs."""
-    import keras
-
-    got = keras.backend.backend()
+    got = import_keras().backend.backend()
     if got not in names:
         raise InputError(
             f"{what} needs Keras on {' or '.join(names)}. Got: {got}. Set KERAS_BACKEND."

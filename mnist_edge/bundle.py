@@ -6,12 +6,13 @@ Defines the file names, hashes files and arrays, and checks that a folder may be
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety import files
 
 ARTIFACTS = Path("artifacts")
@@ -116,6 +117,23 @@ def refuse_replacing(folder: Path, names: Iterable[str]) -> None:
         )
 
 
+def require(folder: Path) -> None:
+    """Raises `InputError` if a path that should be a bundle is not a folder."""
+    if folder.is_dir():
+        return
+    remedy = "Give the folder that train or export wrote."
+    got = "a file" if os.path.lexists(folder) else "nothing of this name"
+    if got == "a file" and folder.suffix == Path(MODEL).suffix:
+        remedy = f"Run: python -m export {shlex.quote(str(folder))} --data DATA --output FOLDER"
+    elif got == "a file" and is_ours(folder.parent):
+        remedy = f"Give the folder that it is in: {folder.parent}"
+    elif got != "a file":
+        near = [path for parent in (ARTIFACTS, folder.parent) for path in parent.glob("*/*.json")]
+        bundles = [str(path.parent) for path in near if path.name in (TRAIN, MANIFEST)]
+        remedy = did_you_mean(str(folder), bundles) or remedy
+    raise InputError(f"{folder} must be a bundle's folder. Got: {got}. {remedy}")
+
+
 def write_json(path: Path, document: dict) -> None:
     """Writes `document` as indented JSON with a final newline."""
     Path(path).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -132,6 +150,7 @@ def read_json(path: Path, keys: Iterable[str], remedy: str) -> dict:
     Raises:
         InputError: The file is missing or is not such an object.
     """
+    require(Path(path).parent)
     if not os.path.lexists(path):
         raise InputError(f"{path} is required and does not exist. {remedy}")
     try:

@@ -10,6 +10,7 @@ import dataclasses
 import errno
 import functools
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import threading
 import types
 import typing
 from collections.abc import Collection, Iterator
-from typing import Any, TextIO, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from mnist_edge.errors import (
     BAD_INPUT,
@@ -27,6 +28,7 @@ from mnist_edge.errors import (
     UNREAD,
     InputError,
     Terminated,
+    did_you_mean,
 )
 from mnist_edge.safety import scratch
 
@@ -68,9 +70,22 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """Returns a parser whose help shows `description`, a module docstring, unwrapped."""
     spec = sys.modules["__main__"].__spec__
     name = program or (f"python -m {spec.name.removesuffix('.__main__')}" if spec else None)
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a usage error in one line, as all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message, with the name that was probably meant, and exits."""
+        got, _, choices = message.partition(" (choose from ")
+        wrong, names = got.split()[-1].strip("'"), re.findall(r"[^\s,'()]+", choices)
+        if flag := re.match(r"unrecognized arguments:.*?(--\S+)", message):
+            wrong, names = flag[1], list(self._option_string_actions)
+        meant = did_you_mean(wrong, names)
+        self.exit(BAD_INPUT, f"error: {message}. {meant or f'Run: {self.prog} --help'}\n")
 
 
 def settings_parser(
@@ -124,6 +139,30 @@ def parse_settings(
     """Parses `argv` into an instance of `settings_class`; see `settings_parser`."""
     namespace = settings_parser(settings_class, description, positional).parse_args(argv)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in vars(namespace).items()}
+    return settings_class(**values)
+
+
+def settings_from(settings_class: type[Settings], function: str, values: dict) -> Settings:
+    """Makes settings from the keyword arguments of a function of the Python API.
+
+    A single value may be given for a setting of several.
+
+    Raises:
+        TypeError: There is no such setting.
+        InputError: A number is text, or the settings are invalid.
+    """
+    fields = {
+        field.name: field.type for field in dataclasses.fields(typing.cast(Any, settings_class))
+    }
+    for name, value in values.items():
+        if name not in fields:
+            meant = did_you_mean(name, fields)
+            raise TypeError(f"{function}() has no argument {name!r}. {meant}".rstrip())
+        scalar, is_text = _scalar_type(fields[name]), isinstance(value, str)
+        if is_text and scalar in (int, float):
+            raise InputError(f"{name} must be a number. Got: {value!r}.")
+        if "tuple[" in str(fields[name]) and (is_text or isinstance(value, (int, os.PathLike))):
+            values = values | {name: (value,)}
     return settings_class(**values)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mnist_edge import heads as heads_of
 from mnist_edge import metrics
+from mnist_edge.errors import did_you_mean
 from mnist_edge.heads import Head
 
 # Largest divergence, in nats, from rounding a probability p to an 8-bit output: an error of half
@@ -308,7 +309,9 @@ def missing(required: typing.Iterable[str], statuses: dict[str, str], unmeasured
     breaches = []
     for variant in required:
         if variant not in statuses:
-            breaches.append(f"{variant}: required and not in the bundle's manifest")
+            meant = did_you_mean(variant, statuses)
+            breach = f"{variant}: required and not in the bundle's manifest"
+            breaches.append(f"{breach}. {meant}" if meant else breach)
         elif statuses[variant] == unmeasured:
             breaches.append(f"{variant}: required and its runtime is not installed")
     return breaches

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mnist_edge import staging
+from mnist_edge import bundle, staging
 from mnist_edge.errors import InputError
 
 try:
@@ -34,13 +34,17 @@ def held(written: Path, *read: Path) -> Iterator[None]:
         InputError: Another command is writing to one of the folders or reading `written`; or
             `written` is not writable.
     """
+    for folder in read:
+        bundle.require(folder)
+    if written.exists() and not written.is_dir():
+        raise InputError(f"{written} must be a folder. Got: a file. Give a folder by --output.")
     with contextlib.ExitStack() as stack:
         stack.enter_context(staging.created(written))
         if not os.access(written, os.W_OK | os.X_OK):  # fail early
             raise InputError(f"{written} can't be written to. Give another folder by --output.")
         stack.enter_context(_locked(written, shared=False))
         for folder in read:
-            if folder.is_dir() and not folder.samefile(written):
+            if not folder.samefile(written):
                 stack.enter_context(_locked(folder, shared=True))
         staging.recover(written)
         yield

@@ -75,6 +75,10 @@ def mcnemar_p(one_way: int, other_way: int) -> float:
     return min(1.0, 2 * _coin_tail(min(one_way, other_way), one_way + other_way))
 
 
+# Fewest rounds for which a 95 % interval of the median exists: 2 / 2**6 is 3 %, 2 / 2**5 is 6 %.
+LEAST_ROUNDS = 6
+
+
 def median_interval(samples: np.ndarray) -> list[float] | None:
     """Returns the 95 % interval of the median of timed calls; None below six rounds.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from mnist_edge import backend
 from mnist_edge.cli import in_words
+from mnist_edge.errors import InputError
 from mnist_edge.models import ports, trained
 from mnist_edge.schema import Check, Name, Text
 
@@ -150,9 +151,16 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
         threads: Number of threads per call.
 
     Raises:
+        InputError: There is no such file, or it has another suffix.
         RuntimeMissing: The runtime is not installed.
         Exception: Whatever the runtime raises if it can't open the file.
     """
+    if not is_artifact(path) or not Path(path).is_file():
+        got = "nothing of this name" if not Path(path).exists() else "something else"
+        raise InputError(
+            f"{path} must be a .keras, .tflite or .onnx file. Got: {got}. Give an artifact of a "
+            "bundle."
+        )
     import_runtime(path, threads)
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
 

@@ -80,9 +80,13 @@ def train_model(
     _require(Recipe, schema.encode(recipe), "recipe")
     for name, value in (("seed", seed), ("split_seed", split_seed)):
         _require(schema.Seed, value, name)
+    if not isinstance(dataset, data.Dataset):
+        raise InputError(
+            f"the data must be a Dataset, or text as for load_dataset. Got: "
+            f"{type(dataset).__name__}. Give Dataset(x_train, y_train, x_test, y_test)."
+        )
     _check_data(dataset)
-    import keras
-
+    keras = backend.import_keras()
     backend.require(backend.TRAINING, "training")
     splits = _splits(dataset, split_seed, recipe)
     keras.backend.clear_session()  # resets the counters in layer names

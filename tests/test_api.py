@@ -41,6 +41,32 @@ def test_the_page_on_python_runs_from_top_to_bottom(small_data, tmp_path, monkey
     assert names["report"].passed
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mnist_edge.build_model("clasic"), "Did you mean classic?"),
+        (lambda: mnist_edge.load_model("egde"), "Did you mean edge?"),
+        (lambda: mnist_edge.load_dataset("mnst"), "Did you mean mnist?"),
+        (lambda: mnist_edge.load_dataset("keras:fashion-mnist"), "Did you mean keras:fashion_m"),
+        (lambda: mnist_edge.open_artifact("no.tflite"), "Got: nothing of this name."),
+        (lambda: mnist_edge.open_artifact(__file__), "must be a .keras, .tflite or .onnx file."),
+        (lambda: mnist_edge.train_model("nano", [1]), "Got: list. Give Dataset("),
+        (lambda: mnist_edge.export_model("a.keras", None, "new"), "keras.models.load_model(...)"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_says_what_was_meant(call, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(mnist_edge.InputError, match=re.escape(words)):
+        call()
+    assert not any(tmp_path.iterdir())
+
+
+def test_keras_starts_without_a_word_from_its_backend():
+    program = "import mnist_edge; mnist_edge.build_model('nano')"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 def test_importing_the_package_imports_nothing_heavy():
     program = "import sys, mnist_edge; print([m for m in ('numpy', 'keras') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,43 @@ def test_a_switch_has_its_no_form_where_its_default_is_not_false():
     assert parse("--deep") == Settings(deep=True)
     with pytest.raises(SystemExit):
         parse("--no-loud")
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["--cuont", "4"], r"unrecognized arguments: --cuont\. Did you mean --count\?"),
+        (["--count", "x"], r"argument --count: invalid int value: 'x'\. Run: .* --help"),
+    ],
+)
+def test_bad_usage_is_one_line_that_says_what_was_meant(capsys, argv, line):
+    with pytest.raises(SystemExit) as ended:
+        parse(*argv)
+    assert ended.value.code == 2
+    assert re.fullmatch(f"error: {line}\n", capsys.readouterr().err)
+
+
+def test_a_choice_that_is_misspelled_is_suggested(capsys):
+    parser = cli.parser("")
+    parser.add_argument("--model", choices=["classic", "edge"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--model", "clasic"])
+    assert capsys.readouterr().err.endswith(" Did you mean classic?\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Of:
+    names: tuple[str, ...] | None = None
+    count: int | None = None
+
+
+def test_arguments_of_a_python_function_are_settings():
+    assert cli.settings_from(Of, "f", {"names": "a", "count": 2}) == Of(("a",), 2)
+    assert cli.settings_from(Of, "f", {"names": ["a", "b"]}) == Of(["a", "b"])
+    with pytest.raises(TypeError, match=r"^f\(\) has no argument 'name'\. Did you mean names\?$"):
+        cli.settings_from(Of, "f", {"name": ()})
+    with pytest.raises(InputError, match=r"count must be a number\. Got: '2'"):
+        cli.settings_from(Of, "f", {"count": "2"})
 
 
 def test_help_says_how_the_command_is_started():

@@ -181,5 +181,5 @@ def test_gate_breaks_on_a_required_variant_that_is_missing_or_not_installed():
     assert gate.missing(["tflite-int8"], statuses, "not installed") == []
     assert gate.missing(["onnx-int8", "tflite-int4"], statuses, "not installed") == [
         "onnx-int8: required and its runtime is not installed",
-        "tflite-int4: required and not in the bundle's manifest",
+        "tflite-int4: required and not in the bundle's manifest. Did you mean tflite-int8?",
     ]

@@ -17,6 +17,7 @@ from mnist_edge import bundle, cli, data, models, staging
 from mnist_edge.errors import InputError
 
 from .. import bundles, latency, machine, progress
+from ..latency import Effort
 from ..worker import Allowance, Worker, WorkerFailed
 from . import jobs as frontier_jobs
 from .jobs import StageFailed
@@ -137,9 +138,10 @@ def _time(
                     workers[key] = stack.enter_context(worker)
                     worker.keep(loaded.images[:_IMAGES])
         turns = (timing.rounds + 1) * len(workers)
+        effort = Effort(None, timing.rounds, timing.calls, timing.warmup)
         with progress.bar(turns, "timing") as done:
             samples = latency.in_rounds(
-                workers, timing.rounds, timing.calls, timing.warmup, _failed, done
+                workers, effort, _failed, lambda key, _: done(name="/".join(key))
             )
         runtimes = {worker.opened.runtime for worker in workers.values()}
     return {key: by_batch[1] for key, by_batch in samples.items()}, runtimes

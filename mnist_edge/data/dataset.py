@@ -288,7 +288,16 @@ def split_indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Reshapes examples to a model's input and casts them; scaling is part of the models.
+    """Reshapes examples as `in_shape` does, and casts them; scaling is part of the models.
+
+    Returns:
+        float32 `[n, *shape]`.
+    """
+    return in_shape(examples, shape).astype(np.float32)
+
+
+def in_shape(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Reshapes examples to a model's input, without a copy.
 
     Only harmless reshapes are made, in which every value keeps its place: axes of length 1 come
     and go, neighboring axes are merged (`[28, 28]` to `[784]`), and flat rows become images of
@@ -300,7 +309,7 @@ def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         shape: The model's input shape per example, e.g. `(28, 28, 1)`.
 
     Returns:
-        float32 `[n, *shape]`.
+        `[n, *shape]`, of the examples' type.
 
     Raises:
         InputError: The examples have another shape.
@@ -311,7 +320,7 @@ def as_inputs(examples: np.ndarray, shape: Sequence[int]) -> np.ndarray:
             f"the model takes examples of shape {list(shape)}. "
             f"Got: {list(given)}. {_reshape_remedy(given, shape)}"
         )
-    return examples.reshape(len(examples), *shape).astype(np.float32)
+    return examples.reshape(len(examples), *shape)
 
 
 def _keeps_places(given: Sequence[int], shape: Sequence[int]) -> bool:

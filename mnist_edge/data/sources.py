@@ -12,7 +12,7 @@ from mnist_edge.cli import one_line
 from mnist_edge.data import array_names, catalog, csv_files, idx, npz, parquet, picture_sets
 from mnist_edge.data.catalog import Pair
 from mnist_edge.data.csv_files import CsvFile
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety import files
 
 MNIST = "mnist"
@@ -95,9 +95,15 @@ def read(source: str) -> Raw:
         return _read_zip(path)
     if not path.exists() and _holds_sets(path.parent):
         return _read_folder(source, path.parent, wanted=path.name)
-    files.require(path, _REMEDY)
+    meant = "" if path.exists() else did_you_mean(source, [MNIST, *_siblings(path)])
+    files.require(path, meant or _REMEDY)
     kind = files.describe_format(files.head(path)) or "a file of another kind"
     raise InputError(f"{source} must be a data set. Got: {kind}. {_REMEDY}")
+
+
+def _siblings(path: Path) -> list[str]:
+    """Returns the paths of what is in a file's folder."""
+    return list(map(str, path.parent.iterdir())) if path.parent.is_dir() else []
 
 
 def _read_mnist() -> Raw:
@@ -147,7 +153,10 @@ def _read_keras(source: str) -> Raw:
     name = source.removeprefix(_KERAS)
     if name not in _KERAS_NAMES:
         choices = " or ".join(_KERAS + name for name in _KERAS_NAMES)
-        raise InputError(f"--data must be {choices} to load it with Keras. Got: {source}.")
+        meant = did_you_mean(source, [_KERAS + name for name in _KERAS_NAMES])
+        raise InputError(
+            f"--data must be {choices} to load it with Keras. Got: {source}. {meant}".rstrip()
+        )
     loader = getattr(backend.start_keras().datasets, name)
     try:
         train, test = loader.load_data()

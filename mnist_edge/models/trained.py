@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_edge import bundle, data, lock, metrics, models, schema, staging
-from mnist_edge.errors import InputError
+from mnist_edge import backend, bundle, cli, data, lock, metrics, models, schema, staging
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.models import packaged, ports, saving
 from mnist_edge.safety import keras_file, supervise
 from mnist_edge.training import train_record
@@ -129,6 +129,7 @@ def load_model(path: Path, remedy: str) -> "keras.Model":
     """
     try:
         with supervise.opening(path):
+            backend.import_keras()
             return keras_file.load(path)
     except Exception as error:  # Keras may raise anything for a damaged file
         raise InputError(keras_file.refusal(path, error, remedy)) from error
@@ -205,6 +206,7 @@ def _cause(error: Exception) -> str:
     return keras_file.reason(lines[-1]) if in_graph and lines else keras_file.reason(error)
 
 
+@cli.native_logs_held()
 def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
     """Runs an untrusted model and checks its outputs.
 
@@ -212,8 +214,8 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
 
     Args:
         model: A model that passes `check_model`.
-        inputs: float32 `[n, ...]`, in the model's input shape; rows `[n, values]` for a model
-            with several inputs.
+        inputs: Numbers `[n, ...]`, in the model's input shape, or rows `[n, values]` for a model
+            with several inputs; cast to float32 part by part.
         where: The model's name in error messages.
 
     Returns:
@@ -227,7 +229,7 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
         step = size * max(1, _MOST_AT_ONCE // (size * math.prod(inputs.shape[1:])))
         parts = (inputs[start : start + step] for start in range(0, len(inputs), step))
         call = ports.caller(model, lambda part: model.predict(part, batch_size=size, verbose=0))
-        found = np.concatenate([call(part) for part in parts]).astype(np.float32)
+        found = np.concatenate([call(part.astype(np.float32)) for part in parts]).astype(np.float32)
     except (InputError, OSError):
         raise
     except Exception as error:  # a backend may raise anything
@@ -265,4 +267,12 @@ def open_named(name: Path | str) -> TrainedModel:
         InputError: The bundle is missing, incomplete or damaged.
     """
     packaged_folder = models.PRETRAINED / name
-    return open_bundle(packaged_folder if packaged_folder.is_dir() else Path(name))
+    if packaged_folder.is_dir():
+        return open_bundle(packaged_folder)
+    meant = did_you_mean(str(name), [folder.name for folder in models.PRETRAINED.glob("*/")])
+    if meant and not Path(name).exists():
+        raise InputError(
+            f"{name} must be a packaged model or a bundle's folder. Got: nothing of "
+            f"this name. {meant}"
+        )
+    return open_bundle(Path(name))

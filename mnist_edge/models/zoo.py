@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_edge.errors import InputError
+from mnist_edge import backend
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.models import architectures
 from mnist_edge.models.recipe import Affine, Recipe
 
@@ -146,7 +147,8 @@ _MNIST_SIDE = 28  # pixels; every network of the zoo accepts it
 def network(name: str) -> Network:
     """Returns an entry of the zoo; raises `InputError` if there is none of that name."""
     if name not in ZOO:
-        raise InputError(f"model must be one of {', '.join(ZOO)}. Got: {name}.")
+        meant = did_you_mean(str(name), ZOO)
+        raise InputError(f"model must be one of {', '.join(ZOO)}. Got: {name}. {meant}".rstrip())
     return ZOO[name]
 
 
@@ -214,8 +216,7 @@ def assemble(
         classes: Number of classes.
         classifies: See `Network.classifies`.
     """
-    import keras
-
+    keras = backend.import_keras()
     image = keras.Input((*shape, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
     hidden = hidden_layers(keras.layers, *([classes] if classifies else []))

@@ -105,8 +105,15 @@ def reason(error: Exception | str) -> str:
 def check(path: Path | str) -> dict[str, Any]:
     """Checks that a file is an archive as Keras writes it, and names only Keras's classes.
 
-    Returns:
-        The model's configuration.
+    Returns the model's configuration; raises the errors of `read_config`.
+    """
+    config = read_config(path)
+    keras_config.check(config)
+    return config
+
+
+def read_config(path: Path | str) -> dict[str, Any]:
+    """Checks that a file is an archive as Keras writes it; returns the model's configuration.
 
     Raises:
         ValueError: It is something else. The message is a reason that fits after "the file
@@ -132,7 +139,6 @@ def check(path: Path | str) -> dict[str, Any]:
                     raise ValueError(f"its {WEIGHTS} is not HDF5")
     if not isinstance(metadata, dict) or "keras_version" not in metadata:
         raise ValueError(f"its {METADATA} is not Keras's")
-    keras_config.check(config)
     return config
 
 

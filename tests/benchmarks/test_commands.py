@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import measurement, report
+from benchmarks import bundles, compare, measurement, report, selftest, soak
+from benchmarks.run import benchmark
 from mnist_edge import bundle, schema
+from mnist_edge.errors import InputError
 from tests.conftest import QUICK
 
 QUICK_FLAGS = [word for name, value in QUICK.items() for word in (f"--{name}", str(value))]
@@ -30,6 +32,34 @@ def test_a_terminal_sees_progress(bundle_of_three, without_keras, capsys, monkey
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert command.main([str(bundle_of_three), *QUICK_FLAGS]) == 0
     assert "timing:" in capsys.readouterr().err
+
+
+def test_a_limit_judges_on_a_part_of_the_test_set_and_is_said_everywhere(
+    bundle_of_three, without_keras, capsys
+):
+    flags = ["--limit", "100", *QUICK_FLAGS]
+    assert command.main([str(bundle_of_three), *flags]) == 0
+    text = capsys.readouterr().out
+    assert "bundle on 100 of 500 test images" in text
+    assert text.count("on 100 of 500 test images |") == 3  # a row's verdict
+    found = measurement.read(bundle_of_three / report.BENCHMARK_JSON, "")
+    (record,) = found.bundles
+    assert (record.test_count, record.test_set_count) == (100, 500)
+    row = found.measurements[1]
+    wrong = row.parity.wrong_indices  # places in the test set, of which every fifth was used
+    assert len(wrong) == round(100 * (1 - row.parity.accuracy))
+    assert {*wrong} <= {*bundles.spaced(500, 100)}
+    assert max(wrong) >= 100
+    with pytest.raises(InputError, match=r"Got: 100 and 500. .* with the same --limit"):
+        compare.compare(found, benchmark(bundle_of_three, **QUICK))
+
+
+def test_a_budget_too_small_for_intervals_says_which_would_do(
+    bundle_of_three, without_keras, capsys
+):
+    assert command.main([str(bundle_of_three), "--budget", "0.05"]) == 0
+    text = capsys.readouterr().out
+    assert "The budget of 0.05 s is too small for intervals, which need 6 rounds: give " in text
 
 
 def test_an_accuracy_that_is_not_reached_exits_1(bundle_of_three, without_keras, capsys):
@@ -64,6 +94,8 @@ def test_a_damaged_reference_is_refused(bundle_of_three, capsys):
     [
         (["--min-agreement", "98"], "--min-agreement must be 0 to 1, a share. Got: 98.0."),
         (["--rounds", "0"], "--rounds must be 1 or more. Got: 0."),
+        (["--limit", "0"], "--limit must be 1 or more. Got: 0."),
+        (["--budget", "0"], "--budget must be more than 0 and finite. Got: 0.0."),
         (["--threads", "1", "0"], "--threads must be 1 or more. Got: 1 0."),
         (["--threads", "2", "2"], "--threads must be one or more distinct numbers. Got: 2 2."),
         (["--max-us", "-1"], "--max-us must be more than 0 and finite. Got: -1.0."),
@@ -76,6 +108,29 @@ def test_a_damaged_reference_is_refused(bundle_of_three, capsys):
 def test_bad_settings_are_one_line_and_status_2(capsys, argv, line):
     assert command.main(argv) == 2
     assert capsys.readouterr().err == f"error: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothing", "Got: nothing of this name. Give the folder that train or export wrote."),
+        ("bundel", "Got: nothing of this name. Did you mean {}/bundle?"),
+        ("bundle/onnx-float32.onnx", "Got: a file. Give the folder that it is in: {}/bundle"),
+        ("my model.keras", "Run: python -m export '{}/my model.keras' --data DATA --output FOLDER"),
+    ],
+)
+def test_a_path_that_is_no_bundle_is_one_line_and_nothing_is_written(
+    tiny_bundle, capsys, name, words
+):
+    folder = tiny_bundle.parent
+    (folder / "my model.keras").touch()
+    before = sorted(folder.rglob("*"))
+    for main in (command.main, selftest.main, soak.main):
+        assert main([str(folder / name)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {folder / name} must be a bundle's folder. ")
+        assert error.endswith(f"{words.format(folder)}\n")
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_a_bundle_without_manifest_names_the_command(tmp_path, capsys):

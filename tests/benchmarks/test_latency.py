@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -20,14 +22,33 @@ def test_a_batch_takes_the_next_images_round_and_round():
     assert seen == [[1, 2, 0, 1], [2, 0, 1, 2]]
 
 
-class Fake:
-    """A worker that says it took so long, until its `last` turn."""
+class Clock:
+    """A clock that moves only when a fake works."""
 
-    def __init__(self, name, turns, batch=1, last=None):
-        self.name, self.turns, self.last = name, turns, last
+    now = 0.0
+    perf_counter_ns = staticmethod(time.perf_counter_ns)
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    monkeypatch.setattr(latency, "time", Clock())
+    return latency.time
+
+
+class Fake:
+    """A worker that takes so many seconds per image, and fails after its `last` turn."""
+
+    most_batch = 10_000
+
+    def __init__(self, name, turns, batch=1, last=None, seconds=1e-6):
+        self.name, self.turns, self.last, self.seconds = name, turns, last, seconds
         self.opened = child.Opened("a fake", batch, 1)
 
     def time_calls(self, count, batch):
+        latency.time.now += count * batch * self.seconds
         if self.last == 0:
             raise WorkerFailed("runtime crashed by SIGSEGV")
         if self.last:
@@ -36,15 +57,56 @@ class Fake:
         return np.full(count, 5.0)
 
 
-def in_rounds(workers, failed=None):
-    return latency.in_rounds(workers, rounds=2, calls=3, warmup=7, failed=failed)
+def in_rounds(workers, failed=None, **effort):
+    effort = effort or {"rounds": 2, "calls": 3, "warmup": 4}
+    return latency.in_rounds(workers, latency.Effort(**effort), failed)
 
 
 def test_rounds_take_artifacts_in_turn_and_do_not_count_the_warmup():
     turns = []
     samples = in_rounds({"a": Fake("a", turns), "b": Fake("b", turns)})
-    assert turns == [("a", 7, 1), ("b", 7, 1), *[("a", 3, 1), ("b", 3, 1)] * 2]
+    warmups = [[(row, count, 1) for count in (1, 1, 2)] for row in "ab"]
+    assert turns == [*warmups[0], *warmups[1], *[("a", 3, 1), ("b", 3, 1)] * 2]
     assert {row: taken[1].shape for row, taken in samples.items()} == {"a": (2, 3), "b": (2, 3)}
+
+
+# Seconds per image, the shape of a row's samples (rounds, calls), and the seconds it may take.
+@pytest.mark.parametrize(
+    ("seconds", "effort", "expected", "took"),
+    [
+        (1e-6, {}, (20, 200), (0, 1)),  # small: as many as are useful, however little time it takes
+        (1e-6, {"budget_seconds": 2}, (None, 200), (1.9, 2)),  # or as long as is asked for
+        (0.01, {}, (19, 142), (50, 60)),
+        (1, {}, (20, 1), (40, 60)),  # 4,200 calls of one row would be 70 minutes
+        (1, {"budget_seconds": 8}, (3, 1), (6, 8)),
+        (1, {"budget_seconds": 0.1}, (1, 1), (3, 4)),  # too little: one round all the same
+        (1, {"rounds": 30}, (30, 1), (60, 65)),
+        (1, {"rounds": 30, "calls": 5}, (30, 5), (300, 310)),
+        (1, {"rounds": 30, "budget_seconds": 8}, (3, 1), (6, 8)),
+    ],
+)
+def test_a_budget_is_kept(clock, seconds, effort, expected, took):
+    rows = {"slow": Fake("slow", [], seconds=seconds), "quick": Fake("quick", [], seconds=seconds)}
+    samples = in_rounds(rows, **effort or {"budget_seconds": None})
+    shapes = {by_batch[1].shape for by_batch in samples.values()}
+    ((rounds, calls),) = shapes
+    assert (rounds if expected[0] else None, calls) == expected
+    assert took[0] <= clock.now <= took[1] * 1.2
+
+
+def test_a_slow_artifact_takes_no_calls_from_a_quick_one():
+    turns = []
+    rows = {"slow": Fake("slow", turns, batch=None, seconds=1), "quick": Fake("quick", turns)}
+    samples = in_rounds(rows, budget_seconds=60)
+    assert samples["slow"][1].shape[1] == 1
+    assert samples["quick"][1].shape[1] == 200
+    assert list(samples["slow"]) == [1]  # a call on 32 images would take 32 s
+
+
+def test_large_images_are_not_timed_in_large_batches():
+    free = Fake("free", [], batch=None)
+    free.most_batch = 40
+    assert list(in_rounds({"free": free})["free"]) == [1, 32]
 
 
 def test_a_free_batch_is_timed_at_every_size_and_a_fixed_one_at_its_own():

@@ -68,8 +68,8 @@ def test_color_and_flat_gray_images_are_distorted_alike(images):
 
 
 def test_the_chosen_images_are_evenly_spaced():
-    assert robustness.spaced(10_000, 3).tolist() == [0, 5000, 9999]
-    assert robustness.spaced(3, 10).tolist() == [0, 1, 2]
+    assert bundles.spaced(10_000, 3).tolist() == [0, 5000, 9999]
+    assert bundles.spaced(3, 10).tolist() == [0, 1, 2]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import signal
 import numpy as np
 import pytest
 
-from benchmarks import machine, overhead
+from benchmarks import bundles, machine, overhead, worker
 from benchmarks.worker import Allowance, Worker, WorkerFailed
 from mnist_edge import bundle, data
 from mnist_edge.safety import limits
@@ -43,6 +43,27 @@ def test_predictions_come_in_pieces_and_whole(int8, small, images):
     assert probabilities.shape == (530, 10)
     assert np.abs(probabilities[:500] - reference).max() < 0.25
     assert np.array_equal(probabilities[500:], probabilities[:30])
+
+
+def test_images_are_cast_and_sent_in_parts(tiny_bundle, monkeypatch):
+    (loaded,) = bundles.load_all([tiny_bundle])
+    assert loaded.images.dtype == np.uint8  # 40 of them; float32 would be four times as large
+    monkeypatch.setattr(worker, "MOST_VALUES", 15 * 784)
+    sent, ask = [], Worker.ask
+
+    def recorded(self, request, *arguments, **options):
+        sent.extend((request, len(each), each.dtype) for each in arguments if hasattr(each, "ndim"))
+        return ask(self, request, *arguments, **options)
+
+    monkeypatch.setattr(Worker, "ask", recorded)
+    with Worker(overhead.GRAPHS["onnx"], 1, Allowance(timeout_seconds=40)) as one:
+        one.keep(loaded.images)
+        assert one.most_batch == 15
+        one.predict(loaded.images)
+        one._image_seconds = 1.0  # slow: at most a quarter of the time limit per request
+        one.predict(loaded.images[:20])
+    parts = [("keep", 15), *(("predict", count) for count in (15, 15, 10, 10, 10))]
+    assert sent == [(*part, np.float32) for part in parts]
 
 
 def test_a_free_batch_is_timed_at_the_size_asked_for(small, images):

@@ -1,10 +1,14 @@
 """Each file is what its name says; and each way in which one is not is found."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import onnx
 import pytest
 
+from benchmarks import overhead
 from export import audit, graph
 from export.variants import KNOWN, VARIANTS
 from mnist_edge import cli
@@ -181,3 +185,12 @@ def test_the_audit_reads_what_the_converter_wrote_without_running_it(small):
         for layer in keras.saving.load_model(small.folder / "model.keras").layers
         if isinstance(layer, keras.layers.Conv2D)
     )
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    path = overhead.GRAPHS["onnx"]
+    command = [sys.executable, "-m", "export.audit", path, tmp_path / "no.tflite"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert str(path) in ran.stdout
+    assert "Got: nothing of this name." in ran.stderr

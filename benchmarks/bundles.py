@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, cli, data, gate, heads
+from mnist_edge import bundle, cli, data, drawing, gate, heads
 from mnist_edge import manifest as manifests
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import FileRecord, Manifest
-from mnist_edge.safety import files
+from mnist_edge.models import opened
 from mnist_edge.training import train_record
 
 from . import parity
@@ -69,6 +69,7 @@ class Bundle:
         reference: float32 `[n, width]`, the Keras model's predictions.
         indices: int64 `[n]`, ascending: the images' places in the test set.
         test_set_count: Number of images in the test set, of which these are all or a part.
+        example_shape: Shape of an example in the data set, which the model may take flat.
     """
 
     label: str
@@ -79,11 +80,20 @@ class Bundle:
     reference: np.ndarray
     indices: np.ndarray
     test_set_count: int
+    example_shape: tuple[int, ...]
 
     @property
     def heads(self) -> tuple[Head, ...]:
         """What the columns of the predictions mean."""
         return self.manifest.heads
+
+    def pictures(self, indices: Sequence[int]) -> np.ndarray | None:
+        """Returns test images to draw, uint8 `[n, height, width, 3]`; None if they are none."""
+        if not drawing.is_picture(self.example_shape):
+            return None
+        chosen = self.images[list(indices)].reshape(-1, *self.example_shape)
+        is_ink = opened.is_trained_here(self.folder)
+        return drawing.as_pictures(chosen, self.manifest.model.input_range, is_ink)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -114,6 +124,7 @@ class Bundle:
             test_set_count=self.test_set_count,
             test_sha256=self.manifest.data.sha256.x_test,
             classes=self.reference.shape[1],
+            labels=self.manifest.data.labels,
             reference_accuracy=self._reference_accuracy(),
         )
 
@@ -158,17 +169,21 @@ def _load(folder: Path, label: str, limit: int | None) -> Bundle:
     remedy = f"Run: python -m export {folder}"
     manifest = manifests.read(folder, remedy)
     _refuse_stale(folder, manifest, remedy)
-    images, labels = _load_test_set(folder, manifest)
+    dataset = _load_test_set(folder, manifest)
+    images, labels = data.in_shape(dataset.x_test, manifest.model.input_shape), dataset.y_test
     reference = _load_reference(folder, manifest, labels, remedy)
     indices, count = spaced(len(labels), limit or len(labels)), len(labels)
     if len(indices) < count:
         images, labels, reference = images[indices], labels[indices], reference[indices]
-    return Bundle(label, folder, manifest, images, labels, reference, indices, count)
+    example_shape = dataset.x_test.shape[1:]
+    return Bundle(
+        *(label, folder, manifest, images, labels, reference, indices, count, example_shape)
+    )
 
 
 def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
     """Raises `InputError` if the model was trained again after it was exported."""
-    if files.kind(folder / bundle.TRAIN) == "nothing":
+    if not opened.is_trained_here(folder):
         return
     if train_record.read(folder / bundle.TRAIN, remedy).model_sha256 != manifest.model.sha256:
         raise InputError(
@@ -177,8 +192,8 @@ def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
         )
 
 
-def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
-    """Loads the test images, in the model's input shape, and their labels."""
+def _load_test_set(folder: Path, manifest: Manifest) -> data.Dataset:
+    """Loads the data set that a bundle was exported with, and checks its test set."""
     dataset = data.load_recorded(manifest.data.source, folder)
     for name in ("x_test", "y_test"):
         got = bundle.sha256_array(getattr(dataset, name))
@@ -187,7 +202,7 @@ def _load_test_set(folder: Path, manifest: Manifest) -> tuple[np.ndarray, np.nda
                 f"{dataset.source}: {name} must be the one that the bundle was exported with. "
                 f"Got: SHA-256 {got[:12]}…. Restore it, or train and export again."
             )
-    return data.in_shape(dataset.x_test, manifest.model.input_shape), dataset.y_test
+    return dataset
 
 
 def _load_reference(

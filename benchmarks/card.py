@@ -1,50 +1,57 @@
-"""Write a model card for a bundle: data, recipe, accuracy, limitations.
+"""Write a model card for a bundle: model, data, origin, accuracy, artifacts, limitations.
 
-    python -m benchmarks.card mnist_edge/models/pretrained/edge
+    python -m benchmarks.card artifacts/edge
 
-measures the bundle's model on the test images, clean and distorted, and writes `CARD.md`
-into the bundle from `train.json`, the recorded runs of all seeds, and these measurements.
+measures the bundle's Keras model on the test images and writes `CARD.md` into the bundle, from
+its own records: `train.json`, `manifest.json` and `benchmark.json`, as far as there are any. If
+this project trained the model, accuracy on distorted test images is measured too.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, cli, data, staging
-from mnist_edge.models import trained
-from mnist_edge.models.trained import TrainedModel
-from mnist_edge.safety import supervise
+from mnist_edge import backend, bundle, cli, data, manifest, models, staging
+from mnist_edge.manifest import Manifest
+from mnist_edge.models import opened
+from mnist_edge.models.opened import BundleModel
+from mnist_edge.safety import files, supervise
 from mnist_edge.training.train_record import TrainRecord
 
-from . import robustness
+from . import measurement, robustness, tables
 from .frontier import records
+from .measurement import BENCHMARK_JSON, Measurement
 
 CARD = "CARD.md"
+_MOST_NAMED = 20  # classes; more names would hide the rest of the card
+_ANY_INPUT = (
+    "It predicts one of its classes for every input; there is no class for anything else, and a "
+    "high probability does not show that the input is of that class."
+)
 # Limitations that accuracy on MNIST does not show.
-_LIMITS = (
+_MNIST_LIMITS = (
     "MNIST's digits are centered, upright, light on dark, one per image: convert pictures to "
     "that form first (`python -m mnist_edge.predict` does).",
-    "It predicts a digit for every input; there is no class for anything else, and a high "
-    "probability does not show that the image contains a digit.",
     "Inverted images (dark on light) are not recognized.",
     "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so accuracy above "
     "99.85 % is not meaningful.",
 )
+_CAUSES = {"unsupported": "unsupported", "crash": "conversion failed", "gate": "failed the gate"}
 
 
 def measure(
-    opened: TrainedModel,
+    model: BundleModel,
     dataset: data.Dataset,
     distortions: tuple[str, ...] = tuple(robustness.DISTORTIONS),
 ) -> dict[str, float]:
     """Measures a bundle's model on distorted test images.
 
     Args:
-        opened: The bundle's model.
+        model: The bundle's model.
         dataset: The dataset to test on.
-        distortions: Names in `robustness.DISTORTIONS`.
+        distortions: Names in `robustness.DISTORTIONS`; `PLAIN` takes examples of any kind.
 
     Returns:
         Accuracy on all test images, as a share, by distortion.
@@ -52,73 +59,196 @@ def measure(
     Raises:
         InputError: The model fails, or the data have another shape.
     """
-    name = opened.record.model
-    robustness.check(opened.shape, name)
-    images = data.as_inputs(dataset.x_test, opened.shape)
+    images = data.as_inputs(dataset.x_test, model.shape)
     accuracy = {}
-    for distortion in distortions:
-        distorted = robustness.distort(images, distortion)
-        probabilities = trained.probabilities(opened.model, distorted, name)
-        accuracy[distortion] = float(np.mean(probabilities.argmax(1) == dataset.y_test))
+    for name in distortions:
+        changed = images
+        if name != robustness.PLAIN:
+            robustness.check(model.shape, model.input_range, model.where)
+            changed = robustness.distort(images, name, model.input_range)
+        accuracy[name] = float(np.mean(model.predict(changed).argmax(1) == dataset.y_test))
     return accuracy
 
 
-def card(record: TrainRecord, runs: Sequence[records.Run], accuracy: dict[str, float]) -> str:
+def card(
+    model: BundleModel,
+    accuracy: dict[str, float],
+    exported: Manifest | None = None,
+    rows: Sequence[Measurement] = (),
+) -> str:
     """Formats the card as Markdown.
 
     Args:
-        record: The bundle's training record.
-        runs: The model's recorded runs.
+        model: The bundle's model.
         accuracy: Accuracy by distortion, as returned by `measure`.
+        exported: The bundle's manifest, if it was exported.
+        rows: What the bundle's benchmark measured, if it was benchmarked.
     """
-    used = record.data
-    rows = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
-    limits = "\n".join(f"- {limit}" for limit in _LIMITS)
-    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    return f"""# {record.model}
+    parts = [f"# {model.name}", _summary(model), _data(model)]
+    parts += _training(model.record) if model.record else _origin(model, exported)
+    parts.append(_accuracy(accuracy))
+    parts += _artifacts(model.where, exported, rows)
+    limits = [_ANY_INPUT, *(_MNIST_LIMITS if model.data.source == data.MNIST else ())]
+    parts.append("**Limits.**\n" + "\n".join(f"- {limit}" for limit in limits))
+    versions = model.record.versions if model.record else exported.versions if exported else {}
+    made = ", ".join(f"{name} {version}" for name, version in versions.items())
+    parts.append(f"Made with {cli.printable(made)}. `{bundle.MODEL}` has SHA-256 `{model.sha256}`.")
+    return "\n\n".join(parts) + "\n"
 
-A classifier of {used.classes} handwritten digits: {record.parameters:,} parameters, \
-{record.multiply_accumulates:,} multiply-accumulates per image. Raw pixels in (`image`, float32 \
-`[batch, 28, 28, 1]`, 0 to 255), probabilities out.
 
-**Data.** {cli.printable(used.source)}: {used.train_count:,} training images, \
-{used.validation_count:,} kept for validation, {used.test_count:,} for this report. The \
-recipe was chosen on validation images, split from the training images\
-{"" if used.validation_count else "; this model was then trained on all of them"} \
-(`docs/search.md` describes how, and where test accuracy influenced a choice). Hashes are in \
-`train.json`.
+def _accuracy(accuracy: dict[str, float]) -> str:
+    if len(accuracy) == 1:
+        return f"**Accuracy of the Keras model** on the test set: {accuracy[robustness.PLAIN]:.2%}."
+    lines = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
+    return (
+        f"| test images | accuracy of this model |\n| --- | --: |\n{lines}\n\n"
+        "Shifts and rotations have a random direction; noise is Gaussian with a standard "
+        f"deviation of {robustness.NOISE} gray levels of 255."
+    )
 
-**Recipe.** {record.recipe.describe()}; seed {record.seed}, \
-{record.training_seconds:.0f} s of training on {record.machine.cpu_count} cores. \
-Reproduce: `python -m mnist_edge.train --model {record.model} --full --seed {record.seed}`.
 
-**All seeds.** {records.accuracy_words(runs)} on the test images.
+def _summary(model: BundleModel) -> str:
+    names = [cli.printable(name) for name in model.labels]
+    named = ", ".join(names[:_MOST_NAMED])
+    if len(names) > _MOST_NAMED:
+        named += f" and {len(names) - _MOST_NAMED:,} more"
+    operations = ""
+    if model.record:
+        operations = f", {model.record.multiply_accumulates:,} multiply-accumulates per example"
+    shape = ", ".join(map(str, model.shape))
+    low, high = model.input_range
+    return (
+        f"A classifier of {len(names):,} classes: {named}. {model.model.count_params():,} "
+        f"parameters{operations}. Input `[batch, {shape}]`, trained on values from {low:g} to "
+        f"{high:g}; output one probability per class."
+    )
 
-| test images | accuracy of this model |
-| --- | --: |
-{rows}
 
-Shifts and rotations have a random direction; noise is Gaussian with a standard deviation of \
-{robustness.NOISE} gray levels of 255.
+def _data(model: BundleModel) -> str:
+    used = model.data
+    return (
+        f"**Data.** {cli.printable(used.source)}: {used.train_count:,} training examples, "
+        f"{used.validation_count:,} kept for validation, {used.test_count:,} for this report. "
+        f"Hashes are in `{bundle.TRAIN if model.record else bundle.MANIFEST}`."
+    )
 
-**Limits.**
-{limits}
 
-Made with {cli.printable(versions)}. `model.keras` has SHA-256 `{record.model_sha256}`.
-"""
+def _training(record: TrainRecord) -> Iterator[str]:
+    """Yields how the model was trained, and the runs of all seeds if it is one of them."""
+    command = f"python -m mnist_edge.train --from {bundle.TRAIN} --output ANOTHER_FOLDER"
+    if record.data.source == data.IN_MEMORY:
+        command += f" --data {bundle.DATA}"
+    yield (
+        f"**Recipe.** {record.recipe.describe()}; seed {record.seed}, "
+        f"{record.training_seconds:.0f} s of training on {record.machine.cpu_count} cores. "
+        f"Repeat it in this folder: `{command}`."
+    )
+    network = models.ZOO.get(record.model)
+    runs = records.load().runs(record.model) if network else ()
+    accuracy = records.share(record.metrics.test_accuracy)
+    own = [run for run in runs if (run.seed, run.test_accuracy) == (record.seed, accuracy)]
+    if network and own and record.recipe == network.full_recipe:
+        yield (
+            f"**All seeds.** {records.accuracy_words(runs)} on the test images. The recipe was "
+            "chosen on validation images (`docs/search.md` describes how, and where test accuracy "
+            "influenced a choice)."
+        )
+
+
+def _origin(model: BundleModel, exported: Manifest | None) -> Iterator[str]:
+    """Yields where a model that this project did not train comes from."""
+    activation = exported.model.activation if exported else ""
+    ends = f" It ends in {activation}." if activation not in ("", "none") else ""
+    if model.softmax_added:
+        ends = " It returns logits, to which the artifacts add a softmax."
+    source = cli.printable(model.data.source)
+    command = f"python -m export {bundle.MODEL} --data {source} --output ANOTHER_FOLDER"
+    if model.data.source == data.IN_MEMORY:
+        command = 'mnist_edge.export_model(model, data, "ANOTHER_FOLDER")'
+    yield (
+        f"**Origin.** A Keras model named {cli.printable(model.name)} that mnist-edge did not "
+        f"train; how it was trained is not recorded.{ends} Export it again in this folder: "
+        f"`{command}`."
+    )
+
+
+def _artifacts(
+    folder: Path, exported: Manifest | None, rows: Sequence[Measurement]
+) -> Iterator[str]:
+    """Yields a table of the artifacts, and what failed."""
+    if exported is None:
+        yield f"**Artifacts.** None yet: `python -m export {cli.printable(folder)}`."
+        return
+    measured = {row.variant: row for row in rows}
+    headings = [("artifact", False), ("kB", True), ("accuracy", True), ("agreement", True)]
+    headings += [("median, µs", True), ("benchmark", False)]
+    lines = []
+    for entry in exported.artifacts:
+        row = measured.get(entry.variant)
+        parity = row.parity if row else None
+        latency = row.latency[0] if row and row.latency else None
+        lines.append(
+            (
+                *(entry.variant, f"{entry.size_bytes / 1000:.1f}"),
+                tables.shown(parity and parity.accuracy, ".2%"),
+                tables.shown(parity and parity.agreement, ".2%"),
+                tables.shown(latency and latency.p50_us, ".1f"),
+                ", ".join([row.status, *tables.remarks(row)]) if row else tables.MISSING,
+            )
+        )
+    source = f"Figures are from `{BENCHMARK_JSON}`."
+    if not rows:
+        source = f"Not benchmarked as they are: `python -m benchmarks {cli.printable(folder)}`."
+    yield f"**Artifacts.** {source}"
+    if lines:
+        yield tables.layout(headings, lines)
+    replaced = {one.variant: one.made for one in exported.fallbacks if one.made}
+    missing = [
+        f"- `{name}`: failed the gate; `{made}` is in its place" for name, made in replaced.items()
+    ]
+    missing += [
+        f"- `{one.variant}`: {_CAUSES[one.cause]}: {cli.one_line('; '.join(one.reasons))}"
+        for one in exported.failures
+    ]
+    if missing:
+        yield "**Not written.**\n" + "\n".join(missing)
+
+
+def own_rows(folder: Path, exported: Manifest) -> list[Measurement]:
+    """Returns what the bundle's `benchmark.json` says of the artifacts as they are now."""
+    if files.kind(folder / BENCHMARK_JSON) == "nothing":
+        return []
+    report = measurement.read(folder / BENCHMARK_JSON, f"Run: python -m benchmarks {folder}")
+    sha256 = {entry.variant: entry.sha256 for entry in exported.artifacts}
+    return [row for row in report.measurements if sha256.get(row.variant) == row.sha256]
+
+
+def _exported(folder: Path, model: BundleModel) -> Manifest | None:
+    """Returns the bundle's manifest, if it is of this model."""
+    if files.kind(folder / bundle.MANIFEST) == "nothing":
+        return None
+    found = manifest.read(folder, f"Export it again: python -m export {folder}")
+    return found if found.model.sha256 == model.sha256 else None
 
 
 @cli.command
 def main(argv: list[str] | None = None) -> int:
     """Measures the model in `argv` and writes its card; returns the exit status."""
     parser = cli.parser(__doc__)
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle with train.json")
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        metavar="BUNDLE",
+        help="bundle written by python -m mnist_edge.train or python -m export",
+    )
     folder = parser.parse_args(argv).bundle
     backend.start_keras()
-    opened = trained.open_bundle(folder)
-    dataset = data.load_recorded(opened.record.data.source, folder)
-    runs = records.load().runs(opened.record.model)
-    text = card(opened.record, runs, measure(opened, dataset))
+    model = opened.open_bundle(folder)
+    dataset = data.load_recorded(model.data.source, folder)
+    exported = _exported(folder, model)
+    rows = own_rows(folder, exported) if exported else []
+    distortions = tuple(robustness.DISTORTIONS) if model.record else (robustness.PLAIN,)
+    text = card(model, measure(model, dataset, distortions), exported, rows)
     with staging.staged(folder) as stage:
         (stage / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     print(f"written: {cli.printable(folder / CARD)}")

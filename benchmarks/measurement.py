@@ -185,7 +185,8 @@ class Timing:
 class BundleRecord:
     """A bundle of the run and its test set.
 
-    `test_count` images were used, of the `test_set_count` that it has (None in older reports).
+    `test_count` images were used, of the `test_set_count` that it has (None in older reports);
+    `labels` is empty in older reports.
     """
 
     bundle: Text
@@ -197,6 +198,7 @@ class BundleRecord:
     test_sha256: Sha256
     classes: CountFrom1
     reference_accuracy: Share
+    labels: tuple[Text, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -150,6 +150,7 @@ _OFFSETS = [
 def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndarray, str]], int]:
     """Returns `([(image, title)], count)`: the images to draw, and the number that disagree."""
     by_label = {one.label: one for one in loaded}
+    names = {one.label: drawing.names(one.manifest.data.labels) for one in loaded}
     predictions: dict[tuple[str, int], dict[str, int]] = {}
     for row in report.measurements:
         if row.parity:
@@ -160,24 +161,21 @@ def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndar
     tiles = []
     for place in spaced(len(images), _MOST_DRAWN):
         label, index = images[place]
-        one = by_label[label]
+        one, called = by_label[label], names[label]
         at = int(np.searchsorted(one.indices, index))
-        picture = _as_picture(one.images[at])
-        if picture is None:
-            return [], len(images)
-        lines = [f"image {index} is {one.labels[at]}", f"keras: {one.reference[at].argmax()}"]
-        lines += [f"{variant}: {choice}" for variant, choice in predictions[label, index].items()]
-        title = "\n".join([label, *lines] if len(loaded) > 1 else lines)
-        tiles.append((picture, drawing.plain(title)))
+        pictures = one.pictures([at])
+        if pictures is None:
+            continue
+        lines = [
+            f"image {index} is {called[one.labels[at]]}",
+            f"keras: {called[one.reference[at].argmax()]}",
+        ]
+        lines += [
+            f"{drawing.plain(variant)}: {called[choice]}"
+            for variant, choice in predictions[label, index].items()
+        ]
+        tiles.append((pictures[0], "\n".join([drawing.plain(label), *lines][len(loaded) == 1 :])))
     return tiles, len(images)
-
-
-def _as_picture(image: np.ndarray) -> np.ndarray | None:
-    """Converts an example for `imshow`; None if it is not a gray or color image."""
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    is_picture = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    return image.clip(0, 255).astype(np.uint8) if is_picture else None
 
 
 def _disagreements(
@@ -192,7 +190,7 @@ def _disagreements(
     for axes in grid.flat:
         axes.axis("off")
     for axes, (image, title) in zip(grid.flat, tiles, strict=False):
-        axes.imshow(image, cmap="gray_r")
+        axes.imshow(image)
         axes.set_title(title, fontsize=7, loc="left")
     drawn = "" if len(tiles) == count else f" ({len(tiles)} of them drawn)"
     figure.suptitle(f"{count} of {used} on which an artifact and Keras disagree{drawn}")

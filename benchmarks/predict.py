@@ -1,13 +1,13 @@
-"""Classify pictures with every artifact of a bundle.
+"""Classify pictures or numbers with every artifact of a bundle.
 
     python -m benchmarks.predict photo.jpg artifacts/edge
     python -m benchmarks.predict scans/ --many artifacts/edge
 
-prints one row per artifact for each digit: the predicted class, its probability, and the
-median latency on that digit (one thread, NumPy array in, NumPy array out). The pictures are
-preprocessed as by `python -m mnist_edge.predict`. Needs Pillow and a runtime; artifacts
-whose runtime is not installed are skipped with a message. Exits with status 1 if any other
-artifact fails.
+prints one row per artifact for each picture or row of numbers, or each digit if the model reads
+digits: the predicted class, its probability, and the median latency on that example (one thread,
+NumPy array in, NumPy array out). They are prepared as by `python -m mnist_edge.predict`. Needs a
+runtime, and Pillow for pictures; artifacts whose runtime is not installed are skipped with a
+message. Exits with status 1 if any other artifact fails.
 """
 
 import dataclasses
@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import cli, images, manifest, metrics, runtimes
+from mnist_edge import cli, examples, manifest, metrics, runtimes
 from mnist_edge.errors import InputError
-from mnist_edge.images import Digit
+from mnist_edge.examples import Example, InputSpec
 from mnist_edge.manifest import Manifest
+from mnist_edge.models import opened
 
 from . import bundles
 from .bundles import Artifact
@@ -41,13 +42,18 @@ class Predictions:
     probabilities: np.ndarray
     latencies_us: np.ndarray
 
+    @property
+    def choices(self) -> np.ndarray:
+        """The most probable class of each image, integers `[n]`."""
+        return self.probabilities.argmax(1)
 
-def run_one(artifact: Artifact, pixels: np.ndarray, classes: int) -> Predictions:
+
+def run_one(artifact: Artifact, inputs: np.ndarray, classes: int) -> Predictions:
     """Runs one artifact on the images, one image per call.
 
     Args:
         artifact: The artifact.
-        pixels: float32 `[n, 28, 28, 1]`, 0 to 255.
+        inputs: float32 `[n, ...]`, in the model's input shape.
         classes: Expected number of classes.
 
     Raises:
@@ -58,9 +64,9 @@ def run_one(artifact: Artifact, pixels: np.ndarray, classes: int) -> Predictions
     if cause := artifact.damage():
         raise WorkerFailed(f"{cause}; export it again")
     with Worker(artifact.path, threads=1) as worker:
-        probabilities = artifact.finish(worker.predict(pixels))
+        probabilities = artifact.finish(worker.predict(inputs))
         latencies_us = []
-        for image in pixels:
+        for image in inputs:
             worker.keep(image[None])  # repeated to fill a fixed batch
             latencies_us.append(np.median(worker.time_calls(_WARMUP + _CALLS)[_WARMUP:]))
     if probabilities.shape[1] != classes:
@@ -73,7 +79,7 @@ def run_one(artifact: Artifact, pixels: np.ndarray, classes: int) -> Predictions
 
 
 def run_all(
-    folder: Path, loaded: Manifest, pixels: np.ndarray
+    folder: Path, loaded: Manifest, inputs: np.ndarray
 ) -> tuple[dict[str, Predictions], dict[str, str], dict[str, str]]:
     """Runs the Keras model and every artifact of a bundle on the images.
 
@@ -84,7 +90,7 @@ def run_all(
     predictions, skipped, failed = {}, {}, {}
     for artifact in bundles.artifacts(folder, loaded):
         try:
-            predictions[artifact.variant] = run_one(artifact, pixels, len(loaded.data.labels))
+            predictions[artifact.variant] = run_one(artifact, inputs, len(loaded.data.labels))
         except runtimes.RuntimeMissing as error:
             skipped[artifact.variant] = str(error)
         except WorkerFailed as error:
@@ -93,29 +99,36 @@ def run_all(
 
 
 def table(
-    digits: Sequence[Digit], predictions: Mapping[str, Predictions], labels: Sequence[str]
+    given: Sequence[Example], predictions: Mapping[str, Predictions], labels: Sequence[str]
 ) -> str:
-    """Formats one block per digit, with one line per artifact."""
+    """Formats one block per example, with one line per artifact."""
     width = max(map(len, predictions))
+    shown = [cli.printable(label) for label in labels]
+    widest = max(5, *(len(shown[c]) for p in predictions.values() for c in p.choices))
     lines = []
-    for i, digit in enumerate(digits):
-        where = f" at {' '.join(map(str, digit.box))}" if digit.box else ""
-        lines += ["", cli.printable(digit.name) + where]
-        lines.append(f"  {'artifact':<{width}}  {'digit':>5}  {'probability':>11}  {'µs':>7}")
+    for i, example in enumerate(given):
+        box = example.image.box if example.image else None
+        lines += [
+            "",
+            cli.printable(example.name) + (f" at {' '.join(map(str, box))}" if box else ""),
+        ]
+        lines.append(
+            f"  {'artifact':<{width}}  {'class':>{widest}}  {'probability':>11}  {'µs':>7}"
+        )
         for name, found in predictions.items():
-            best = int(found.probabilities[i].argmax())
+            best = int(found.choices[i])
             lines.append(
-                f"  {name:<{width}}  {cli.printable(labels[best]):>5}  "
+                f"  {name:<{width}}  {shown[best]:>{widest}}  "
                 f"{found.probabilities[i, best]:>11.2%}  "
                 f"{found.latencies_us[i]:>7.1f}"
             )
     return "\n".join(lines[1:])
 
 
-def _agreement(digits: Sequence[Digit], predictions: Mapping[str, Predictions]) -> str:
-    choices = np.stack([found.probabilities.argmax(1) for found in predictions.values()])
+def _agreement(predictions: Mapping[str, Predictions]) -> str:
+    choices = np.stack([found.choices for found in predictions.values()])
     count = int((choices == choices[0]).all(0).sum())
-    return f"all {len(predictions)} artifacts agree on {count} of {len(digits)}"
+    return f"all {len(predictions)} artifacts agree on {count} of {choices.shape[1]}"
 
 
 @cli.command
@@ -126,8 +139,9 @@ def main(argv: list[str] | None = None) -> int:
         "images",
         type=Path,
         nargs="+",
-        metavar="IMAGE",
-        help="one or more pictures, folders of pictures, or Kaggle's test.csv",
+        metavar="INPUT",
+        help="one or more pictures, folders of pictures, Kaggle's test.csv, or numbers for another "
+        "model (.npy, .npz, .csv)",
     )
     parser.add_argument(
         "bundle", type=Path, metavar="BUNDLE", help="bundle folder written by python -m export"
@@ -139,20 +153,18 @@ def main(argv: list[str] | None = None) -> int:
     if not folder.is_dir():
         raise InputError(f"{folder} must be a bundle's folder and is not. {remedy}")
     loaded = manifest.read(folder, remedy)
-    if loaded.model.input_shape != (28, 28, 1):
-        raise InputError(
-            f"{folder} must take images [28, 28, 1]. "
-            f"Got: {list(loaded.model.input_shape)}. Give the bundle of another model."
-        )
-    digits = images.load(arguments.images, arguments.many)
-    pixels = np.stack([digit.pixels for digit in digits])[..., None].astype(np.float32)
-    predictions, skipped, failed = run_all(folder, loaded, pixels)
+    shape, labels = loaded.model.input_shape, loaded.data.labels
+    reads_digits = examples.finds_digits(shape, labels, opened.is_trained_here(folder))
+    spec = InputSpec(str(folder), shape, loaded.model.input_range, reads_digits)
+    given = examples.load(arguments.images, spec, arguments.many)
+    inputs = np.stack([example.values for example in given])
+    predictions, skipped, failed = run_all(folder, loaded, inputs)
     for status, causes in (("skipped", skipped), ("FAILED", failed)):
         for name, cause in causes.items():
             print(f"{name} {status}: {cli.printable(cause)}", file=sys.stderr)
     if predictions:
-        lines = table(digits, predictions, loaded.data.labels)
-        print(f"{lines}\n\n{_agreement(digits, predictions)}")
+        lines = table(given, predictions, labels)
+        print(f"{lines}\n\n{_agreement(predictions)}")
     elif not failed:
         raise InputError(
             "an artifact's runtime must be installed. Got: none. "

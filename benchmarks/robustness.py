@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge import drawing, examples
 from mnist_edge.errors import InputError
 
 from .worker import Worker, WorkerFailed
@@ -84,11 +85,12 @@ DISTORTIONS: dict[str, Distortion] = {
 }
 
 
-def check(shape: tuple[int, ...], where: Path | str) -> None:
+def check(shape: tuple[int, ...], input_range: tuple[float, float], where: Path | str) -> None:
     """Raises `InputError` if SciPy is missing or the examples are not images.
 
     Args:
         shape: Shape of one example.
+        input_range: Smallest and largest value of the training examples.
         where: Name of the model or its bundle, for the message.
     """
     try:
@@ -97,26 +99,32 @@ def check(shape: tuple[int, ...], where: Path | str) -> None:
         raise InputError(
             f"robustness needs SciPy. Got: {error}. Install 'mnist-edge[benchmarks]'."
         ) from error
-    if len(shape) not in (2, 3):
+    if not drawing.is_picture(shape) or examples.pixel_range(input_range) is None:
+        low, high = input_range
         raise InputError(
-            "robustness needs images [height, width] or [height, width, channels]. "
-            f"Got: {list(shape)} in {where}."
+            "robustness needs images [height, width] or [height, width, channels] of pixels. "
+            f"Got: {list(shape)}, {low:g} to {high:g}, in {where}. Leave out --robustness."
         )
 
 
-def distort(images: np.ndarray, distortion: str) -> np.ndarray:
+def distort(
+    images: np.ndarray, distortion: str, input_range: tuple[float, float] = (0.0, 255.0)
+) -> np.ndarray:
     """Distorts images, deterministically.
 
     Args:
-        images: Numbers `[n, height, width]` or `[n, height, width, channels]`, 0 to 255.
+        images: Numbers `[n, height, width]` or `[n, height, width, channels]`.
         distortion: A name of `DISTORTIONS`.
+        input_range: Smallest and largest value of the training examples.
 
     Returns:
-        float32, in the shape of `images`.
+        float32, in the shape and scale of `images`.
     """
-    stacked = images.reshape(*images.shape[:3], -1).astype(np.float32)
+    low, high = examples.pixel_range(input_range) or (0.0, 255.0)
+    unit = (high - low) / 255
+    stacked = (images.reshape(*images.shape[:3], -1).astype(np.float32) - low) / unit
     distorted = DISTORTIONS[distortion](stacked, np.random.default_rng(_SEED))
-    return distorted.reshape(images.shape).astype(np.float32)
+    return (distorted * unit + low).reshape(images.shape).astype(np.float32)
 
 
 def accuracy(worker: Worker, distorted: np.ndarray, labels: np.ndarray, distortion: str) -> float:

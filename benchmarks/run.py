@@ -79,7 +79,7 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     """
     loaded = loaded or bundles.load_all(settings.bundles, settings.limit)
     for one in loaded if settings.robustness else ():
-        robustness.check(one.images.shape[1:], one.folder)
+        robustness.check(one.images.shape[1:], one.manifest.model.input_range, one.folder)
         heads.require_classes(one.heads, one.folder, "robustness")
     candidates = {
         (one.label, file.variant): (one, file) for one in loaded for file in one.artifacts
@@ -247,7 +247,9 @@ class _Session:
         found: dict[Key, dict[str, float]] = {key: {} for key in self._candidates}
         for name in robustness.DISTORTIONS:
             distorted = {
-                label: robustness.distort(one.images[chosen[label]], name)
+                label: robustness.distort(
+                    one.images[chosen[label]], name, one.manifest.model.input_range
+                )
                 for label, one in loaded.items()
             }
 

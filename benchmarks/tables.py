@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from mnist_edge import cli
+from mnist_edge import cli, data
 
 from .measurement import (
     BENCHMARK_JSON,
@@ -140,7 +140,13 @@ def recall_table(report: Report) -> str:
     classes = max(widths, default=0)
     if classes > _MOST_COLUMNS:
         return f"For {classes:,} classes, see `recall_per_class` in `{BENCHMARK_JSON}`."
-    columns = [Column(str(c), Parity, _recall(c)) for c in range(classes)]
+    names = {one.labels for one in report.bundles}
+    labels = data.numbered(names.pop() if len(names) == 1 else (), classes)
+    # A vertical bar would end the table's cell.
+    columns = [
+        Column(cli.printable(name).replace("|", "/"), Parity, _recall(c))
+        for c, name in enumerate(labels)
+    ]
     return _table(report, columns, [(row, None) for row in report.measurements])
 
 

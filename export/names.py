@@ -41,8 +41,7 @@ def check_model(path: Path) -> None:
         raise InputError(f"{must}. Got: {got}. {remedy} {path.stem}{keras_file.ENDING}.")
     meant = _meant(path)
     if meant or not path.exists():
-        got = f"a folder without {bundle.TRAIN}" if path.exists() else "nothing of this name"
-        raise InputError(f"{must}. Got: {got}. {meant or _TRAIN.format(path)}")
+        raise InputError(f"{must}. Got: {_got(path)}. {meant or _TRAIN.format(path)}")
     if path.suffix == keras_file.ENDING:
         try:
             keras_file.read_config(path)
@@ -51,10 +50,15 @@ def check_model(path: Path) -> None:
             raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
+def _got(path: Path) -> str:
+    records = f"{bundle.TRAIN} or {bundle.MANIFEST}"
+    return f"a folder without {records}" if path.is_dir() else "nothing of this name"
+
+
 def _meant(path: Path) -> str:
     """Returns a question for the model that was probably meant, or ""."""
     inside = list(path.glob(f"*{keras_file.ENDING}")) if path.is_dir() else []
-    if len(inside) == 1 and not (path / bundle.TRAIN).exists():
+    if len(inside) == 1 and not _is_bundle(path):
         return f"Did you mean {inside[0]}?"
     if path.exists() or not path.name:
         return ""
@@ -73,7 +77,9 @@ def _models(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix == keras_file.ENDING or (path / bundle.TRAIN).is_file()
+        path for path in folder.iterdir() if path.suffix == keras_file.ENDING or _is_bundle(path)
     )
+
+
+def _is_bundle(path: Path) -> bool:
+    return any((path / name).is_file() for name in (bundle.TRAIN, bundle.MANIFEST))

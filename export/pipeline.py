@@ -34,6 +34,7 @@ from .worker import Converter
 if TYPE_CHECKING:
     import keras
 
+    from mnist_edge.models.opened import BundleModel
     from mnist_edge.models.trained import TrainedModel
 
 # What is said of a failure's cause.
@@ -91,7 +92,7 @@ def export(settings: ExportSettings, report: Printer = print) -> Exported:
 
 
 def export_model(
-    model: "keras.Model | TrainedModel",
+    model: "keras.Model | TrainedModel | BundleModel",
     dataset: data.Dataset,
     folder: Path | str,
     report: Printer = lambda line: None,

@@ -14,10 +14,10 @@ from mnist_edge.data.record import DataRecord, describe
 from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import ModelEntry
-from mnist_edge.models import ports, precision, saving, trained
+from mnist_edge.models import opened, ports, precision, saving, trained
+from mnist_edge.models.opened import BundleModel
 from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import sandbox
-from mnist_edge.training.train_record import TrainRecord
 
 from . import output, reference
 from .output import Output
@@ -132,16 +132,17 @@ def open_bundle(folder: Path, dataset_source: str | None = None) -> Source:
 
     Args:
         folder: The bundle.
-        dataset_source: Path or name of the data; by default the one recorded in training.
+        dataset_source: Path or name of the data; by default the one in the bundle's records.
 
     Raises:
         InputError: The bundle is missing, incomplete or damaged.
     """
-    opened = trained.open_bundle(folder)
-    dataset = data.load_recorded(dataset_source or opened.record.data.source, folder)
+    found = opened.open_bundle(folder)
+    dataset = data.load_recorded(dataset_source or found.data.source, folder)
     path = folder / bundle.MODEL
-    source = _source(path, str(path), opened.model, dataset, opened.record)
-    data.require_gray_levels(dataset)
+    source = _source(path, str(path), found.model, dataset, found.name, found.data)
+    if found.record:
+        data.require_gray_levels(dataset)
     return source
 
 
@@ -165,7 +166,7 @@ def open_model(
 
 
 def save_model(
-    model: "keras.Model | TrainedModel",
+    model: "keras.Model | TrainedModel | BundleModel",
     dataset: data.Dataset,
     folder: Path,
     input_shape: tuple[int, ...] | None = None,
@@ -175,8 +176,9 @@ def save_model(
     Raises:
         InputError: The model or the data can't be used.
     """
-    record = model.record if isinstance(model, TrainedModel) else None
-    model = model.model if isinstance(model, TrainedModel) else model
+    record = None
+    if isinstance(model, TrainedModel | BundleModel):
+        record, model = model.record, model.model
     where = "the model"
     for name, value, kind in (("model", model, "keras.Model"), ("dataset", dataset, "Dataset")):
         if kind.removeprefix("keras.") not in (each.__name__ for each in type(value).__mro__):
@@ -194,7 +196,9 @@ def save_model(
         raise InputError(f"{where} can't be exported: {error}. Train it in float32.") from error
     path = folder / bundle.MODEL
     path.write_bytes(saving.to_bytes(model))
-    return _source(path, where, model, dataset, record)
+    if not record:
+        return _source(path, where, model, dataset)
+    return _source(path, where, model, dataset, record.model, record.data)
 
 
 def description(source: Source) -> list[str]:
@@ -315,23 +319,27 @@ def _source(
     where: str,
     model: "keras.Model",
     dataset: data.Dataset,
-    record: TrainRecord | None = None,
+    name: str | None = None,
+    recorded: DataRecord | None = None,
 ) -> Source:
-    """Builds the source of a model; appends an activation to outputs that are logits."""
-    split_seed = record.data.split_seed if record else 0
+    """Builds the source of a model; appends an activation to outputs that are logits.
+
+    `name` and `recorded`, the description of the data, are those of the bundle's records, if any.
+    """
+    split_seed = recorded.split_seed if recorded else 0
     train, validation = data.split_indices(len(dataset.x_train), split_seed)
     chosen = np.concatenate([validation, train])[:_CHECK_COUNT]
     images = data.as_inputs(dataset.x_train[chosen], ports.example_shape(model))
     answers = trained.predict(model, images, where)
     _require_repeatable(model, images, answers, where)
-    labels = record.data.labels if record else dataset.labels
+    labels = recorded.labels if recorded else dataset.labels
     found = _read_outputs(model, dataset, labels, chosen, answers, where)
     own, whole = tuple(output.head for output in found), output.complete(model, found)
     answers, where_read = heads.finish(own, answers), f"{where} on {dataset.source}"
     return Source(
         path=path,
         where=where,
-        name=record.model if record else model.name,
+        name=name or model.name,
         sha256=bundle.sha256_file(path),
         model=whole,
         outputs=found,

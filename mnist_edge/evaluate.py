@@ -4,8 +4,8 @@
     python -m mnist_edge.evaluate artifacts/edge --data FOLDER --output artifacts/on-folder
 
 Prints accuracy, loss, a report per class and the expected calibration error. Writes
-`evaluate.json`, `confusion.csv` and `plots/`: confusion matrix, reliability diagram,
-predictions, and the most confident mistakes. Writes all files, or none.
+`evaluate.json`, `confusion.csv` and `plots/`: confusion matrix, reliability diagram, and, if
+the examples are pictures, predictions and the most confident mistakes. Writes all files, or none.
 """
 
 import csv
@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from mnist_edge import (
     data,
     drawing,
     evaluation_plots,
+    examples,
     lock,
     metrics,
     models,
@@ -36,12 +36,14 @@ from mnist_edge import (
 )
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
-from mnist_edge.models import trained
-from mnist_edge.models.trained import TrainedModel
+from mnist_edge.evaluation import Confusion, Evaluation, EvaluationRecord, Mistake, Scores, TestData
+from mnist_edge.models import opened
+from mnist_edge.models.opened import BundleModel
 from mnist_edge.safety import supervise
 
 _MISTAKES, _CONFUSED = 30, 5  # number of mistakes and confused pairs to report
 _MOST_CLASSES = 4096  # the confusion matrix then takes 134 MB
+_MOST_PRINTED = 100  # classes; more would scroll away what follows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class EvaluateSettings:
 
     bundle: Path = setting(
         bundle.ARTIFACTS / models.DEFAULT,
-        "bundle written by python -m mnist_edge.train",
+        "bundle written by python -m mnist_edge.train or python -m export",
         metavar="BUNDLE",
     )
     labels: str | None = setting(None, f"{data.LABELS_HELP} (default: those of the training data)")
@@ -61,85 +63,6 @@ class EvaluateSettings:
     def folder(self) -> Path:
         """The folder to write to."""
         return self.output or self.bundle
-
-
-@dataclasses.dataclass(frozen=True)
-class TestData:
-    """The test set of an evaluation; `sha256` has the hashes of `x_test` and `y_test`."""
-
-    source: str
-    labels: tuple[str, ...]
-    test_count: int
-    sha256: dict[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Confusion:
-    """How often one class was predicted as another."""
-
-    true: str
-    predicted: str
-    count: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A wrong prediction; `index` is the position of the image in the test set."""
-
-    index: int
-    true: str
-    predicted: str
-    confidence: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Metrics of a model on a test set.
-
-    Attributes:
-        accuracy: 0 to 1.
-        loss: Mean cross-entropy.
-        mistakes: Number of misclassified images.
-        most_confused: Pairs of classes, the most frequently confused first.
-        expected_calibration_error: 0 to 1.
-        calibration: One entry per confidence bin.
-        most_confident_mistakes: The most confident first.
-        classification_report: The output of scikit-learn's function of that name.
-    """
-
-    accuracy: float
-    loss: float
-    mistakes: int
-    most_confused: tuple[Confusion, ...]
-    expected_calibration_error: float
-    calibration: tuple[metrics.CalibrationBin, ...]
-    most_confident_mistakes: tuple[Mistake, ...]
-    classification_report: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationRecord(Scores, schema.Record):
-    """Content of `evaluate.json`: scores, and the model, data and versions they belong to."""
-
-    model: str
-    model_sha256: str
-    data: TestData
-    versions: dict[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """Result of an evaluation.
-
-    Attributes:
-        record: Content of `evaluate.json`.
-        report: scikit-learn's classification report, as text.
-        remark: How the data was read, if the user should know it, or "".
-    """
-
-    record: EvaluationRecord
-    report: str
-    remark: str
 
 
 def evaluate(settings: EvaluateSettings) -> Evaluation:
@@ -155,16 +78,16 @@ def evaluate(settings: EvaluateSettings) -> Evaluation:
 
 
 def _evaluate(settings: EvaluateSettings) -> Evaluation:
-    opened = trained.open_bundle(settings.bundle)
-    dataset = data.load_recorded(settings.data or opened.record.data.source, settings.bundle)
-    data.require_gray_levels(dataset)
-    labels = _labels(settings, opened, dataset)
-    inputs = data.as_inputs(dataset.x_test, opened.shape)
-    probabilities = trained.probabilities(opened.model, inputs, settings.bundle)
-    scores, report, matrix = _measure(dataset.y_test, probabilities, labels)
+    found = opened.open_bundle(settings.bundle)
+    dataset = data.load_recorded(settings.data or found.data.source, settings.bundle)
+    _require_range(found, dataset)
+    labels, y = _labels(settings, found, dataset)
+    inputs = data.as_inputs(dataset.x_test, found.shape)
+    probabilities = found.predict(inputs)
+    scores, report, matrix = _measure(y, probabilities, labels)
     record = EvaluationRecord(
-        model=opened.record.model,
-        model_sha256=opened.record.model_sha256,
+        model=found.name,
+        model_sha256=found.sha256,
         data=TestData(
             source=dataset.source,
             labels=tuple(labels),
@@ -175,11 +98,25 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation:
         | {package: version(package) for package in ("keras", "scikit-learn", "numpy")},
         **vars(scores),
     )
+    remarks = [f"data: {dataset.remark}"] if dataset.remark else []
     with staging.staged(settings.folder) as stage:
         _write_confusion(stage / bundle.CONFUSION, matrix, labels)
-        _draw(stage, inputs, dataset.y_test, probabilities, labels, matrix, record)
+        _draw_scores(stage, matrix, labels, record)
+        if drawing.is_picture(dataset.x_test.shape[1:]):
+            _draw_examples(stage, found, dataset.x_test, y, probabilities, labels, record)
+        else:
+            shape = list(dataset.x_test.shape[1:])
+            remarks.append(f"no plots of examples: {shape} is not the shape of a picture")
         schema.write(stage / bundle.EVALUATION, record)
-    return Evaluation(record, report, dataset.remark)
+    return Evaluation(record, report, tuple(remarks))
+
+
+def _require_range(found: BundleModel, dataset: data.Dataset) -> None:
+    """Raises `InputError` if a data set is scaled unlike the data of the model's training."""
+    if found.record:
+        data.require_gray_levels(dataset)
+    else:
+        examples.require_range(dataset.x_test, found.input_range, f"{dataset.source}: x_test")
 
 
 def _require_packages() -> None:
@@ -192,23 +129,25 @@ def _require_packages() -> None:
 
 
 def _labels(
-    settings: EvaluateSettings, opened: TrainedModel, dataset: data.Dataset
-) -> Sequence[str]:
-    """Returns the names of the model's classes: `--labels`, or those of the training data."""
-    classes = opened.record.data.classes
+    settings: EvaluateSettings, found: BundleModel, dataset: data.Dataset
+) -> tuple[Sequence[str], np.ndarray]:
+    """Returns the names of the model's classes, and the test labels as the model numbers them."""
+    classes, y = found.data.classes, dataset.y_test
     if classes > _MOST_CLASSES:
         raise InputError(
             f"a confusion matrix must have at most {_MOST_CLASSES:,} classes. Got: {classes:,} in "
             f"{settings.bundle}. Run: python -m benchmarks {settings.bundle}"
         )
-    if dataset.y_test.max() >= classes:
+    if dataset.labels != found.labels and set(dataset.labels) <= set(found.labels):
+        y = np.array([found.labels.index(name) for name in dataset.labels])[y]
+    if y.max() >= classes:
         raise InputError(
-            f"{settings.bundle} has {classes} classes. Got: labels up to {dataset.y_test.max()} "
+            f"{settings.bundle} has {classes} classes. Got: labels up to {y.max()} "
             f"in {dataset.source}. Give the data set that it was trained on by --data."
         )
     if settings.labels is not None:
-        return data.name_classes(settings.labels, classes)
-    return opened.labels
+        return data.name_classes(settings.labels, classes), y
+    return found.labels, y
 
 
 def _measure(
@@ -257,29 +196,51 @@ def _write_confusion(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
         writer.writerows([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
 
 
-def _draw(
-    stage: Path,
-    inputs: np.ndarray,
-    y: np.ndarray,
-    probabilities: np.ndarray,
-    labels: Sequence[str],
-    matrix: np.ndarray,
-    scores: Scores,
-) -> None:
-    worst = [mistake.index for mistake in scores.most_confident_mistakes]
-    shown = plots.choose(len(y), plots.PREDICTIONS)
+def _draw_scores(stage: Path, matrix: np.ndarray, labels: Sequence[str], scores: Scores) -> None:
+    error = scores.expected_calibration_error
     drawing.save(
         stage,
         {
             "confusion": evaluation_plots.confusion(matrix, labels),
-            "reliability": evaluation_plots.reliability(
-                scores.calibration, scores.expected_calibration_error
-            ),
-            "mistakes": evaluation_plots.mistakes(
-                inputs[worst], y[worst], probabilities[worst], labels
-            ),
-            "predictions": plots.predictions(inputs[shown], y[shown], probabilities[shown], labels),
+            "reliability": evaluation_plots.reliability(scores.calibration, error),
         },
+    )
+
+
+def _draw_examples(
+    stage: Path,
+    found: BundleModel,
+    x: np.ndarray,
+    y: np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    scores: Scores,
+) -> None:
+    worst = [mistake.index for mistake in scores.most_confident_mistakes]
+    shown = plots.choose(len(y), plots.PREDICTIONS)
+    is_ink = found.record is not None
+    figures = {
+        name: draw(
+            drawing.as_pictures(x[chosen], found.input_range, is_ink),
+            y[chosen],
+            probabilities[chosen],
+            labels,
+        )
+        for name, draw, chosen in (
+            ("mistakes", evaluation_plots.mistakes, worst),
+            ("predictions", plots.predictions, shown),
+        )
+    }
+    drawing.save(stage, figures)
+
+
+def _printed(report: str, classes: int) -> str:
+    """Returns the report as the command prints it: the averages alone if there are many classes."""
+    if classes <= _MOST_PRINTED:
+        return report
+    heading, _, *_, accuracy, macro, weighted = report.rstrip().splitlines()
+    return "\n".join(
+        [heading, f"of {classes:,} classes, each in {bundle.EVALUATION}", accuracy, macro, weighted]
     )
 
 
@@ -290,9 +251,9 @@ def main(argv: list[str] | None = None) -> int:
     backend.start_keras()
     evaluation = evaluate(settings)
     record = evaluation.record
-    if evaluation.remark:
-        print(f"data: {cli.printable(evaluation.remark)}")
-    print(evaluation.report)
+    for remark in evaluation.remarks:
+        print(cli.printable(remark))
+    print(_printed(evaluation.report, len(record.data.labels)))
     print(
         f"{record.model} on {cli.printable(record.data.source)}: "
         f"accuracy {record.accuracy:.2%} ({record.mistakes} of "

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MOST_NUMBERED = 15
 # Above this many classes its axes have no room for names; larger figures take gigabytes.
 _MOST_NAMED = 100
+_LONGEST_ON_AXIS = 24  # characters
 # Exponent of the color scale: makes a good model's errors, fractions of a percent, visible.
 _ROOT = 0.35
 
@@ -43,7 +44,7 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> "Figure":
         norm=PowerNorm(_ROOT, vmin=0, vmax=1),
     )
     if classes <= _MOST_NAMED:
-        _name_both_axes(axis, drawing.names(labels))
+        _name_both_axes(axis, drawing.names(labels, _LONGEST_ON_AXIS))
     axis.set(xlabel="predicted", ylabel="true")
     if numbered:
         for row, column in np.argwhere(matrix):
@@ -134,7 +135,7 @@ def mistakes(
     """Draws misclassified images with both labels and the model's confidence.
 
     Args:
-        images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink); n may be 0.
+        images: As `drawing.draw_image` takes them, `[n, height, width, 1 or 3]`; n may be 0.
         y: Integers `[n]`, the true classes.
         probabilities: Float `[n, classes]`.
         labels: Names of the classes.

@@ -56,7 +56,7 @@ def samples(images: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> "Figure
     """Draws images with the names of their classes.
 
     Args:
-        images: Numbers `[n, height, width, 1]`, 0 (paper) to 255 (ink).
+        images: As `drawing.draw_image` takes them, `[n, height, width, 1 or 3]`.
         y: Integers `[n]`, their classes.
         labels: Names of the classes.
     """

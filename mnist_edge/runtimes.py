@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from mnist_edge import backend
+from mnist_edge import artifact_metadata, backend
+from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.cli import in_words
 from mnist_edge.errors import InputError
 from mnist_edge.models import ports, trained
@@ -63,6 +64,7 @@ class Predictor:
             outputs follow each other, in the order of their names.
         inputs: The artifact's inputs, sorted by name; empty if not reported (Keras).
         outputs: The artifact's outputs, sorted by name; empty if not reported.
+        metadata: Reads what the file says of itself; None if it says nothing.
     """
 
     runtime: str
@@ -72,6 +74,7 @@ class Predictor:
     decode: Callable[[np.ndarray], np.ndarray]
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
+    metadata: Callable[[], Metadata | None] = lambda: None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.
@@ -209,6 +212,7 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         decode=_dequantizer(output_details),
         inputs=(_tflite_tensor(input_details),),
         outputs=(_tflite_tensor(output_details),),
+        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
     )
 
 
@@ -307,6 +311,7 @@ def _open_onnx(path: str, threads: int) -> Predictor:
         decode=_unchanged,
         inputs=tuple(map(_onnx_tensor, inputs)),
         outputs=tuple(map(_onnx_tensor, outputs)),
+        metadata=lambda: artifact_metadata.of_onnx(session.get_modelmeta().custom_metadata_map),
     )
 
 

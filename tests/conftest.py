@@ -15,7 +15,7 @@ from benchmarks import measurement
 from benchmarks.measurement import Report
 from benchmarks.run import benchmark
 from export.formats import FORMATS
-from export.pipeline import export
+from export.pipeline import export, export_model
 from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data, runtimes, schema
 from mnist_edge.train import train
@@ -107,6 +107,63 @@ def small(small_data, shared):
         json.loads((folder / name).read_text()) for name in (bundle.TRAIN, bundle.MANIFEST)
     )
     return Small(small_data, folder, trained, manifest, measurement.read(report, ""))
+
+
+def _exported(folder, network, arrays, variants, epochs):
+    """A bundle of a model that this project did not train, with its data beside it, made once."""
+    with _alone(folder.parent):
+        if not (folder / bundle.MANIFEST).exists():
+            keras = backend.start_keras()
+            source = folder.parent / f"{folder.name}.npz"
+            np.savez(source, **arrays)
+            dataset = data.load(str(source))
+            keras.utils.set_random_seed(0)
+            model = network(keras)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.Adam(0.01), loss)
+            model.fit(dataset.x_train, dataset.y_train, epochs=epochs, verbose=0)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("export.worker.Process", culprits.Here)
+                export_model(model, dataset, folder, variants=variants)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def foreign(shared):
+    """A foreign bundle of color pictures: logits, classes with long names, no `train.json`."""
+    names = np.array(["a perfectly round zero", "one", "two, or a swan", "three"])
+    mnist, arrays = data.load(), {}
+    for split, count in (("train", 2500), ("test", 250)):
+        x, y = (getattr(mnist, f"{part}_{split}")[:count] for part in "xy")
+        chosen = y < len(names)
+        tint = np.random.default_rng(0).uniform(0.5, 1, (chosen.sum(), 1, 1, 3))
+        arrays[f"x_{split}"] = (x[chosen, 2:26, 2:26, None] * tint).astype(np.uint8)
+        arrays[f"y_{split}"] = names[y[chosen]]
+
+    def network(keras):
+        layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 5, strides=2)]
+        layers += [keras.layers.ReLU(), keras.layers.Flatten(), keras.layers.Dense(4)]
+        return keras.Sequential([keras.Input((24, 24, 3)), *layers], name="swans")
+
+    return _exported(shared / "foreign", network, arrays, ("tflite-float32", "onnx-float32"), 2)
+
+
+@pytest.fixture(scope="session")
+def foreign_rows(shared):
+    """A foreign bundle of rows of numbers: four features, three classes with names."""
+    rng = np.random.default_rng(0)
+    names = np.array(["setosa", "versicolor", "virginica"])
+    centers = np.array([[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]])
+    arrays = {}
+    for split, count in (("train", 600), ("test", 120)):
+        y = rng.integers(0, 3, count)
+        arrays[f"x_{split}"] = (centers[y] + rng.normal(0, 0.2, (count, 4))).astype(np.float32)
+        arrays[f"y_{split}"] = names[y]
+
+    def network(keras):
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name="flowers")
+
+    return _exported(shared / "foreign-rows", network, arrays, ("tflite-float32",), 20)
 
 
 @pytest.fixture

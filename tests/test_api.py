@@ -29,7 +29,7 @@ def test_every_public_name_is_there_and_in_the_help():
 def test_the_page_on_python_runs_from_top_to_bottom(small_data, tmp_path, monkeypatch, capsys):
     page = (Path(__file__).parent.parent / "docs/python.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(mnist_edge.__dict__, "load_dataset", lambda: data.load(small_data))
     names = {}

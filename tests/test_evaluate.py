@@ -183,6 +183,7 @@ def test_a_model_that_gives_nan_is_refused(small, tmp_path):
 )
 def test_an_incomplete_bundle_is_refused(small, tmp_path, lost, message):
     folder = small.copy(tmp_path / "bundle")
+    (folder / bundle.MANIFEST).unlink()
     (folder / lost).unlink()
     with pytest.raises(InputError, match=message):
         evaluate(EvaluateSettings(bundle=folder))

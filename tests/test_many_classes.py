@@ -118,12 +118,12 @@ def test_pictures_and_tables_of_1000_classes_stay_small():
 
 
 def test_more_classes_than_a_matrix_holds_are_one_line():
-    record = types.SimpleNamespace(data=types.SimpleNamespace(classes=5000))
+    found = types.SimpleNamespace(data=types.SimpleNamespace(classes=5000))
     dataset = types.SimpleNamespace(y_test=np.arange(5), source="x")
     with pytest.raises(InputError, match=r"must have at most 4,096 classes. Got: 5,000 in folder"):
         evaluate._labels(
             types.SimpleNamespace(bundle="folder", labels=None),
-            types.SimpleNamespace(record=record),
+            found,
             dataset,
         )
 

@@ -86,7 +86,9 @@ def test_models_in_memory_answer_as_their_files_do(small, picture):
 def test_a_model_in_memory_that_takes_other_images_is_refused(picture):
     inputs = keras.Input((8, 8, 1))
     outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(inputs))
-    with pytest.raises(InputError, match=r"the model must take images \[28, 28, 1\]. Got: \[8, 8"):
+    with pytest.raises(
+        InputError, match=r"the model must take images \[28, 28, 1\] to read digits. Got: \[8, 8"
+    ):
         mnist_edge.read_digits(picture, keras.Model(inputs, outputs))
 
 
@@ -175,7 +177,7 @@ def test_a_model_that_its_record_does_not_describe_is_not_loaded(pretrained, pic
         (["--json", "--csv"], "only one output format can be given. Got: --json and --csv"),
         (["--many", "--submission", "a.csv"], "--submission takes one digit per image"),
         (["--show", "seen.jpg"], "--show must end in .png. Got: seen.jpg"),
-        (["--model", "nowhere"], "nowhere/train.json is required and does not exist"),
+        (["--model", "nowhere"], "nowhere must be a bundle's folder and is not. Train one: "),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(picture, capsys, argv, message):

@@ -14,7 +14,8 @@ from PIL import Image
 import benchmarks.__main__ as benchmarks
 from benchmarks import plots as benchmark_pictures
 from benchmarks import report
-from mnist_edge import cli, images, predict
+from mnist_edge import classifier, cli, images, predict
+from mnist_edge.examples import Example
 from mnist_edge.images import pictures, sheet
 from tests import tiny
 from tests.benchmarks import made
@@ -158,7 +159,8 @@ def folder(tmp_path):
 def test_pictures_of_any_name_are_read_and_printed(folder, tmp_path):
     digits = images.load([folder])
     assert {os.path.basename(os.fsencode(digit.name)) for digit in digits} == set(NAMES)
-    found = predict.answers(digits, np.tile(np.float32([0.2, 0.7, 0.1]), (4, 1)), "abc")
+    given = [Example(digit.name, digit.pixels, digit) for digit in digits]
+    found = classifier.answers(given, np.tile(np.float32([0.2, 0.7, 0.1]), (4, 1)), "abc")
     heading, *rows = predict.as_table(found).splitlines()
     assert heading.startswith("picture ")
     assert len(rows) == 4

@@ -109,6 +109,41 @@ def read_pixels(path: Path, columns: int) -> np.ndarray:
     return _read_rows(file, columns, not is_number(fields[0]))
 
 
+def read_features(path: Path, columns: int) -> np.ndarray:
+    """Reads one CSV file of numbers, with or without a header.
+
+    Columns of labels or of row numbers, which a header names as such, are left out, and so is
+    text if there is no header.
+
+    Args:
+        path: The file, `.csv` or `.csv.gz`.
+        columns: Number of values per example.
+
+    Returns:
+        float32 `[n, columns]`.
+
+    Raises:
+        InputError: The file is damaged, or not such a CSV.
+    """
+    file = CsvFile(path)
+    separator, has_header, kept = csv_layout.features(_first_lines(file)[0], columns)
+    if len(kept) != columns:
+        raise InputError(
+            f"{path} must have {columns:,} columns of numbers. Got: {len(kept):,}. "
+            "Give the columns that the model was trained on, in their order."
+        )
+    with _opened(file) as lines:
+        try:
+            return np.loadtxt(
+                itertools.islice(lines, int(has_header), None), delimiter=separator,
+                usecols=kept, dtype=np.float32, comments=None, quotechar='"', ndmin=2,
+            )  # fmt: skip
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{path} must hold numbers. Got: {files.short(error)}.") from error
+
+
 @contextlib.contextmanager
 def _damage_reported(file: CsvFile) -> Iterator[None]:
     """Turns the errors of reading a damaged file into a one-line `InputError`."""

@@ -93,6 +93,24 @@ def detect(first: str, second: str) -> Layout:
     return found
 
 
+def features(first: str, columns: int) -> tuple[str, bool, list[int]]:
+    """Returns the separator, whether the first line is a header, and the columns of features.
+
+    All columns are features if they are `columns`, the number of features, whatever their names.
+    """
+    separator = max(_SEPARATORS, key=first.count)
+    names = [name.lower() for name in split(first, separator)]
+    has_header = not any(map(is_number, names))
+    if len(names) == columns:
+        dropped: set[int] = set()
+    elif has_header:
+        dropped = {column for column, name in enumerate(names) if name in _LABELS}
+        dropped |= {0} if names[0] in _INDEX else set()
+    else:
+        dropped = {column for column, value in enumerate(names) if not is_number(value)}
+    return separator, has_header, [c for c in range(len(names)) if c not in dropped]
+
+
 def _named(separator: str, names: list[str], label: int, second: list[str]) -> Layout:
     """Returns the layout of a file whose header names the column `label`."""
     index = 0 if label > 0 and names[0] in _INDEX else None

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # none that executes code
 _LONGEST = 1600  # pixels: larger pictures are reduced to this first
+_SHOWN = 160  # longest side of the picture to show
 _LONGEST_SIDE = 65_535  # JPEG's limit; Pillow takes 2 GB for 80 million rows of one pixel
 _LARGEST_VALUE = np.float32(1e30)  # differences of such values are finite
 _STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
@@ -148,6 +149,32 @@ def decode(
         raise InputError(
             f"{path} must be a complete picture, PNG or JPEG. Got: {cause}. Save it again."
         ) from error
+
+
+def resized(
+    image: "Image.Image", mode: str, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resizes a whole picture, whatever the ratio of its sides; ignores transparency.
+
+    Args:
+        image: The picture.
+        mode: "L" for gray or "RGB".
+        size: Width and height.
+
+    Returns:
+        The picture in this size, and a larger one to show; uint8 `[height, width]`, or
+        `[height, width, 3]`.
+    """
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("more than 8 bits per channel")
+    image = image.convert(mode)
+    shown = image.copy()
+    shown.thumbnail((_SHOWN, _SHOWN))
+    # As most loaders of training data do, with anti-aliasing.
+    small = image.resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(small), np.asarray(shown)
 
 
 def _require_sides(path: Path | str, sides: tuple[int, ...]) -> None:

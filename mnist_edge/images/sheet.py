@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Canvas
     from PIL.ImageDraw import ImageDraw as Pen
 
-    from mnist_edge.predict import Answer
+    from mnist_edge.classifier import Answer
 
 _TILE, _GAP, _CAPTION = 168, 12, 46  # pixels; a tile is 6 x 28 pixels wide
 _COLUMNS = 3
@@ -25,7 +25,7 @@ def draw(answers: Sequence["Answer"], path: Path) -> None:
     """Writes a sheet of pairs, original and model input, with the predictions below.
 
     Args:
-        answers: Predictions, of which the first 120 are drawn.
+        answers: Predictions for pictures, of which the first 120 are drawn.
         path: The PNG to write.
     """
     from PIL import Image, ImageDraw
@@ -38,8 +38,9 @@ def draw(answers: Sequence["Answer"], path: Path) -> None:
     pen = ImageDraw.Draw(canvas)
     for i, answer in enumerate(shown):
         left, top = _GAP + i % columns * width, _GAP + i // columns * height
-        _paste(canvas, pen, answer.image.original, left, top)
-        _paste(canvas, pen, answer.image.pixels, left + _TILE, top)
+        if answer.image:
+            _paste(canvas, pen, answer.image.original, left, top)
+            _paste(canvas, pen, answer.image.pixels, left + _TILE, top)
         _caption(pen, answer, left, top + _TILE)
     png = io.BytesIO()
     canvas.save(png, format="PNG")
@@ -50,8 +51,9 @@ def _paste(canvas: "Canvas", pen: "Pen", pixels: np.ndarray, left: int, top: int
     """Scales a picture to fit a tile and draws it there with a frame."""
     from PIL import Image
 
-    factor = (_TILE - 2) / max(pixels.shape)
-    height, width = (max(1, round(side * factor)) for side in pixels.shape)
+    sides = pixels.shape[:2]
+    factor = (_TILE - 2) / max(sides)
+    height, width = (max(1, round(side * factor)) for side in sides)
     x, y = left + (_TILE - width) // 2, top + (_TILE - height) // 2
     enlarged = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
     canvas.paste(enlarged, (x, y))
@@ -62,13 +64,15 @@ def _caption(pen: "Pen", answer: "Answer", left: int, top: int) -> None:
     """Draws the prediction and, below it, the file name, whose start is cut off if too long."""
     from PIL import ImageFont
 
-    name = cli.printable(answer.picture)
+    name, width = cli.printable(answer.picture), 2 * _TILE
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=12)
-    text = (
-        f"{answer.digit}: {answer.probability:.2%}   "
+    text = cli.printable(
+        f"{answer.label}: {answer.probability:.2%}   "
         f"{answer.runner_up}: {answer.runner_up_probability:.2%}"
     )
+    while pen.textlength(text, font=large) > width:
+        text = text[:-2] + "…"
     pen.text((left, top + 4), text, _TEXT, font=large)
-    while pen.textlength(name, font=small) > 2 * _TILE:
+    while pen.textlength(name, font=small) > width:
         name = "…" + name[2:]
     pen.text((left, top + 27), name, _TEXT, font=small)

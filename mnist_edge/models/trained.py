@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, data, lock, metrics, models, schema, staging
-from mnist_edge.errors import InputError, did_you_mean
+from mnist_edge import backend, bundle, cli, data, lock, metrics, schema, staging
+from mnist_edge.errors import InputError
 from mnist_edge.models import packaged, ports, saving
 from mnist_edge.safety import keras_file, supervise
 from mnist_edge.training import train_record
@@ -98,8 +98,20 @@ def check(folder: Path) -> tuple[Path, TrainRecord, str]:
         InputError: The bundle is missing, incomplete or damaged.
     """
     packaged.check(folder)
-    remedy = f"Run: python -m mnist_edge.train --output {folder}"
-    record = train_record.read(folder / bundle.TRAIN, remedy)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} must be a bundle's folder and is not. Train one: python -m mnist_edge.train "
+            f"--output {folder}; or export a model of your own: python -m export MODEL.keras "
+            f"--data DATA --output {folder}"
+        )
+    record_path = folder / bundle.TRAIN
+    record = train_record.read(
+        record_path, "Copy the whole bundle again, or train or export to another folder."
+    )
+    remedy = (
+        "Copy the whole bundle again, or repeat its training: python -m mnist_edge.train "
+        f"--from {record_path} --output ANOTHER_FOLDER"
+    )
     path = folder / bundle.MODEL
     if not path.is_file():
         raise InputError(f"{path} is required and does not exist. {remedy}")
@@ -249,30 +261,16 @@ def predict(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarr
     return found
 
 
-def probabilities(model: "keras.Model", inputs: np.ndarray, where: object) -> np.ndarray:
-    """Like `predict`; also checks that the outputs are probabilities."""
+def probabilities(
+    model: "keras.Model", inputs: np.ndarray, where: object, softmax_added: bool = False
+) -> np.ndarray:
+    """Like `predict`; adds the softmax that export added, and checks for probabilities."""
     found = predict(model, inputs, where)
+    if softmax_added:
+        found = metrics.softmax(found)
     wrong = metrics.probability_fault(found)
     if wrong:
         raise InputError(
             f"{where} must give probabilities. Got: {wrong}. End the model with a softmax."
         )
     return found
-
-
-def open_named(name: Path | str) -> TrainedModel:
-    """Opens a packaged model by its name, such as "edge", or a bundle by its folder.
-
-    Raises:
-        InputError: The bundle is missing, incomplete or damaged.
-    """
-    packaged_folder = models.PRETRAINED / name
-    if packaged_folder.is_dir():
-        return open_bundle(packaged_folder)
-    meant = did_you_mean(str(name), [folder.name for folder in models.PRETRAINED.glob("*/")])
-    if meant and not Path(name).exists():
-        raise InputError(
-            f"{name} must be a packaged model or a bundle's folder. Got: nothing of "
-            f"this name. {meant}"
-        )
-    return open_bundle(Path(name))

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import card, robustness
 from benchmarks.frontier import records
 from mnist_edge import bundle, data, models
-from mnist_edge.models import trained
+from mnist_edge.models import opened
 
 
 @pytest.fixture
@@ -26,10 +26,20 @@ def test_a_card_tells_the_accuracy_under_every_distortion(small, bundle_of_one):
 
 def test_a_card_tells_data_recipe_seed_and_hash(small, bundle_of_one):
     _, text = bundle_of_one
-    assert "5,000 training images, 1,000 kept for validation, 500 for this report" in text
+    assert "5,000 training examples, 1,000 kept for validation, 500 for this report" in text
     assert "2 epochs, batch 32" in text
-    assert f"--model edge --full --seed {small.trained['seed']}" in text
+    assert f"seed {small.trained['seed']}" in text
+    assert "python -m mnist_edge.train --from train.json --output ANOTHER_FOLDER" in text
     assert small.trained["model_sha256"] in text
+
+
+def test_a_card_quotes_the_runs_of_all_seeds_only_of_its_own_recipe(bundle_of_one):
+    """The small bundle has the network and the seed of a recorded run, not its recipe."""
+    _, text = bundle_of_one
+    assert "All seeds" not in text
+    assert "--full" not in text
+    packaged = opened.open_bundle(models.PRETRAINED / "nano")
+    assert "**All seeds.** 9" in card.card(packaged, {robustness.PLAIN: 0.99})
 
 
 def test_a_damaged_model_gets_no_card(small, tmp_path, capsys):
@@ -58,7 +68,7 @@ def test_a_packaged_model_is_on_record_and_its_card_is_of_it(name):
 
 def test_edge_withstands_shifts_and_rotations():
     asked = {"shift 2 px diagonally": 0.985, "rotate 20°": 0.97}
-    edge, nano = (trained.open_bundle(models.PRETRAINED / name) for name in ("edge", "nano"))
+    edge, nano = (opened.open_bundle(models.PRETRAINED / name) for name in ("edge", "nano"))
     accuracy = card.measure(edge, data.load(), tuple(asked))
     assert all(accuracy[name] >= least for name, least in asked.items())
     assert card.measure(nano, data.load(), ("rotate 20°",))["rotate 20°"] < 0.97

@@ -173,7 +173,7 @@ def test_no_more_than_forty_are_drawn(found, read):
 
 
 def test_examples_that_are_no_images_are_not_drawn_and_that_is_said(found, read, tmp_path):
-    flat = dataclasses.replace(read[0], images=read[0].images.reshape(500, 784))
+    flat = dataclasses.replace(read[0], example_shape=(784,))
     assert plots.draw(disagree(found, 3), [flat], tmp_path) == [
         "no plot of disagreements: the examples are not images"
     ]

@@ -370,10 +370,10 @@ def test_a_model_that_train_did_not_write_is_refused(small, tmp_path, capsys):
     assert command.main([str(folder)]) == 2
     error = capsys.readouterr().err
     assert "is not the model that train.json describes" in error
-    assert f"python -m mnist_edge.train --output {folder}" in error
+    assert f"python -m mnist_edge.train --from {folder / bundle.TRAIN} --output ANOTHER" in error
     assert error.count("\n") == 1
 
 
 def test_a_missing_bundle_is_one_line_and_status_2(tmp_path, capsys):
     assert command.main([str(tmp_path / "none")]) == 2
-    assert "train.json is required and does not exist" in capsys.readouterr().err
+    assert "none must be a bundle's folder and is not. Train one: " in capsys.readouterr().err

@@ -305,7 +305,10 @@ def test_only_reshapes_that_keep_every_value_in_place_are_made(given, shape, rem
         ("bundles/edgee", "Got: nothing of this name. Did you mean {}/bundles/edge?"),
         ("mode.keras", "Got: nothing of this name. Did you mean {}/model.keras?"),
         ("model", "Got: nothing of this name. Did you mean {}/model.keras?"),
-        ("folder", "Got: a folder without train.json. Did you mean {}/folder/a.keras?"),
+        (
+            "folder",
+            "Got: a folder without train.json or manifest.json. Did you mean {}/folder/a.keras?",
+        ),
         ("http://host/model.keras", "Got: an address. Download it first."),
     ],
 )

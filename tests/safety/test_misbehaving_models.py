@@ -90,7 +90,8 @@ def test_of_an_error_in_tensorflows_graph_the_cause_is_told(monkeypatch):
 
 
 def test_a_sequential_model_is_evaluated(few, bundle_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "_draw", lambda *_: None)
+    monkeypatch.setattr(evaluate, "_draw_scores", lambda *_: None)
+    monkeypatch.setattr(evaluate, "_draw_examples", lambda *_: None)
     folder = bundle_of(misbehaving.sequential())
     assert evaluate.main([str(folder), "--output", str(tmp_path / "output")]) == 0
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import bundles
 from mnist_edge import bundle, models
 from mnist_edge.errors import InputError
-from mnist_edge.models import packaged, trained
+from mnist_edge.models import opened, packaged, trained
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location(
@@ -168,7 +168,7 @@ def test_a_packaged_record_that_names_other_classes_is_refused(package):
 def test_a_model_put_among_the_packaged_ones_is_refused(package):
     shutil.copytree(package / "edge", package / "other")
     with pytest.raises(InputError, match="must be one of the packaged models, nano, edge, acc"):
-        trained.open_named("other")
+        opened.open_named("other")
 
 
 # No code from pickles

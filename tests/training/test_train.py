@@ -13,7 +13,7 @@ from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import bundle, data, evaluate, models
 from mnist_edge.errors import InputError
-from mnist_edge.models.trained import open_named
+from mnist_edge.models.opened import open_named
 from mnist_edge.train import main, train_model
 from mnist_edge.training import loop
 from mnist_edge.training.settings import TrainSettings

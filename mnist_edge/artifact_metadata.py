@@ -1,0 +1,78 @@
+"""What an artifact says of itself: the range of its input, and the names of its classes.
+
+`export` embeds it: in a ZIP archive appended to a TFLite file, and in an ONNX file's properties.
+"""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mnist_edge import schema
+from mnist_edge.safety import files
+from mnist_edge.schema import Text
+
+TFLITE_MEMBER = "metadata.json"
+# 65,536 classes with long names take 13 MB.
+_MOST_BYTES = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """The input: smallest and largest value in training."""
+
+    range: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """The output: names of the classes, in order."""
+
+    labels: tuple[Text, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """The part of an artifact's metadata that its user needs."""
+
+    input: Input
+    output: Output
+
+
+def read_tflite(path: Path) -> dict[str, object]:
+    """Reads the metadata of an untrusted TFLite file; empty if it has none.
+
+    Raises:
+        Exception: The file is damaged; the parser may raise any exception.
+    """
+    if not zipfile.is_zipfile(path):
+        return {}
+    with files.open_zip(path) as archive:
+        if TFLITE_MEMBER not in archive.namelist():
+            return {}
+        info = archive.getinfo(TFLITE_MEMBER)
+        if info.file_size > _MOST_BYTES:
+            raise ValueError(f"{TFLITE_MEMBER} unpacks to {info.file_size:,} bytes")
+        with files.open_member(archive, info) as member:
+            fields = json.loads(member.read())
+    if not isinstance(fields, dict):
+        raise ValueError(f"{TFLITE_MEMBER} does not hold a JSON object")
+    return fields
+
+
+def of_tflite(path: Path) -> Metadata | None:
+    """Returns the metadata of an untrusted TFLite file; None if it has none that is valid."""
+    try:
+        return schema.decode(Metadata, read_tflite(path))
+    except Exception:  # it is not needed to run the file
+        return None
+
+
+def of_onnx(properties: Mapping[str, str]) -> Metadata | None:
+    """Returns the metadata in the properties of an ONNX file; None if there is none valid."""
+    try:
+        fields = {key: json.loads(properties[key]) for key in ("input", "output")}
+        return schema.decode(Metadata, fields)
+    except Exception:  # as above
+        return None

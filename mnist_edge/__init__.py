@@ -43,6 +43,7 @@ _PUBLIC = {
     "train_model": ("train", "train_model"),
     "export_model": ("export.pipeline", "export_model"),
     "benchmark": ("benchmarks.run", "benchmark"),
+    "compare_layers": ("benchmarks.layers.compare", "compare_layers"),
 }
 __all__ = [*_PUBLIC]
 

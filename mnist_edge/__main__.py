@@ -16,6 +16,7 @@ COMMANDS = {
     "export": ("export.__main__", "export a model to TFLite and ONNX", True),
     "audit": ("export.audit", "show what an artifact contains", False),
     "benchmark": ("benchmarks.__main__", "check and time every artifact", False),
+    "layers": ("benchmarks.layers.__main__", "compare artifacts with Keras layer by layer", False),
     "compare": ("benchmarks.compare", "report regressions between two runs", False),
     "selftest": ("benchmarks.selftest", "check artifacts on this device", False),
     "soak": ("benchmarks.soak", "run artifacts for a long time", False),

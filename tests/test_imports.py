@@ -24,6 +24,7 @@ TABLE = {
     "export/onnx": {"mnist_edge", "numpy", "tf2onnx", "onnx", "onnxsim"} | RUNTIMES,
     "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
+    "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},
 }
 # What every installation has; all else is imported inside the function that needs it, so that

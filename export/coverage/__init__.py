@@ -1,0 +1,1 @@
+"""What `export` can do: every kind of model against every variant."""

@@ -1,0 +1,151 @@
+"""Every kind of model, in every variant that docs/coverage.md says it can have."""
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from export import pipeline
+from export.coverage import __main__ as command
+from export.coverage import page, rows, training
+from export.coverage.kinds import APPLICATIONS, KINDS
+from export.coverage.rows import Cell, Row, Rows
+from export.variants import VARIANTS
+from mnist_edge import schema
+from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord
+from tests.safety import culprits
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+RECORD = schema.read(Rows, DOCS / "coverage.json", "").rows
+# Kinds in one model: an export costs seconds whatever its size, and names the layer that fails.
+TOGETHER = 6
+
+
+def ok_variants(name):
+    """The variants that a kind can have as named, by the record."""
+    cells = RECORD[name].cells
+    return tuple(name for name in VARIANTS if name in cells and cells[name].made == name)
+
+
+def groups():
+    """Kinds of the same data and the same variants, at most `TOGETHER` of them."""
+    alike = {}
+    for name in RECORD.keys() & KINDS.keys():
+        alike.setdefault((KINDS[name].data, ok_variants(name)), []).append(name)
+    ordered = sorted(sorted(names) for names in alike.values())
+    return [names[i : i + TOGETHER] for names in ordered for i in range(0, len(names), TOGETHER)]
+
+
+def joined(names):
+    """One classifier from the models of several kinds, without their last layers."""
+    dataset = KINDS[names[0]].data()
+    models = [KINDS[name].build(dataset) for name in names]
+    if len(models) == 1:
+        return models[0], dataset
+    image = keras.Input(models[0].inputs[0].shape[1:], name="image")
+    parts = [
+        keras.Model(model.inputs, model.layers[-1].input, name=f"part_{i}")(image)
+        for i, model in enumerate(models)
+    ]
+    x = keras.layers.Concatenate()(parts)
+    return keras.Model(image, keras.layers.Dense(dataset.classes, "softmax")(x)), dataset
+
+
+def test_the_page_is_that_of_its_record():
+    assert (DOCS / "coverage.md").read_text() == page.page(RECORD)
+    assert set(RECORD) <= set(rows.ALL)
+
+
+@pytest.mark.usefixtures("converted_here")
+@pytest.mark.parametrize("names", groups(), ids="+".join)
+def test_each_kind_of_layer_passes_in_the_variants_that_the_page_says(names, tmp_path):
+    keras.utils.set_random_seed(0)
+    model, dataset = joined(names)
+    training.train(model, dataset, epochs=0)
+    variants = ok_variants(names[0])
+    exported = pipeline.export_model(
+        model, dataset, tmp_path / "bundle", variants=variants, fallback=False
+    )
+    assert [artifact.name for artifact in exported] == list(variants)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name in RECORD])
+def test_each_application_passes_in_the_variants_that_the_page_says(name):
+    made = rows.make(name, 0, {"fallback": False, "variants": ok_variants(name)})
+    assert [cell.made for cell in made.cells.values()] == list(ok_variants(name))
+
+
+# The table itself.
+
+
+def row(**cells):
+    named = {name.replace("_", "-"): cell for name, cell in cells.items()}
+    return Row(10, 0.9, 1.0, 2_000_000, named, "", {"keras": "3"})
+
+
+def test_what_failed_or_was_replaced_has_its_reason_once_below_the_table():
+    unfit = Cell("", "no operator | for <it>. Replace the layer, or select others")
+    mixed = Cell("tflite-int8-mixed", "the worst layer in float32", 2000)
+    text = page.page(
+        {
+            "dense": row(tflite_float32=Cell("tflite-float32"), tflite_int8=mixed),
+            "conv": row(tflite_float32=unfit, tflite_int8=unfit),
+        }
+    )
+    lines = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert lines["dense"].count("| ok |") == 1
+    assert "| mixed[^1] |" in lines["dense"]
+    assert lines["conv"].count("| no[^2] |") == 2
+    assert text.count("no operator / for &lt;it>\n") == 1
+    assert "1 ok, 1 by fallback" in text
+
+
+def test_a_fallback_and_a_failure_are_cells_with_their_reasons(small):
+    attempts = (
+        FallbackAttempt("more calibration", "tflite-int8", 0.5, False, ""),
+        FallbackAttempt("one layer", "onnx-float32", 1.0, True, "in float32: a"),
+    )
+    artifact = pipeline.CheckedArtifact(
+        **{"path": small.folder, "golden": None, "content": b"", "agreement": 1.0},
+        **{"breaches": (), "remarks": (), "seconds": 1.0},
+        entry=schema.read(pipeline.Manifest, small.folder / "manifest.json", "").artifacts[5],
+    )
+    exported = pipeline.Exported(
+        (artifact,),
+        (Failure("tflite-float16", "crash", ("died",)),),
+        (FallbackRecord("tflite-int8", "onnx-float32", attempts),),
+    )
+    found = rows.cells(exported)
+    assert found["onnx-float32"].made == "onnx-float32"
+    assert found["tflite-int8"].reason == "one layer (in float32: a)"
+    assert found["tflite-float16"] == Cell("", "died")
+
+
+def test_a_row_whose_process_dies_is_told_and_the_others_are_made_and_kept(
+    tmp_path, monkeypatch, capsys
+):
+    output = tmp_path / "page.md"
+    made = row(tflite_float32=Cell("tflite-float32"))
+    schema.write(output.with_suffix(".json"), Rows(rows={"conv": made}))
+    monkeypatch.setattr(rows, "make", culprits.leave)
+    argv = ["--output", str(output), "--only"]
+    assert command.main([*argv, "dense"]) == 1
+    assert "dense: its process ended" in capsys.readouterr().out
+    monkeypatch.setattr(command, "_made_apart", lambda name, settings: made)
+    assert command.main([*argv, "gru"]) == 0
+    assert set(schema.read(Rows, output.with_suffix(".json"), "").rows) == {"conv", "gru"}
+    assert "| `gru` |" in output.read_text()
+
+
+def test_rows_of_the_same_versions_are_not_made_again(tmp_path, monkeypatch, capsys):
+    def make(name, settings):
+        return row(tflite_float32=Cell("tflite-float32"))
+
+    monkeypatch.setattr(command, "_made_apart", make)
+    monkeypatch.setattr(rows, "versions", lambda: {"keras": "3"})
+    argv = ["--output", str(tmp_path / "page.md")]
+    assert [command.main(argv), len(capsys.readouterr().out.splitlines())] == [0, len(KINDS)]
+    assert [command.main(argv), capsys.readouterr().out] == [0, ""]
+    monkeypatch.setattr(rows, "versions", lambda: {"keras": "4"})
+    assert [command.main(argv), len(capsys.readouterr().out.splitlines())] == [0, len(KINDS)]

@@ -91,7 +91,7 @@ def compare(
             runtimes.require(one.path)
     if cause := keras.damage():
         raise InputError(f"{keras.path}: {cause}. Run: python -m export {folder}")
-    images = loaded.images[:limit]
+    images = loaded.images[:limit].astype(np.float32)
     with contextlib.ExitStack() as stack:
         process: Process | None = None
         for one in chosen:

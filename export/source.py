@@ -1,6 +1,7 @@
 """Load what is exported: a bundle's model, or any Keras classifier with its data."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Enough to detect a wrong conversion; the benchmarks use the whole test set. Validation
 # images, because the test set must not influence any choice.
 _CHECK_COUNT = 1000
+_CHECK_VALUES = 2**26  # 268 MB in float32: 445 images of 224 x 224 pixels in color
 _ROUNDING = 1e-2  # float16 models differ by 1e-3 between batch sizes
 _SCALES_DOWN = 0.1  # most networks scale pixels by 1 / 255 or 1 / 127.5
 _ADVICE = (
@@ -90,7 +92,7 @@ class Source:
     def check_set(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the validation images that every artifact is checked on, and their labels."""
         _, validation = data.split_indices(len(self.dataset.x_train), self.split_seed)
-        chosen = validation[:_CHECK_COUNT]
+        chosen = validation[: _check_count(self.shape)]
         images = data.as_inputs(self.dataset.x_train[chosen], self.shape)
         return images, self.dataset.y_train[chosen]
 
@@ -328,8 +330,9 @@ def _source(
     """
     split_seed = recorded.split_seed if recorded else 0
     train, validation = data.split_indices(len(dataset.x_train), split_seed)
-    chosen = np.concatenate([validation, train])[:_CHECK_COUNT]
-    images = data.as_inputs(dataset.x_train[chosen], ports.example_shape(model))
+    shape = ports.example_shape(model)
+    chosen = np.concatenate([validation, train])[: _check_count(shape)]
+    images = data.as_inputs(dataset.x_train[chosen], shape)
     answers = trained.predict(model, images, where)
     _require_repeatable(model, images, answers, where)
     labels = recorded.labels if recorded else dataset.labels
@@ -348,6 +351,11 @@ def _source(
         labels=own[0].labels if len(own) == 1 else parts.labels(_as_targets(own)),
         readings=_read(whole, own, images, dataset.y_train[chosen], answers, where_read),
     )
+
+
+def _check_count(shape: Sequence[int]) -> int:
+    """Returns the number of check images of a shape."""
+    return max(1, min(_CHECK_COUNT, _CHECK_VALUES // math.prod(shape)))
 
 
 def _as_targets(own: Sequence[Head]) -> list[Target]:

@@ -43,3 +43,17 @@ def test_the_empty_call_gives_back_what_it_is_given():
 def test_the_reference_workload_computes_the_same_whatever_it_is_given():
     call = overhead.open_artifact(overhead.REFERENCE_WORKLOAD, threads=1).call
     assert np.array_equal(call(np.zeros(1)).copy(), call(np.ones(5)))
+
+
+def test_an_artifact_of_any_batch_size_gets_large_images_in_parts(monkeypatch):
+    sizes = []
+
+    def call(values):
+        sizes.append(len(values))
+        return values
+
+    opened = runtimes.Predictor("none", None, np.asarray, call, np.asarray)
+    images = np.arange(28.0, dtype=np.float32).reshape(7, 4)
+    monkeypatch.setattr(runtimes, "_MOST_VALUES", 12)
+    np.testing.assert_array_equal(opened.predict(images), images)
+    assert sizes == [3, 3, 1]

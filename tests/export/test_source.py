@@ -212,6 +212,14 @@ def test_a_reference_at_chance_is_an_error(model, given, tmp_path):
         opened(model(), given(), tmp_path)
 
 
+def test_a_change_that_the_model_cannot_take_is_passed_over():
+    def refuse(images):
+        raise InputError("no such word")
+
+    unsure = np.full((300, CLASSES), 1 / CLASSES) + 0.01 * np.eye(CLASSES)[LABELS]
+    assert read_classes(IMAGES, LABELS, unsure, refuse).remedy == ""
+
+
 def test_the_most_frequent_class_for_every_image_is_chance():
     labels = (np.arange(200) % 10 == 0).astype(int)
     always = np.tile([[0.9, 0.1]], (200, 1))

@@ -10,19 +10,16 @@ packages' versions stay the same, unless --only names them.
 """
 
 import dataclasses
-import multiprocessing
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from mnist_edge import cli, schema
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 
 from ..variants import VARIANTS
-from . import page, rows
+from . import page, process, rows
 from .kinds import APPLICATIONS, KINDS
 from .rows import Row, Rows
 
@@ -75,7 +72,8 @@ def run(settings: CoverageSettings, report: Callable[[str], object] = print) -> 
     all_made = True
     for name in wanted:
         try:
-            made = _made_apart(name, settings)
+            options = {"variants": settings.variants, "fallback_seconds": settings.fallback_seconds}
+            made = process.make(name, settings.seed, options)
         except InputError as error:
             report(f"{name}: {error}")
             all_made = False
@@ -85,36 +83,6 @@ def run(settings: CoverageSettings, report: Callable[[str], object] = print) -> 
         settings.output.write_text(page.page(known))
         report(_line(name, made))
     return all_made
-
-
-def _made_apart(name: str, settings: CoverageSettings) -> Row:
-    """Makes a row in a process of its own; raises `InputError` if that fails."""
-    options = {"variants": settings.variants, "fallback_seconds": settings.fallback_seconds}
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, rows.make, name, settings.seed, options)
-    process = context.Process(target=_send, args=arguments)
-    process.start()
-    sender.close()
-    try:
-        answer = receiver.recv()
-    except EOFError:
-        raise InputError("its process ended") from None
-    finally:
-        process.kill()
-        process.join()
-    if isinstance(answer, str):
-        raise InputError(answer)
-    return answer
-
-
-def _send(sender: Connection, make: Callable[..., Row], *arguments: Any) -> None:
-    """In the process of a row: sends it, or why it can't be made."""
-    try:
-        answer: Row | str = make(*arguments)
-    except Exception as error:  # Keras may raise anything
-        answer = cli.in_words(error)
-    sender.send(answer)
 
 
 def _line(name: str, row: Row) -> str:

@@ -132,7 +132,7 @@ def test_a_row_whose_process_dies_is_told_and_the_others_are_made_and_kept(
     argv = ["--output", str(output), "--only"]
     assert command.main([*argv, "dense"]) == 1
     assert "dense: its process ended" in capsys.readouterr().out
-    monkeypatch.setattr(command, "_made_apart", lambda name, settings: made)
+    monkeypatch.setattr(process, "make", lambda name, seed, options: made)
     assert command.main([*argv, "gru"]) == 0
     assert set(schema.read(Rows, output.with_suffix(".json"), "").rows) == {"conv", "gru"}
     assert "| `gru` |" in output.read_text()
@@ -142,7 +142,7 @@ def test_rows_of_the_same_versions_are_not_made_again(tmp_path, monkeypatch, cap
     def make(name, settings):
         return row(tflite_float32=Cell("tflite-float32"))
 
-    monkeypatch.setattr(command, "_made_apart", make)
+    monkeypatch.setattr(process, "make", make)
     monkeypatch.setattr(rows, "versions", lambda: {"keras": "3"})
     argv = ["--output", str(tmp_path / "page.md")]
     assert [command.main(argv), len(capsys.readouterr().out.splitlines())] == [0, len(KINDS)]

@@ -212,6 +212,8 @@ class Manifest(schema.Record):
                 raise SchemaError(
                     f"artifacts[{i}].file must end in .{entry.format}. Got: {entry.file}"
                 )
+            if not entry.inputs or not entry.outputs:
+                raise SchemaError(f"artifacts[{i}] must have inputs and outputs. Got: none")
             if entry.variant in seen:
                 raise SchemaError(f"artifacts[{i}].variant must be unique. Got: {entry.variant}")
             seen.add(entry.variant)

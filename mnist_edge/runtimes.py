@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -200,6 +200,7 @@ def _open_tflite(path: str, threads: int) -> Predictor:
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    _require_some(inputs, outputs)
     if len(inputs) > 1 or len(outputs) > 1:
         return _several_tflite(interpreter)
     (input_details,), (output_details,) = inputs, outputs
@@ -224,6 +225,8 @@ def _open_tflite(path: str, threads: int) -> Predictor:
 
 def _several_tflite(interpreter: Any) -> Predictor:
     """Opens a TFLite file with several inputs or outputs, named by its signature."""
+    if len(interpreter.get_signature_list()) != 1:
+        raise ValueError("has several inputs or outputs, and no signature that names them")
     runner = interpreter.get_signature_runner()
     inputs, outputs = (
         [details | {"name": name} for name, details in sorted(found.items())]
@@ -249,6 +252,11 @@ def _several_tflite(interpreter: Any) -> Predictor:
         inputs=tuple(map(_tflite_tensor, inputs)),
         outputs=tuple(map(_tflite_tensor, outputs)),
     )
+
+
+def _require_some(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    if not inputs or not outputs:
+        raise ValueError("has no input" if outputs else "has no output")
 
 
 def _tflite_tensor(details: dict[str, Any]) -> Tensor:
@@ -298,6 +306,7 @@ def _open_onnx(path: str, threads: int) -> Predictor:
         sorted(found, key=lambda tensor: tensor.name)
         for found in (session.get_inputs(), session.get_outputs())
     )
+    _require_some(inputs, outputs)
     names, shapes = [one.name for one in outputs], [one.shape[1:] for one in inputs]
 
     def call(values: np.ndarray) -> np.ndarray:

@@ -190,5 +190,7 @@ def test_a_picture_of_any_name_that_is_none_is_one_line(folder, capsys):
 
 def test_a_folder_whose_name_is_a_broken_formula_is_drawn(tmp_path):
     rows = [made.row("x", 0.5, 1, 1.0, bundle=name) for name in ("$\\frac$", "b")]
-    benchmark_pictures._scatter([(row, row.parity) for row in rows], True, tmp_path / "a.png")
+    benchmark_pictures._scatter(
+        [(row, row.parity) for row in rows], True, "10 images", tmp_path / "a.png"
+    )
     assert (tmp_path / "a.png").exists()

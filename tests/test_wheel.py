@@ -99,8 +99,8 @@ def test_a_device_needs_numpy_and_a_runtime_alone(installed, tiny_bundle, tmp_pa
     ("words", "extra"),
     [
         (["train"], "mnist-edge[tensorflow]"),
-        (["predict", "photo.png"], "mnist-edge[images]"),
-        (["export"], "mnist-edge[export]"),
+        (["predict", "photo.png"], "mnist-edge[tensorflow]"),
+        (["export", "."], "mnist-edge[export]"),
     ],
 )
 def test_a_missing_extra_is_one_line_that_names_it(installed, tmp_path, words, extra):

@@ -4,45 +4,37 @@ Not in `__main__`, whose functions a spawned process can't import.
 """
 
 import multiprocessing
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from mnist_edge import cli
+from mnist_edge import schema
 from mnist_edge.errors import InputError
+from mnist_edge.safety import scratch
 
 from . import rows
-from .rows import Row
+from .rows import Row, Rows
 
 
 def make(name: str, seed: int, options: dict[str, Any]) -> Row:
     """Makes a row, as `rows.make`, in a process of its own.
 
     Raises:
-        InputError: It fails, or its process ends.
+        InputError: The process fails.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (sender, rows.make, name, seed, options)
-    process = context.Process(target=_send, args=arguments)
-    process.start()
-    sender.close()
-    try:
-        answer = receiver.recv()
-    except EOFError:
-        raise InputError("its process ended") from None
-    finally:
-        process.kill()
-        process.join()
-    if isinstance(answer, str):
-        raise InputError(answer)
-    return answer
+    with scratch.folder() as folder:
+        path = folder / "row.json"
+        process = multiprocessing.get_context("spawn").Process(
+            target=_write, args=(path, name, seed, options)
+        )
+        process.start()
+        try:
+            process.join()
+        finally:
+            process.kill()
+        if not path.exists():
+            raise InputError(f"its process ended with status {process.exitcode}")
+        return schema.read(Rows, path, "").rows[name]
 
 
-def _send(sender: Connection, make: Callable[..., Row], *arguments: Any) -> None:
-    """In the process of a row: sends it, or why it can't be made."""
-    try:
-        answer: Row | str = make(*arguments)
-    except Exception as error:  # Keras may raise anything
-        answer = cli.in_words(error)
-    sender.send(answer)
+def _write(path: Path, name: str, seed: int, options: dict[str, Any]) -> None:
+    schema.write(path, Rows(rows={name: rows.make(name, seed, options)}))

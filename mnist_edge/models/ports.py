@@ -70,6 +70,10 @@ def split(rows: np.ndarray, shapes: Sequence[Sequence[int]]) -> list[np.ndarray]
     if len(shapes) == 1:
         return [rows]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
+    if rows.shape[1:] != (ends[-1],):
+        raise ValueError(
+            f"several inputs take rows of {ends[-1]} values. Got: {list(rows.shape[1:])}"
+        )
     parts = np.split(rows, ends[:-1], axis=1)
     return [part.reshape(len(rows), *s) for part, s in zip(parts, shapes, strict=True)]
 

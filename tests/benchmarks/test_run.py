@@ -321,7 +321,7 @@ def test_require_makes_it_a_breach(bundle_of_three, only_litert):
     assert not result.passed
     assert result.breaches == (
         "onnx-float32: required and its runtime is not installed",
-        "tflite-int4: required and not in the bundle's manifest",
+        "tflite-int4: required and not in the bundle's manifest. Did you mean tflite-int8?",
     )
 
 

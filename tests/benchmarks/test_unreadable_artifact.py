@@ -11,7 +11,7 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import bundles, predict, selftest, soak, tables
 from export import audit
 from mnist_edge import bundle
-from mnist_edge.images.normalize import Digit
+from mnist_edge.examples import Example
 from tests import tiny
 
 FILE = "onnx-float32.onnx"
@@ -102,7 +102,7 @@ READ = " [2J ]0;title  end"  # as cli.printable gives it
 
 def test_tables_show_names_and_obey_none():
     assert tables.layout([("name", False)], [[ESCAPES]]).splitlines()[-1] == f"| {READ} |"
-    digit = Digit(name=ESCAPES, pixels=None, original=None)
+    digit = Example(name=ESCAPES, values=None)
     answers = {"a": predict.Predictions(np.array([[0.1, 0.9]]), np.array([1.0]))}
     assert predict.table([digit], answers, ["0", "1"]).startswith(READ)
 

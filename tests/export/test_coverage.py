@@ -7,7 +7,7 @@ import pytest
 
 from export import pipeline
 from export.coverage import __main__ as command
-from export.coverage import page, rows, training
+from export.coverage import page, process, rows, training
 from export.coverage.kinds import APPLICATIONS, KINDS
 from export.coverage.rows import Cell, Row, Rows
 from export.variants import VARIANTS
@@ -53,7 +53,7 @@ def joined(names):
 
 def test_the_page_is_that_of_its_record():
     assert (DOCS / "coverage.md").read_text() == page.page(RECORD)
-    assert set(RECORD) <= set(rows.ALL)
+    assert set(KINDS) <= set(RECORD) <= set(rows.ALL)
 
 
 @pytest.mark.usefixtures("converted_here")
@@ -139,7 +139,7 @@ def test_a_row_whose_process_dies_is_told_and_the_others_are_made_and_kept(
 
 
 def test_rows_of_the_same_versions_are_not_made_again(tmp_path, monkeypatch, capsys):
-    def make(name, settings):
+    def make(name, seed, options):
         return row(tflite_float32=Cell("tflite-float32"))
 
     monkeypatch.setattr(process, "make", make)

@@ -231,5 +231,6 @@ def test_a_file_that_is_no_model_is_refused(convnet_data, tmp_path, capsys, cont
 
 
 def test_a_foreign_model_needs_data_and_output(tmp_path, capsys):
+    image_model().save(tmp_path / "x.keras")
     assert command.main([str(tmp_path / "x.keras")]) == 2
     assert "needs --data" in capsys.readouterr().err

@@ -376,4 +376,7 @@ def test_a_model_that_train_did_not_write_is_refused(small, tmp_path, capsys):
 
 def test_a_missing_bundle_is_one_line_and_status_2(tmp_path, capsys):
     assert command.main([str(tmp_path / "none")]) == 2
-    assert "none must be a bundle's folder and is not. Train one: " in capsys.readouterr().err
+    assert (
+        "none must be a bundle's folder or a .keras file. Got: nothing of this name"
+        in capsys.readouterr().err
+    )

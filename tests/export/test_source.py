@@ -323,7 +323,8 @@ def test_only_reshapes_that_keep_every_value_in_place_are_made(given, shape, rem
 def test_a_path_that_is_no_model_gets_one_true_line(path, line, tmp_path):
     for folder in ("saved", "bundles/edge", "folder"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("saved/saved_model.pb", "text", "model.keras", "folder/a.keras"):
+    linear().save(tmp_path / "model.keras")
+    for file in ("saved/saved_model.pb", "text", "folder/a.keras"):
         (tmp_path / file).touch()
     (tmp_path / "bundles/edge" / bundle.TRAIN).touch()
     (tmp_path / "mine.zip").write_bytes(b"PK\x03\x04")

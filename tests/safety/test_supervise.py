@@ -20,12 +20,13 @@ UNWATCHED = {
     # themselves is bounded, and a device has little memory for a second process.
     "opens in an isolated subprocess": (
         *("benchmarks/__main__.py", "benchmarks/compare.py", "benchmarks/soak.py"),
-        *("benchmarks/predict.py", "benchmarks/selftest.py"),
+        *("benchmarks/predict.py", "benchmarks/selftest.py", "benchmarks/layers/__main__.py"),
         "export/audit.py",
     ),
     "watches those of its subcommands that open models": ("mnist_edge/__main__.py",),
     "opens what it made itself, or the packaged data": (
         "benchmarks/frontier/__main__.py",
+        "export/coverage/__main__.py",
         "mnist_edge/training/speed.py",
     ),
 }

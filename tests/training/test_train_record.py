@@ -14,7 +14,7 @@ from export import __main__ as export
 from export import pipeline
 from export import source as sources
 from export.output import Output
-from mnist_edge import backend, bundle, data, evaluate, images, models, predict
+from mnist_edge import backend, bundle, data, evaluate, heads, images, models, predict
 from mnist_edge import train as training
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
@@ -47,16 +47,24 @@ def stop(*_, **__):
 def readers(folder, tmp_path, monkeypatch):
     """The commands that read a bundle's record, by name; nothing in them runs a model."""
     tensors = [TENSOR("image", (None, 28, 28, 1), "float32")], [TENSOR("p", (None, 10), "float32")]
-    model = types.SimpleNamespace(inputs=tensors[0], outputs=tensors[1], layers=[], name="edge")
+    model = types.SimpleNamespace(
+        inputs=tensors[0],
+        outputs=tensors[1],
+        output_names=["p"],
+        layers=[],
+        name="edge",
+        count_params=lambda: 11_764,
+    )
     digit = images.Digit("one.png", np.zeros((28, 28), np.uint8), np.zeros((28, 28), np.uint8))
     monkeypatch.setattr(backend, "start_keras", lambda: None)
     monkeypatch.setattr(backend, "require", lambda *_: None)
     monkeypatch.setattr(trained, "load_model", lambda *_: model)
     for name in ("predict", "probabilities"):
-        equal = lambda _, inputs, __: np.full((len(inputs), 10), 0.1, np.float32)  # noqa: E731
+        equal = lambda _, inputs, *__: np.full((len(inputs), 10), 0.1, np.float32)  # noqa: E731
         monkeypatch.setattr(trained, name, equal)
     monkeypatch.setattr(evaluate, "_measure", stop)
-    softmax = Output("p", "softmax", softmax_added=False, warning="")
+    (head,) = heads.plain("0123456789")
+    softmax = Output(head, "p", warning="")
     monkeypatch.setattr(sources.output, "read", lambda *_: softmax)
     monkeypatch.setattr(sources, "description", lambda _: ())
     monkeypatch.setattr(pipeline, "_stale", stop)
@@ -214,7 +222,7 @@ def test_packaged_records_are_read(name):
 def test_a_record_of_an_older_version_is_refused(folder, tmp_path):
     record = json.loads((folder / bundle.TRAIN).read_text()) | {"schema": 2}
     bundle.write_json(tmp_path / bundle.TRAIN, record)
-    with pytest.raises(InputError, match=r"schema must be 3\. Got: 2\. Run: python -m mnist_edge"):
+    with pytest.raises(InputError, match=r"schema must be 3\. Got: 2\. Copy the whole bundle"):
         trained.check(tmp_path)
 
 

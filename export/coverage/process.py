@@ -4,6 +4,7 @@ Not in `__main__`, whose functions a spawned process can't import.
 """
 
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def make(name: str, seed: int, options: dict[str, Any]) -> Row:
     with scratch.folder() as folder:
         path = folder / "row.json"
         process = multiprocessing.get_context("spawn").Process(
-            target=_write, args=(path, name, seed, options)
+            target=_write, args=(path, rows.make, name, seed, options)
         )
         process.start()
         try:
@@ -36,5 +37,7 @@ def make(name: str, seed: int, options: dict[str, Any]) -> Row:
         return schema.read(Rows, path, "").rows[name]
 
 
-def _write(path: Path, name: str, seed: int, options: dict[str, Any]) -> None:
-    schema.write(path, Rows(rows={name: rows.make(name, seed, options)}))
+def _write(
+    path: Path, make_row: Callable[..., Row], name: str, seed: int, options: dict[str, Any]
+) -> None:
+    schema.write(path, Rows(rows={name: make_row(name, seed, options)}))

@@ -57,9 +57,9 @@ def test_a_limit_judges_on_a_part_of_the_test_set_and_is_said_everywhere(
 def test_a_budget_too_small_for_intervals_says_which_would_do(
     bundle_of_three, without_keras, capsys
 ):
-    assert command.main([str(bundle_of_three), "--budget", "0.05"]) == 0
+    assert command.main([str(bundle_of_three), "--budget", "0.001"]) == 0
     text = capsys.readouterr().out
-    assert "The budget of 0.05 s is too small for intervals, which need 6 rounds: give " in text
+    assert "The budget of 0.001 s is too small for intervals, which need 6 rounds: give " in text
 
 
 def test_an_accuracy_that_is_not_reached_exits_1(bundle_of_three, without_keras, capsys):

@@ -78,6 +78,15 @@ class Graph:
             return None
         return np.frombuffer(data.tobytes(), np.float32).reshape(self.shape(index))
 
+    def integer(self, index: int) -> int:
+        """Returns the value of a constant of one int32."""
+        data = self._model.buffers[self.tensors[index].buffer].data
+        return int(np.frombuffer(data.tobytes(), np.int32)[0])
+
+    def is_read(self, index: int) -> bool:
+        """Whether an operator reads a tensor, or it is an output of the graph."""
+        return index in self._main.outputs or bool(self.readers(index))
+
     def shape(self, index: int) -> tuple[int, ...]:
         """Returns the shape of a tensor."""
         shape = self.tensors[index].shape
@@ -121,6 +130,13 @@ class Graph:
             function = getattr(self._schema.ActivationFunctionType, fused)
             node.builtinOptions.fusedActivationFunction = function
 
+    def insert_for(self, before: Any, output: int, kind: str, *operands: int | np.ndarray) -> None:
+        """Inserts an operator that computes an existing tensor."""
+        node = self._schema.OperatorT()
+        self.replace(node, kind, *operands)
+        node.outputs = [output]
+        self.nodes.insert(self.nodes.index(before), node)
+
     def prepend(self, output: int, kind: str, *operands: int | np.ndarray) -> None:
         """Makes an elementwise operator the first one, with this output."""
         node = self._schema.OperatorT()
@@ -131,13 +147,17 @@ class Graph:
         self.nodes.insert(0, node)
 
     def add_constant(self, value: float | np.ndarray) -> int:
-        """Adds a constant in float32; returns its index."""
-        array = np.asarray(value, np.float32)
+        """Adds a constant, int32 if the array is, else float32; returns its index."""
+        is_index = isinstance(value, np.ndarray) and value.dtype == np.int32
+        array = np.asarray(value, np.int32 if is_index else np.float32)
         buffer = self._schema.BufferT()
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self._model.buffers.append(buffer)
         name = f"constant_{len(self.tensors)}"
-        return self.add_tensor(name, array.shape, len(self._model.buffers) - 1)
+        index = self.add_tensor(name, array.shape, len(self._model.buffers) - 1)
+        if is_index:
+            self.tensors[index].type = self._schema.TensorType.INT32
+        return index
 
     def add_tensor(self, name: str, shape: tuple[int, ...], buffer: int = 0) -> int:
         """Adds a tensor in float32; returns its index. Buffer 0 means that it is computed."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .edit import Graph
 
 if TYPE_CHECKING:
@@ -132,6 +134,19 @@ def _prelu(graph: Graph, node: Any) -> None:
     graph.replace(node, "ADD", graph.insert(node, "MAXIMUM", x, 0.0), below)
 
 
+def _split(graph: Graph, node: Any) -> None:
+    # Where a part is not read, as in the first step of an LSTM, the quantizer may leave the whole
+    # operator in float32; of 10 models with other weights, 2.
+    axis, whole = graph.integer(int(node.inputs[0])), int(node.inputs[1])
+    begin = np.zeros(len(graph.shape(whole)), np.int32)
+    for output in map(int, node.outputs):
+        size = np.array(graph.shape(output), np.int32)
+        if graph.is_read(output):
+            graph.insert_for(node, output, "SLICE", whole, begin.copy(), size)
+        begin[axis] += size[axis]
+    graph.nodes.remove(node)
+
+
 # By operator and dtype of the activations.
 _REPLACEMENTS: dict[tuple[str, str], Callable[[Graph, Any], None]] = {
     ("NEG", "int8"): _negate,
@@ -140,6 +155,7 @@ _REPLACEMENTS: dict[tuple[str, str], Callable[[Graph, Any], None]] = {
     ("SQUARE", "int16"): _square,
     ("ELU", "int8"): _elu,
     ("ELU", "int16"): _elu,
+    ("SPLIT", "int8"): _split,
     ("SUM", "int16"): _sum,
     ("SQUARED_DIFFERENCE", "int16"): _squared_difference,
     ("HARD_SWISH", "int16"): _hard_swish,

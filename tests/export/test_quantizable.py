@@ -51,6 +51,15 @@ def test_recurrent_layers_are_unrolled_for_int8_and_stay_as_they_were(recurrent,
     assert not any(getattr(layer, "unroll", False) for layer in recurrent._flatten_layers())
 
 
+@pytest.mark.parametrize("seed", [105, 106])
+def test_a_split_of_which_a_part_is_not_read_is_computed_in_int8(seed, tmp_path):
+    keras.utils.set_random_seed(seed)  # weights whose SPLIT the quantizer leaves in float32
+    model = classifier(layers.LSTM(8, name="memory"), shape=(4, 4))
+    path, found, difference = converted(model, tmp_path, "tflite-int8")
+    assert (found, difference < 0.05) == ([], True)
+    assert "SPLIT" not in {operator.kind for operator in audit.read(path).operators}
+
+
 def test_a_loop_is_named_before_calibration_crashes(recurrent, tmp_path, monkeypatch):
     monkeypatch.setattr(quantizable, "unrolled", lambda model: contextlib.nullcontext(False))
     with (

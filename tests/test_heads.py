@@ -89,9 +89,8 @@ def test_float32_values_may_differ_by_rounding_alone():
     assert verdict(changed(4, REFERENCE[:, 4] * (1 + 1e-6)), is_float32=True) == []
     found = verdict(changed(4, REFERENCE[:, 4] * (1 + 1e-3)), is_float32=True)
     assert len(found) == 1
-    assert "sizes: differs from the reference by 8.0e-02 in a value" in found[0] or (
-        "in a value, at most" in found[0]
-    )
+    assert "sizes: differs from the reference by" in found[0]
+    assert "in a value, at most" in found[0]
 
 
 def test_shares_are_of_all_decisions_and_each_output_is_told():

@@ -89,14 +89,7 @@ def _each(
     parts: Sequence[Head],
     thresholds: gate.Thresholds,
 ) -> Iterator[_Compared]:
-    widths = [part.width for part in parts]
-    arrays = zip(
-        parts,
-        *(heads.columns(array, widths) for array in (outputs, reference)),
-        heads.columns(truth, [part.targets for part in parts]),
-        strict=True,
-    )
-    for part, own, expected, true in arrays:
+    for part, true, (own, expected) in heads.by_head(parts, truth, outputs, reference):
         differences = np.abs(own.astype(np.float64) - expected)
         if part.kind == heads.VALUES:
             hits = gate.value_hits(own, expected, true, thresholds)

@@ -21,7 +21,7 @@ from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord, Manife
 from mnist_edge.safety import scratch
 
 from . import artifact as artifacts_of
-from . import fallback
+from . import description, fallback
 from . import source as sources
 from .artifact import Artifact, CheckedArtifact
 from .formats import FORMATS
@@ -131,7 +131,7 @@ def export_model(
 
 
 def _export(source: Source, folder: Path, options: ExportOptions, report: Printer) -> Exported:
-    for line in sources.description(source):
+    for line in description.description(source):
         report(cli.printable(line))
     earlier = _earlier(folder)
     stale = _stale(earlier, source)

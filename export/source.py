@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from mnist_edge.models.opened import BundleModel
 from mnist_edge.models.trained import TrainedModel
 from mnist_edge.safety import sandbox
 
-from . import output, reference
+from . import answers, output
 from .output import Output
 from .reference import Reading
 
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 # Enough to detect a wrong conversion; the benchmarks use the whole test set. Validation
 # images, because the test set must not influence any choice.
-_CHECK_COUNT = 1000
+CHECK_COUNT = 1000
 _CHECK_VALUES = 2**26  # 268 MB in float32: 445 images of 224 x 224 pixels in color
-_ROUNDING = 1e-2  # float16 models differ by 1e-3 between batch sizes
-_SCALES_DOWN = 0.1  # most networks scale pixels by 1 / 255 or 1 / 127.5
 _ADVICE = (
     "Rebuild the model from Keras's own layers, without Lambda, train it, and save it with "
     "model.save('name.keras')."
@@ -98,15 +96,15 @@ class Source:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Returns the model's predictions, float32 `[n, width]`."""
-        return _predict(self.model, self.heads, images, self.where)
+        return answers.predict(self.model, self.heads, images, self.where)
 
     def test_answers(self) -> np.ndarray:
         """Returns the model's predictions on the test images; raises if they are at chance."""
         images = data.in_shape(self.dataset.x_test, self.shape)
-        answers = self.predict(images)
+        found = self.predict(images)
         where = f"{self.where} on the test images of {self.dataset.source}"
-        _read(self.model, self.heads, images, self.dataset.y_test, answers, where)
-        return answers
+        answers.read(self.model, self.heads, images, self.dataset.y_test, found, where)
+        return found
 
     def model_entry(self) -> ModelEntry:
         """Returns the model's entry in the manifest."""
@@ -203,69 +201,6 @@ def save_model(
     return _source(path, where, model, dataset, record.model, record.data)
 
 
-def description(source: Source) -> list[str]:
-    """Describes what was found: the model, its data, and what looks wrong, one line each."""
-    model, (low, high) = source.model, source.input_range
-    names = [f"{name} " if len(model.inputs) > 1 else "" for name, _ in ports.inputs(model)]
-    inputs = ", ".join(
-        f"{name}{list(tensor.shape[1:])}"
-        for name, (_, tensor) in zip(names, ports.inputs(model), strict=True)
-    )
-    outputs = ", ".join(
-        f"{len(output.head.labels)} {_NOUNS[output.head.kind]} from layer {output.layer!r} "
-        f"({output.words})"
-        for output in source.outputs
-    )
-    read = ", ".join(
-        f"{reading.words}{f' ({head.name})' if len(source.heads) > 1 else ''}"
-        for head, reading in zip(source.heads, source.readings, strict=True)
-    )
-    lines = [
-        f"{source.where}: {source.name}, {model.count_params():,} parameters, input {inputs}, "
-        f"output {outputs}",
-        f"{source.dataset.source}: values from {low:g} to {high:g}; Keras {read}",
-    ]
-    return lines + [f"warning: {warning}." for warning in _warnings(source)]
-
-
-_NOUNS = {
-    heads.CLASSES: "classes",
-    heads.BINARY: "classes",
-    heads.LABELS: "labels",
-    heads.VALUES: "values",
-}
-
-
-def _warnings(source: Source) -> Iterator[str]:
-    """Yields what looks wrong but may be meant."""
-    high = source.input_range[1]
-    yield from (output.warning for output in source.outputs if output.warning)
-    remedies = [reading.remedy for reading in source.readings if reading.remedy]
-    yield from (f"{remedy}. If it was trained so, change the data" for remedy in remedies)
-    if not remedies and any(reading.at_chance for reading in source.readings):
-        count = source.readings[0].count
-        yield f"{count} images are too few to tell Keras's accuracy from chance"
-    scales = [layer.scale for layer in source.model.layers if type(layer).__name__ == "Rescaling"]
-    if not remedies and high <= 1 and scales and np.max(scales[0]) < _SCALES_DOWN:
-        yield (
-            "the model has a layer that scales its input down, and the data are small already. "
-            "If it was trained on 0 to 255, multiply the data by 255"
-        )
-    if source.is_plain:
-        present = np.union1d(source.dataset.y_train, source.dataset.y_test)
-        absent = [name for i, name in enumerate(source.labels) if i not in present]
-        if absent:
-            shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-            yield f"the data have no example of these classes of the model: {shown}"
-    train, test = source.dataset.x_train[:_CHECK_COUNT], source.dataset.x_test[:_CHECK_COUNT]
-    deviation, moved = float(train.std()), abs(float(train.mean()) - float(test.mean()))
-    if moved > deviation or not deviation / 2 <= float(test.std()) <= 2 * deviation:
-        yield (
-            f"x_train and x_test seem to be scaled differently: mean {train.mean():.3g} and "
-            f"{test.mean():.3g}, deviation {deviation:.3g} and {test.std():.3g}"
-        )
-
-
 def _fixed(
     where: Path | str,
     model: "keras.Model",
@@ -333,12 +268,12 @@ def _source(
     shape = ports.example_shape(model)
     chosen = np.concatenate([validation, train])[: _check_count(shape)]
     images = data.as_inputs(dataset.x_train[chosen], shape)
-    answers = trained.predict(model, images, where)
-    _require_repeatable(model, images, answers, where)
+    own_answers = trained.predict(model, images, where)
+    answers.require_repeatable(model, images, own_answers, where)
     labels = recorded.labels if recorded else dataset.labels
-    found = _read_outputs(model, dataset, labels, chosen, answers, where)
+    found = answers.read_outputs(model, dataset, labels, chosen, own_answers, where)
     own, whole = tuple(output.head for output in found), output.complete(model, found)
-    answers, where_read = heads.finish(own, answers), f"{where} on {dataset.source}"
+    finished, where_read = heads.finish(own, own_answers), f"{where} on {dataset.source}"
     return Source(
         path=path,
         where=where,
@@ -349,140 +284,14 @@ def _source(
         dataset=dataset,
         split_seed=split_seed,
         labels=own[0].labels if len(own) == 1 else parts.labels(_as_targets(own)),
-        readings=_read(whole, own, images, dataset.y_train[chosen], answers, where_read),
+        readings=answers.read(whole, own, images, dataset.y_train[chosen], finished, where_read),
     )
 
 
 def _check_count(shape: Sequence[int]) -> int:
     """Returns the number of check images of a shape."""
-    return max(1, min(_CHECK_COUNT, _CHECK_VALUES // math.prod(shape)))
+    return max(1, min(CHECK_COUNT, _CHECK_VALUES // math.prod(shape)))
 
 
 def _as_targets(own: Sequence[Head]) -> list[Target]:
     return [Target(head.name, "values", head.labels) for head in own]
-
-
-def _read_outputs(
-    model: "keras.Model",
-    dataset: data.Dataset,
-    labels: tuple[str, ...],
-    chosen: np.ndarray,
-    answers: np.ndarray,
-    where: str,
-) -> tuple[Output, ...]:
-    """Reads what each output means, given the model's answers on the chosen training examples.
-
-    Raises:
-        InputError: The outputs do not fit the data.
-    """
-    named = ports.outputs(model)
-    targets = dataset.targets or (Target("", "classes", labels),)
-    several = len(named) > 1
-    if [target.name for target in targets] != [name if several else "" for name, _ in named]:
-        got = ", ".join(f"y_train_{t.name}" if t.name else "y_train" for t in targets)
-        wanted = ", ".join(f"y_train_{name}" for name, _ in named) if several else "y_train"
-        raise InputError(
-            f"{where} has {len(named)} outputs and needs {wanted}. Got: {got} in {dataset.source}. "
-            "Give the answers to each output by its name."
-        )
-    widths = [tensor.shape[-1] for _, tensor in named]
-    truths = heads.columns(dataset.y_train, [target.width for target in targets])
-    found = []
-    for (name, tensor), target, own, truth in zip(
-        named, targets, heads.columns(answers, widths), truths, strict=True
-    ):
-        if target.kind == "classes" and tensor.shape[-1] > 1:
-            _require_known(where, dataset, truth, tensor.shape[-1])
-        port = output.Port(name if several else "", tensor, target, own, truth[chosen])
-        found.append(output.read(port, where))
-    return tuple(found)
-
-
-def _require_known(where: str, dataset: data.Dataset, truth: np.ndarray, classes: int) -> None:
-    """Raises `InputError` if the data have classes that the model does not know."""
-    most = max(truth.max(), 0 if dataset.targets else dataset.y_test.max())
-    if most < classes:
-        return
-    from_1 = not dataset.targets and min(truth.min(), dataset.y_test.min()) == 1
-    remedy = "Subtract 1: they start at 1" if from_1 else "Give the data that it was trained on"
-    raise InputError(
-        f"{where} knows {classes} classes. Got: labels up to {most:g} in "
-        f"{dataset.source}. {remedy}{'' if from_1 else ' with --data'}."
-    )
-
-
-def _predict(
-    model: "keras.Model", own: Sequence[Head], images: np.ndarray, where: object
-) -> np.ndarray:
-    """Returns a complete model's predictions; raises `InputError` if they are not valid."""
-    found = trained.predict(model, images, where)
-    if wrong := heads.fault(own, found):
-        raise InputError(
-            f"{where} must give probabilities. Got: {wrong}. End the model with a softmax."
-        )
-    return found
-
-
-def _read(
-    model: "keras.Model",
-    own: Sequence[Head],
-    images: np.ndarray,
-    truth: np.ndarray,
-    answers: np.ndarray,
-    where: str,
-) -> tuple[Reading, ...]:
-    """Returns how well each output of a complete model reads examples.
-
-    Raises:
-        InputError: One is no better than chance.
-    """
-    widths = [head.width for head in own]
-    parts_of = zip(
-        own,
-        heads.columns(answers, widths),
-        heads.columns(truth, [head.targets for head in own]),
-        strict=True,
-    )
-    return tuple(
-        _read_head(model, own, head, images, true, answer, where) for head, answer, true in parts_of
-    )
-
-
-def _read_head(
-    model: "keras.Model",
-    own: Sequence[Head],
-    head: Head,
-    images: np.ndarray,
-    truth: np.ndarray,
-    answers: np.ndarray,
-    where: str,
-) -> Reading:
-    def predict(examples: np.ndarray) -> np.ndarray:
-        return _predict(model, own, examples, where)
-
-    # A change of the data can be tried where there is one input and one answer.
-    found = reference.read(
-        head, images, truth, answers, predict if ports.is_single(model) else None
-    )
-    if not (found.at_chance and found.is_enough):
-        return found
-    name = f" at output {head.name!r}" if len(own) > 1 else ""
-    remedy = "It must be trained, and get the scale, channels and labels that it was trained on."
-    if found.remedy:
-        remedy = f"{found.remedy}: change the data so."
-    raise InputError(
-        f"{where} must be better than chance{name}. Got: {found.measured}, values from "
-        f"{images.min():g} to {images.max():g}. {remedy}"
-    )
-
-
-def _require_repeatable(
-    model: "keras.Model", images: np.ndarray, outputs: np.ndarray, where: str
-) -> None:
-    """Raises `InputError` if answers are random, or depend on other examples of the batch."""
-    alone = trained.predict(model, images[:1], where)
-    if not np.allclose(alone, outputs[:1], rtol=_ROUNDING, atol=_ROUNDING):
-        raise InputError(
-            f"{where} must answer each example alone, the same each time. Got: another answer "
-            "with other examples beside it. Let no layer compute at random or over the batch."
-        )

@@ -91,21 +91,14 @@ def check(
         heads: What the columns are; by default the probabilities of exclusive classes.
     """
     if outputs.shape != reference.shape:
-        got, expected = list(outputs.shape), list(reference.shape)
-        return Verdict([f"output shape is {got} instead of {expected}"], [])
+        got, wanted = list(outputs.shape), list(reference.shape)
+        return Verdict([f"output shape is {got} instead of {wanted}"], [])
     if not np.isfinite(outputs).all():
         count, what = np.sum(~np.isfinite(outputs)), _words(heads)
         return Verdict([f"{count} {what} are NaN or infinite"], [])
     heads = heads or heads_of.plain([""] * reference.shape[1])
-    widths = [head.width for head in heads]
-    parts = zip(
-        heads,
-        *(heads_of.columns(array, widths) for array in (outputs, reference)),
-        heads_of.columns(truth, [head.targets for head in heads]),
-        strict=True,
-    )
     breaches: list[str] = []
-    for head, own, expected, true in parts:
+    for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
         check_head = _check_values if head.kind == heads_of.VALUES else _check_decisions
         found = check_head(head, own, expected, true, is_float32, thresholds)
         breaches += [f"{head.name}: {one}" if len(heads) > 1 else one for one in found]
@@ -181,17 +174,14 @@ def agreement(outputs: np.ndarray, reference: np.ndarray, heads: Sequence[Head])
         reference: As `outputs`.
         heads: What the columns are.
     """
-    widths = [head.width for head in heads]
+    unknown = np.zeros((len(outputs), sum(head.targets for head in heads)))
     shares: list[list[np.ndarray]] = []
-    for head, own, expected in zip(
-        heads, *(heads_of.columns(array, widths) for array in (outputs, reference)), strict=True
-    ):
+    for head, truth, (own, expected) in heads_of.by_head(heads, unknown, outputs, reference):
         if head.kind == heads_of.VALUES:
             agrees, _, _ = value_hits(own, expected, expected, Thresholds())
             shares.append([agrees])
             continue
-        unknown = np.zeros((len(own), head.targets))
-        made = heads_of.decisions(head, own, expected, unknown)
+        made = heads_of.decisions(head, own, expected, truth)
         shares.append([one.probabilities.argmax(1) == one.reference.argmax(1) for one in made])
     return float(np.mean(np.concatenate(shares)))
 

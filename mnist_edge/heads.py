@@ -115,6 +115,23 @@ def columns(array: np.ndarray, widths: Sequence[int]) -> list[np.ndarray]:
     return np.split(rows, np.cumsum(widths)[:-1], axis=1)
 
 
+def by_head(
+    heads: Sequence[Head], truth: np.ndarray, *outputs: np.ndarray
+) -> Iterator[tuple[Head, np.ndarray, list[np.ndarray]]]:
+    """Yields each head, its true answers, and its columns of each array of outputs.
+
+    Args:
+        heads: The heads.
+        truth: The true answers: classes `[n]`, or the columns of the heads' targets.
+        *outputs: Predictions, float `[n, width]`.
+    """
+    widths = [head.width for head in heads]
+    truths = columns(truth, [head.targets for head in heads])
+    parts = zip(*(columns(array, widths) for array in outputs), strict=True)
+    for head, true, own in zip(heads, truths, parts, strict=True):
+        yield head, true, list(own)
+
+
 def fault(heads: Sequence[Head], outputs: np.ndarray, step: float = 0.0) -> str:
     """Returns why outputs `[n, width]` can't be those of the heads, as a message, or ""."""
     parts = columns(outputs, [head.width for head in heads])

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from export import description
 from export import source as sources
 from mnist_edge import data, evaluate, train
 from mnist_edge.errors import InputError
@@ -75,6 +76,6 @@ def test_of_a_foreign_model_it_is_said_what_it_gets(layer, high, is_warned, tmp_
     x = np.linspace(0, high, 60, dtype=np.float32)[:, None]
     y = np.arange(60) // 30
     source = sources.save_model(model, data.Dataset(x, y, x, y), tmp_path)
-    low, warnings = f"values from 0 to {high:g};", "\n".join(sources.description(source))
+    low, warnings = f"values from 0 to {high:g};", "\n".join(description.description(source))
     assert low in warnings
     assert ("multiply the data by 255" in warnings) == is_warned

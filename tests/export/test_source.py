@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import names, output, reference
+from export import description, names, output, reference
 from export import source as sources
 from export.settings import ExportOptions
 from mnist_edge import bundle, data, heads, metrics
@@ -91,7 +91,7 @@ def test_the_activation_is_read_from_the_model(model, activation, softmax_added,
 
 
 def shown(source):
-    return sources.description(source)
+    return description.description(source)
 
 
 @pytest.mark.parametrize(

@@ -176,9 +176,9 @@ def _share_loop_constants(graph: "onnx.GraphProto") -> None:
 
 
 def _name_by_order(graph: "onnx.GraphProto") -> None:
-    """Names nodes and tensors by operator and order, in place.
+    """Names nodes and tensors by operator and order, in place, and sorts the constants.
 
-    tf2onnx numbers its names in an order that varies between processes, so the same model
+    tf2onnx numbers and lists them in an order that varies between processes, so the same model
     would give different bytes.
     """
     kept = {"", *(value.name for value in (*graph.input, *graph.output))}
@@ -201,6 +201,7 @@ def _rename(graph: "onnx.GraphProto", names: dict[str, str], prefix: str) -> Non
         node.output[:] = [names[name] for name in node.output]
     for named in (*graph.initializer, *graph.input, *graph.output):
         named.name = names.get(named.name, named.name)
+    graph.initializer.sort(key=lambda tensor: tensor.name)
     del graph.value_info[:]
 
 

@@ -360,6 +360,16 @@ def test_two_exports_give_the_same_bytes(small, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+def test_the_order_in_which_tf2onnx_lists_constants_does_not_show(small):
+    raw = onnx.load(small.folder / "onnx-float32.onnx")
+    other = onnx.ModelProto.FromString(raw.SerializeToString())
+    other.graph.initializer.reverse()
+    assert other != raw
+    for model in (raw, other):
+        onnx_convert._name_by_order(model.graph)
+    assert other == raw
+
+
 # Bad bundles.
 
 

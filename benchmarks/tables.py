@@ -1,10 +1,12 @@
 """Formats a report as Markdown tables, which are readable in a terminal too."""
 
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from mnist_edge import cli, data
 
+from . import corruptions
 from .measurement import (
     BENCHMARK_JSON,
     BundleRecord,
@@ -16,6 +18,7 @@ from .measurement import (
 )
 
 MISSING = "–"
+MEAN = "mean of MNIST-C's"
 _MOST_COLUMNS = 100
 
 
@@ -156,20 +159,23 @@ def latency_table(report: Report) -> str:
     return _table(report, _LATENCY, pairs)
 
 
-def robustness_table(report: Report) -> str:
-    """Formats accuracy under each distortion."""
+def robustness_table(report: Report, what: str = "accuracy") -> str:
+    """Formats a share by distortion, one column per artifact.
+
+    Args:
+        report: The report.
+        what: "accuracy" or "calibration_error".
+    """
     found = [(row, row.robustness) for row in report.measurements if row.robustness]
-    distortions = found[0][1].accuracy if found else ()
-    headings = [("artifact", False), ("images", True), *((name, True) for name in distortions)]
-    lines = [
-        [
-            row.name(report.several),
-            f"{one.image_count:,}",
-            *(f"{share:.1%}" for share in one.accuracy.values()),
-        ]
-        for row, one in found
-    ]
-    return layout(headings, lines)
+    shares = [dict(getattr(one, what)) for _, one in found]
+    names = list(shares[0]) if shares else []
+    fifteen = [name for name in names if name in corruptions.MNIST_C]
+    if fifteen:
+        names.insert(names.index(fifteen[-1]) + 1, MEAN)
+        for one in shares:
+            one[MEAN] = statistics.fmean(one[name] for name in fifteen)
+    headings = [("images", False), *((row.name(report.several), True) for row, _ in found)]
+    return layout(headings, [[name, *(f"{one[name]:.2%}" for one in shares)] for name in names])
 
 
 def remarks(row: Measurement) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import bundles, robustness
+from benchmarks import bundles, corruptions, robustness
 from benchmarks.run import run
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.tables import robustness_table
@@ -24,7 +24,7 @@ def center(image):
     return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
 
 
-@pytest.mark.parametrize("name", robustness.DISTORTIONS)
+@pytest.mark.parametrize("name", corruptions.DISTORTIONS)
 def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
     distorted = robustness.distort(images, name)
     assert distorted.shape == images.shape
@@ -32,7 +32,7 @@ def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
     assert distorted.min() >= 0
     assert distorted.max() <= 255
     assert np.array_equal(distorted, robustness.distort(images, name))
-    assert (name == robustness.PLAIN) == np.array_equal(distorted, images)
+    assert (name == corruptions.PLAIN) == np.array_equal(distorted, images)
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3, 4])
@@ -85,7 +85,7 @@ def test_every_artifact_is_measured_under_every_distortion(settings, without_ker
     assert keras.robustness is None  # not installed
     for row in rows:
         assert row.robustness.image_count == 100
-        assert list(row.robustness.accuracy) == list(robustness.DISTORTIONS)
+        assert list(row.robustness.accuracy) == list(corruptions.DISTORTIONS)
         assert row.robustness.accuracy["plain"] > 0.8 > row.robustness.accuracy["inverted"]
     assert "| inverted |" in robustness_table(report)
 

@@ -110,6 +110,8 @@ class Robustness:
     """Accuracy and calibration error by distortion, on `image_count` of the test images.
 
     Attributes:
+        roc_area: By kind of picture that shows no example of any class: the area under the ROC
+            curve of the largest probability, plain test images against those pictures.
         source: "mnist-c:" and the folder's name if the images are MNIST-C's own files, else "".
     """
 
@@ -117,6 +119,7 @@ class Robustness:
     noise_gray_levels: NotNegative
     accuracy: dict[str, Share]
     calibration_error: dict[str, Share] = dataclasses.field(default_factory=dict)
+    roc_area: dict[str, Share] = dataclasses.field(default_factory=dict)
     source: Text = ""
 
 

@@ -133,6 +133,9 @@ def _robustness(report: Report) -> list[str]:
         tables.robustness_table(report),
         "Expected calibration error on the same images:",
         tables.robustness_table(report, "calibration_error"),
+        "Area under the ROC curve of the largest probability, plain test images against pictures "
+        "of no class:",
+        tables.robustness_table(report, "roc_area"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Measures artifacts on distorted test images: ours, or the files of MNIST-C."""
+"""Measures artifacts on distorted test images, ours or MNIST-C's, and on pictures of no digit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,8 @@ from mnist_edge.errors import InputError
 
 from . import bundles, corruptions
 from .bundles import Artifact, Bundle
-from .corruptions import files
+from .corruptions import files, negatives
+from .corruptions.negatives import NEGATIVES
 from .measurement import Robustness
 from .worker import Worker, WorkerFailed
 
@@ -66,16 +67,16 @@ def _scale(input_range: tuple[float, float]) -> tuple[float, float]:
 
 
 def names(source: str | None) -> tuple[str, ...]:
-    """Returns what is measured: names of `corruptions.DISTORTIONS`.
+    """Returns what is measured: names of `corruptions.DISTORTIONS`, then of `NEGATIVES`.
 
     Args:
         source: `mnist-c:FOLDER` for the files of MNIST-C; None for our own images.
     """
-    return files.NAMES if source else tuple(corruptions.DISTORTIONS)
+    return (*(files.NAMES if source else corruptions.DISTORTIONS), *NEGATIVES)
 
 
 def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
-    """Returns distorted test images for a bundle's artifacts, and their labels.
+    """Returns distorted test images for a bundle's artifacts, and their labels, if they have any.
 
     Args:
         one: The bundle.
@@ -88,6 +89,10 @@ def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
             images or has other classes.
     """
     input_range = one.manifest.model.input_range
+    low, unit = _scale(input_range)
+    if name in NEGATIVES:
+        made = negatives.make(name, count, one.images.shape[1:])
+        return made * np.float32(unit) + np.float32(low), np.empty(0, int)
     if not source:
         chosen = bundles.spaced(len(one.images), count)
         return distort(one.images[chosen], name, input_range), one.labels[chosen]
@@ -95,7 +100,6 @@ def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
     chosen, classes = bundles.spaced(len(images), count), one.reference.shape[1]
     if classes != files.CLASSES:
         raise InputError(f"MNIST-C needs a model of ten digits. Got: {classes} in {one.folder}.")
-    low, unit = _scale(input_range)
     shaped = data.in_shape(images[chosen], one.images.shape[1:])
     return shaped * np.float32(unit) + np.float32(low), labels[chosen]
 
@@ -124,17 +128,20 @@ def record(
     """Returns what is recorded of an artifact.
 
     Args:
-        found: Its probabilities `[n, classes]` by distortion.
-        labels: The true classes `[n]` by distortion.
+        found: Its probabilities `[n, classes]` by name.
+        labels: The true classes `[n]` by name.
         source: As for `names`.
     """
+    judged = {name: p for name, p in found.items() if name not in NEGATIVES}
+    digits = found[corruptions.PLAIN].max(1)
     return Robustness(
-        image_count=min(map(len, labels.values())),
+        image_count=len(digits),
         noise_gray_levels=corruptions.own.NOISE,
-        accuracy={name: float(np.mean(p.argmax(1) == labels[name])) for name, p in found.items()},
+        accuracy={name: float(np.mean(p.argmax(1) == labels[name])) for name, p in judged.items()},
         calibration_error={
             name: metrics.expected_calibration_error(metrics.reliability_bins(p, labels[name]))
-            for name, p in found.items()
+            for name, p in judged.items()
         },
+        roc_area={name: metrics.roc_area(digits, found[name].max(1)) for name in NEGATIVES},
         source=cli.printable(f"{files.PREFIX}{files.folder(source).name}") if source else "",
     )

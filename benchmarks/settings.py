@@ -98,7 +98,9 @@ class BenchmarkSettings:
     max_kb: float | None = setting(None, "recommendation: maximum file size, in 1,000 bytes")
     max_us: float | None = setting(None, "recommendation: maximum median latency, in µs")
     robustness: bool = setting(False, "also measure accuracy on distorted images")
-    robustness_count: int = setting(1000, "test images to distort, evenly spaced")
+    robustness_count: int = setting(
+        1000, "test images to distort, evenly spaced; as many pictures of no class"
+    )
     data: str | None = setting(
         None,
         "with --robustness: MNIST-C's own files, mnist-c:FOLDER, in place of our distorted images",

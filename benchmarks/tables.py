@@ -164,7 +164,7 @@ def robustness_table(report: Report, what: str = "accuracy") -> str:
 
     Args:
         report: The report.
-        what: "accuracy" or "calibration_error".
+        what: "accuracy", "calibration_error" or "roc_area".
     """
     found = [(row, row.robustness) for row in report.measurements if row.robustness]
     shares = [dict(getattr(one, what)) for _, one in found]

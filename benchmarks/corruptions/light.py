@@ -28,17 +28,17 @@ def fog(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Adds fractal clouds, and dims the sum to the image's own range."""
     height, width = images.shape[1:]
     size = max(_FOG_SIZE, 1 << (max(height, width) - 1).bit_length())
-    clouds = np.concatenate(
+    fogs = np.concatenate(
         [
-            _clouds(rng, len(images[start : start + _AT_ONCE]), size)[:, :height, :width]
+            clouds(rng, len(images[start : start + _AT_ONCE]), size)[:, :height, :width]
             for start in range(0, len(images), _AT_ONCE)
         ]
     )
     white = images.max((1, 2), keepdims=True)
-    return (images + 255 * _FOG * clouds) * white / (white + 255 * _FOG)
+    return (images + 255 * _FOG * fogs) * white / (white + 255 * _FOG)
 
 
-def _clouds(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
+def clouds(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     """Makes fractal height maps by the diamond-square algorithm; opposite edges meet.
 
     Args:

@@ -86,7 +86,7 @@ def test_shot_noise_counts_up_to_three_photons_and_keeps_black(images):
     assert set(np.unique(found)) == {0, 85, 170, 255}
     assert not found[images == 0].any()
     white = corruptions.distort(np.full_like(images, 255), "shot noise")
-    # Of photons with a Poisson distribution of mean 3, at most 3 count: 2.328, give or take 4 sigma.
+    # Photons have a Poisson distribution of mean 3, at most 3 count: 2.328, within 4 sigma.
     assert white.mean() / 85 == pytest.approx(2.328, abs=0.03)
 
 

@@ -1,7 +1,7 @@
 """Formats a report as Markdown tables, which are readable in a terminal too."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mnist_edge import cli, data
@@ -166,16 +166,38 @@ def robustness_table(report: Report, what: str = "accuracy") -> str:
         report: The report.
         what: "accuracy", "calibration_error" or "roc_area".
     """
-    found = [(row, row.robustness) for row in report.measurements if row.robustness]
-    shares = [dict(getattr(one, what)) for _, one in found]
-    names = list(shares[0]) if shares else []
-    fifteen = [name for name in names if name in corruptions.MNIST_C]
-    if fifteen:
+    return by_distortion(
+        {
+            row.name(report.several): getattr(row.robustness, what)
+            for row in report.measurements
+            if row.robustness
+        }
+    )
+
+
+def by_distortion(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Formats shares by distortion, with the mean of MNIST-C's fifteen where all are known.
+
+    Args:
+        columns: By heading, shares by distortion; the first column has all distortions.
+    """
+    fifteen = list(corruptions.MNIST_C)
+    means = {
+        heading: statistics.fmean(one[name] for name in fifteen)
+        for heading, one in columns.items()
+        if one.keys() >= set(fifteen)
+    }
+    names = list(next(iter(columns.values()), ()))
+    if means:
         names.insert(names.index(fifteen[-1]) + 1, MEAN)
-        for one in shares:
-            one[MEAN] = statistics.fmean(one[name] for name in fifteen)
-    headings = [("images", False), *((row.name(report.several), True) for row, _ in found)]
-    return layout(headings, [[name, *(f"{one[name]:.2%}" for one in shares)] for name in names])
+    lines = []
+    for name in names:
+        shares = (
+            means.get(heading) if name == MEAN else one.get(name)
+            for heading, one in columns.items()
+        )
+        lines.append([name, *(shown(share, ".2%") for share in shares)])
+    return layout([("images", False), *((heading, True) for heading in columns)], lines)
 
 
 def remarks(row: Measurement) -> list[str]:

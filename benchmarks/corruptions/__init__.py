@@ -5,6 +5,7 @@ its published descriptions, at the published strengths, so that it can be made o
 Nothing here is used in training: `SAME_KIND` says which of training's distortions come close.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -27,13 +28,14 @@ def _by_channel(
     Results are rounded to whole gray levels, halves up, whatever the last bits of the arithmetic.
     """
 
+    @functools.wraps(corruption)
     def distort(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         changed = np.empty(images.shape, np.float32)
         for channel in range(images.shape[3]):
-            own_rng = np.random.default_rng(_SEED)
+            again = np.random.default_rng(_SEED)
             for start in range(0, len(images), _CHUNK):
                 part = images[start : start + _CHUNK, :, :, channel].astype(np.float64)
-                found = corruption(part, own_rng).clip(0, 255)
+                found = corruption(part, again).clip(0, 255)
                 changed[start : start + _CHUNK, :, :, channel] = np.floor(found + 0.5 + 1e-6)
         return changed
 

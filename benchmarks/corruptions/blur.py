@@ -39,7 +39,7 @@ def _exact(weights: np.ndarray) -> np.ndarray:
 
 
 def glass(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blurs, swaps pixels with neighbors at random, and blurs again."""
+    """Blurs (sigma 0.7), swaps pixels with neighbors at random, twice, and blurs again."""
     changed = np.floor(gaussian(images, _GLASS_SIGMA))
     count, height, width = images.shape
     for _ in range(_GLASS_PASSES):
@@ -55,7 +55,7 @@ def glass(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def motion(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Smears each image along a line of random direction, more and more faintly."""
+    """Smears to one side (sigma 3 pixels) in a random direction, at most 45° from horizontal."""
     count, height, width = images.shape
     angles = np.radians(_MOTION_DEGREES * (2 * draws.uniform(rng, count, 1, 1) - 1))
     steps = np.arange(_MOTION_PIXELS + 1)

@@ -10,27 +10,27 @@ _PIXELS = 3
 
 
 def shear(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Slants to a random side, which also lowers the digit a little."""
+    """Slants by 0.4 radians to a random side."""
     angles = _SHEAR * draws.signs(rng, len(images))
     one, zero = np.ones(len(images)), np.zeros(len(images))
     return _warp(images, [[one, -np.sin(angles)], [zero, np.cos(angles)]])
 
 
 def scale(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shrinks."""
+    """Shrinks to 0.7 of the size."""
     full, zero = np.full(len(images), 1 / _SCALE), np.zeros(len(images))
     return _warp(images, [[full, zero], [zero, full]])
 
 
 def rotate(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rotates in a random direction."""
+    """Rotates by 0.4 radians (23°) in a random direction."""
     angles = _ROTATION * draws.signs(rng, len(images))
     cosine, sine = np.cos(angles), np.sin(angles)
     return _warp(images, [[cosine, -sine], [sine, cosine]])
 
 
 def translate(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Moves in a random diagonal direction."""
+    """Moves by 3 pixels in both directions."""
     one, zero = np.ones(len(images)), np.zeros(len(images))
     return _warp(images, [[one, zero], [zero, one]], _PIXELS * draws.signs(rng, 2, len(images)))
 

@@ -25,7 +25,7 @@ def stripe(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def fog(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Adds fractal clouds, and dims the sum to the image's own range."""
+    """Adds fractal clouds three times as white as the image, and dims the sum to its range."""
     height, width = images.shape[1:]
     size = max(_FOG_SIZE, 1 << (max(height, width) - 1).bit_length())
     fogs = np.concatenate(

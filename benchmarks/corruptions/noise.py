@@ -15,7 +15,7 @@ _MUD_GRAY = 63.0
 
 
 def shot(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Poisson noise: the light that a pixel counts, few photons at a time."""
+    """Poisson noise: a pixel counts photons, on average 3 where it is white."""
     drawn = draws.uniform(rng, *images.shape)
     expected = images * (_PHOTONS / 255)
     counted = np.zeros(images.shape)
@@ -29,14 +29,14 @@ def shot(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def impulse(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Salt and pepper: pixels at random become white or black."""
+    """Salt and pepper: of the pixels, 17 % become white or black at random."""
     drawn = draws.uniform(rng, *images.shape)
     peppered = np.where(drawn < _IMPULSES / 2, 0.0, images)
     return np.where(drawn >= 1 - _IMPULSES / 2, 255.0, peppered)
 
 
 def spatter(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Drops of gray mud that cover what is below them."""
+    """Drops of mud of 63 gray levels cover what is below them."""
     thickness = gaussian(_MUD_MEAN + _MUD_DEVIATION * draws.normal(rng, *images.shape), _MUD_SIGMA)
     cover = gaussian((thickness > _MUD_LEVEL).astype(float), _EDGE_SIGMA)
     cover[cover < _LEAST_COVER] = 0

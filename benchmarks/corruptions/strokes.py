@@ -12,7 +12,7 @@ _DROP = 5  # rows that a zigzag falls or rises at most
 
 
 def dotted_line(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draws a dashed straight line from the left edge to the right."""
+    """Draws a straight line of 2-pixel dashes from the left edge to the right."""
     count, height, width = images.shape
     first, last = draws.integers(rng, 0, height - 2, 2, count).astype(float)
     left, right = np.zeros(count), np.full(count, width - 1.0)
@@ -21,7 +21,7 @@ def dotted_line(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def zigzag(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draws a zigzag line from the left to the right."""
+    """Draws a zigzag line of 2-pixel teeth from the left to the right."""
     count, height, width = images.shape
     start = draws.integers(rng, 0, height - 2, count)
     fall = draws.integers(rng, -_DROP, _DROP - 1, count)

@@ -246,10 +246,14 @@ class _Session:
         found: dict[Key, dict[str, np.ndarray]] = {key: {} for key in self._candidates}
         truth: dict[str, dict[str, np.ndarray]] = {label: {} for label in loaded}
         for name in robustness.names(source):
-            pairs = {
-                label: robustness.distorted(one, name, count, source)
-                for label, one in loaded.items()
-            }
+            made: dict[object, robustness.Pair] = {}  # once for bundles of the same data
+            pairs = {}
+            for label, one in loaded.items():
+                manifest = one.manifest
+                same = (manifest.data.sha256, one.images.shape, tuple(manifest.model.input_range))
+                if same not in made:
+                    made[same] = robustness.distorted(one, name, count, source)
+                pairs[label] = made[same]
 
             def outputs(key: Key, name: str = name, pairs: Mapping = pairs) -> np.ndarray:
                 images, _ = pairs[key[0]]

@@ -22,7 +22,8 @@ and SciPy from its published descriptions at its published strengths: **our MNIS
 no download and can be made of any images. `--data mnist-c:FOLDER` measures on the files themselves,
 `FOLDER/shot_noise/test_images.npy` and so on. Our images are the same bytes on every machine,
 whatever the versions of NumPy and SciPy (`tests/benchmarks/test_corruptions.py` holds their
-hashes). They are not the files' bytes: random numbers, rounding and the zigzag's ends differ.
+hashes). They are not the files' bytes: random numbers, rounding and the zigzag's ends differ, and
+glass blurs along both axes.
 
 ![ten images of each](robustness.png)
 """
@@ -64,6 +65,7 @@ def page(rows: Mapping[str, Measurement]) -> str:
     accuracy: dict[str, Mapping[str, float]] = {
         name: one.accuracy for name, one in records.items()
     } | {one["name"]: one["accuracy"] for one in published}
+    hashes = ", ".join(f"{name} `{row.sha256[:12]}`" for name, row in rows.items())
     return "\n".join(
         [
             _HEAD,
@@ -73,6 +75,7 @@ def page(rows: Mapping[str, Measurement]) -> str:
             _ACCURACY,
             by_distortion(accuracy) + "\n",
             notes + "\n",
+            f"Files, by SHA-256: {hashes}.\n",
             _CALIBRATION,
             by_distortion({name: one.calibration_error for name, one in records.items()}) + "\n",
             _NO_DIGIT,

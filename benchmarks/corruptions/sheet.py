@@ -8,7 +8,7 @@ from mnist_edge import data, drawing
 
 from . import DISTORTIONS, distort, negatives
 
-_COUNT, _SCALE = 10, 0.4  # images per row; inches per image
+_COUNT, _SCALE, _NAMES = 10, 0.4, 2  # images per row; inches per image, and for the rows' names
 
 
 def draw(path: Path) -> None:
@@ -17,7 +17,7 @@ def draw(path: Path) -> None:
     rows = {name: distort(images, name) for name in DISTORTIONS}
     rows |= {name: negatives.make(name, _COUNT, images.shape[1:]) for name in negatives.NEGATIVES}
     mosaic = np.concatenate([np.concatenate(list(row[..., 0]), 1) for row in rows.values()])
-    figure = drawing.blank(_COUNT * _SCALE + 1.6, len(rows) * _SCALE)
+    figure = drawing.blank(_COUNT * _SCALE + _NAMES, len(rows) * _SCALE)
     axes = figure.subplots()
     axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255)
     side = images.shape[1]

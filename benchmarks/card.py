@@ -20,7 +20,7 @@ from mnist_edge.models.opened import BundleModel
 from mnist_edge.safety import files, supervise
 from mnist_edge.training.train_record import TrainRecord
 
-from . import measurement, robustness, tables
+from . import corruptions, measurement, robustness, tables
 from .frontier import records
 from .measurement import BENCHMARK_JSON, Measurement
 
@@ -44,14 +44,14 @@ _CAUSES = {"unsupported": "unsupported", "crash": "conversion failed", "gate": "
 def measure(
     model: BundleModel,
     dataset: data.Dataset,
-    distortions: tuple[str, ...] = tuple(robustness.DISTORTIONS),
+    distortions: tuple[str, ...] = tuple(corruptions.DISTORTIONS),
 ) -> dict[str, float]:
     """Measures a bundle's model on distorted test images.
 
     Args:
         model: The bundle's model.
         dataset: The dataset to test on.
-        distortions: Names in `robustness.DISTORTIONS`; `PLAIN` takes examples of any kind.
+        distortions: Names in `corruptions.DISTORTIONS`; `PLAIN` takes examples of any kind.
 
     Returns:
         Accuracy on all test images, as a share, by distortion.
@@ -63,7 +63,7 @@ def measure(
     accuracy = {}
     for name in distortions:
         changed = images
-        if name != robustness.PLAIN:
+        if name != corruptions.PLAIN:
             robustness.check(model.shape, model.input_range, model.where)
             changed = robustness.distort(images, name, model.input_range)
         accuracy[name] = float(np.mean(model.predict(changed).argmax(1) == dataset.y_test))
@@ -98,12 +98,15 @@ def card(
 
 def _accuracy(accuracy: dict[str, float]) -> str:
     if len(accuracy) == 1:
-        return f"**Accuracy of the Keras model** on the test set: {accuracy[robustness.PLAIN]:.2%}."
+        return (
+            f"**Accuracy of the Keras model** on the test set: {accuracy[corruptions.PLAIN]:.2%}."
+        )
     lines = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
     return (
         f"| test images | accuracy of this model |\n| --- | --: |\n{lines}\n\n"
-        "Shifts and rotations have a random direction; noise is Gaussian with a standard "
-        f"deviation of {robustness.NOISE} gray levels of 255."
+        "The first fifteen are MNIST-C's, remade (docs/robustness.md). Shifts and rotations have a "
+        "random direction; noise is Gaussian with a standard "
+        f"deviation of {corruptions.own.NOISE} gray levels of 255."
     )
 
 
@@ -247,7 +250,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = data.load_recorded(model.data.source, folder)
     exported = _exported(folder, model)
     rows = own_rows(folder, exported) if exported else []
-    distortions = tuple(robustness.DISTORTIONS) if model.record else (robustness.PLAIN,)
+    distortions = tuple(corruptions.DISTORTIONS) if model.record else (corruptions.PLAIN,)
     text = card(model, measure(model, dataset, distortions), exported, rows)
     with staging.staged(folder) as stage:
         (stage / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")

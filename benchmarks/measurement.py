@@ -107,11 +107,20 @@ class Latency(CallTimes):
 
 @dataclasses.dataclass(frozen=True)
 class Robustness:
-    """Accuracy by distortion, on `image_count` of the test images."""
+    """Accuracy and calibration error by distortion, on `image_count` of the test images.
+
+    Attributes:
+        roc_area: By kind of picture that shows no example of any class: the area under the ROC
+            curve of the largest probability, plain test images against those pictures.
+        source: "mnist-c:" and the folder's name if the images are MNIST-C's own files, else "".
+    """
 
     image_count: CountFrom1
     noise_gray_levels: NotNegative
     accuracy: dict[str, Share]
+    calibration_error: dict[str, Share] = dataclasses.field(default_factory=dict)
+    roc_area: dict[str, Share] = dataclasses.field(default_factory=dict)
+    source: Text = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mnist_edge import schema, staging
 from mnist_edge.metrics import LEAST_ROUNDS
 
-from . import bundles, plots, robustness, tables
+from . import bundles, plots, tables
 from .measurement import BENCHMARK_JSON, Report, Timing, TimingBlock
 
 BENCHMARK_MARKDOWN = "benchmark.md"
@@ -88,7 +88,7 @@ def text(report: Report) -> str:
     if len(report.timing.blocks) > 1:
         parts.append(tables.latency_table(report))
     if any(row.robustness for row in report.measurements):
-        parts += [tables.robustness_table(report), _ROBUSTNESS_NOTE]
+        parts += _robustness(report)
     return "\n\n".join([*parts, f"{caption(report)}\n{verdict(report)}"])
 
 
@@ -101,7 +101,7 @@ def markdown(report: Report) -> str:
         ("Latency", tables.latency_table(report), _LATENCY_NOTE),
     ]
     if any(row.robustness for row in report.measurements):
-        sections.append(("Robustness", tables.robustness_table(report), _ROBUSTNESS_NOTE))
+        sections.append(("Robustness", *_robustness(report)))
     parts = [f"## {heading}\n\n" + "\n\n".join(body) for heading, *body in sections]
     # Two spaces end a line in Markdown without ending the paragraph.
     lines = "\n\n".join(parts).split("\n")
@@ -116,11 +116,27 @@ _LATENCY_NOTE = (
     f"{tables.MISSING} at a batch size: the artifact has a fixed batch of another size. Memory is "
     "the process's peak up to the end of the first call."
 )
-_ROBUSTNESS_NOTE = (
-    "Accuracy on distorted test images: shifts and rotations in a random direction, Gaussian "
-    f"noise with a standard deviation of {robustness.NOISE} gray levels of 255, blur with a sigma "
-    "of 1 pixel, strokes 1 pixel thinner and thicker, colors inverted."
-)
+
+
+def _robustness(report: Report) -> list[str]:
+    """Formats what `--robustness` measured: tables and a note."""
+    found = next(row.robustness for row in report.measurements if row.robustness)
+    made = (
+        f"MNIST-C's own files, {found.source}"
+        if found.source
+        else "corrupted by us as MNIST-C's are (docs/robustness.md), then shifted, rotated, with "
+        f"Gaussian noise of {found.noise_gray_levels:g} gray levels, blurred, with strokes 1 pixel "
+        "thinner and thicker, inverted"
+    )
+    return [
+        f"Accuracy on {found.image_count:,} test images, {made}:",
+        tables.robustness_table(report),
+        "Expected calibration error on the same images:",
+        tables.robustness_table(report, "calibration_error"),
+        "Area under the ROC curve of the largest probability, plain test images against pictures "
+        "of no class:",
+        tables.robustness_table(report, "roc_area"),
+    ]
 
 
 def write(report: Report, loaded: Sequence[bundles.Bundle], folder: Path) -> list[str]:

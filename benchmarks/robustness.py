@@ -1,88 +1,22 @@
-"""Measures accuracy on distorted test images."""
+"""Measures artifacts on distorted test images, ours or MNIST-C's, and on pictures of no digit."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import drawing, examples
+from mnist_edge import cli, data, drawing, examples, metrics
 from mnist_edge.errors import InputError
 
+from . import bundles, corruptions
+from .bundles import Artifact, Bundle
+from .corruptions import files, negatives
+from .corruptions.negatives import NEGATIVES
+from .measurement import Robustness
 from .worker import Worker, WorkerFailed
 
-# Maps float32 images `[n, height, width, channels]`, 0 to 255, to images of the same shape.
-Distortion = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-PLAIN = "plain"
-_SEED = 0
-NOISE = 40  # standard deviation, in gray levels of 255; clearly visible, digits stay legible
-_SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
-_CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-
-
-def _shift(pixels: int, directions: tuple[tuple[int, int], ...] = _SIDES) -> Distortion:
-    def distort(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        from scipy import ndimage
-
-        moves = pixels * np.array(directions)[rng.integers(0, 4, len(images))]
-        return np.stack(
-            [
-                ndimage.shift(image, (*move, 0), order=0, mode="nearest")
-                for image, move in zip(images, moves, strict=True)
-            ]
-        )
-
-    return distort
-
-
-def _rotate(degrees: int) -> Distortion:
-    def distort(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        from scipy import ndimage
-
-        angles = degrees * rng.choice([-1, 1], len(images))
-        return np.stack(
-            [
-                ndimage.rotate(image, angle, reshape=False, order=1, mode="nearest")
-                for image, angle in zip(images, angles, strict=True)
-            ]
-        )
-
-    return distort
-
-
-def _add_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return (images + rng.normal(0, NOISE, images.shape)).clip(0, 255)
-
-
-def _blur(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    from scipy import ndimage
-
-    return ndimage.gaussian_filter(images, (0, 1, 1, 0))
-
-
-def _thin(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    from scipy import ndimage
-
-    return ndimage.grey_erosion(images, (1, 2, 2, 1))
-
-
-def _thicken(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    from scipy import ndimage
-
-    return ndimage.grey_dilation(images, (1, 2, 2, 1))
-
-
-DISTORTIONS: dict[str, Distortion] = {
-    PLAIN: lambda images, rng: images,
-    **{f"shift {pixels} px": _shift(pixels) for pixels in (1, 2, 3, 4)},
-    "shift 2 px diagonally": _shift(2, _CORNERS),
-    **{f"rotate {degrees}°": _rotate(degrees) for degrees in (10, 20, 30)},
-    "noise": _add_noise,
-    "blur": _blur,
-    "thinner": _thin,
-    "thicker": _thicken,
-    "inverted": lambda images, rng: 255 - images,
-}
+# Test images and labels, as `Worker` takes them.
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 def check(shape: tuple[int, ...], input_range: tuple[float, float], where: Path | str) -> None:
@@ -114,32 +48,100 @@ def distort(
 
     Args:
         images: Numbers `[n, height, width]` or `[n, height, width, channels]`.
-        distortion: A name of `DISTORTIONS`.
+        distortion: A name of `corruptions.DISTORTIONS`.
         input_range: Smallest and largest value of the training examples.
 
     Returns:
         float32, in the shape and scale of `images`.
     """
-    low, high = examples.pixel_range(input_range) or (0.0, 255.0)
-    unit = (high - low) / 255
+    low, unit = _scale(input_range)
     stacked = (images.reshape(*images.shape[:3], -1).astype(np.float32) - low) / unit
-    distorted = DISTORTIONS[distortion](stacked, np.random.default_rng(_SEED))
+    distorted = corruptions.distort(stacked, distortion)
     return (distorted * unit + low).reshape(images.shape).astype(np.float32)
 
 
-def accuracy(worker: Worker, distorted: np.ndarray, labels: np.ndarray, distortion: str) -> float:
-    """Measures an artifact's accuracy on distorted test images.
+def _scale(input_range: tuple[float, float]) -> tuple[float, float]:
+    """Returns the values of black and of one gray level in a model's input."""
+    low, high = examples.pixel_range(input_range) or (0.0, 255.0)
+    return low, (high - low) / 255
+
+
+def names(source: str | None) -> tuple[str, ...]:
+    """Returns what is measured: names of `corruptions.DISTORTIONS`, then of `NEGATIVES`.
 
     Args:
-        worker: The artifact.
-        distorted: float32 images `[n, ...]`.
-        labels: Integers `[n]`.
-        distortion: The distortion's name, for the error message.
+        source: `mnist-c:FOLDER` for the files of MNIST-C; None for our own images.
+    """
+    return (*(files.NAMES if source else corruptions.DISTORTIONS), *NEGATIVES)
+
+
+def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
+    """Returns distorted test images for a bundle's artifacts, and their labels, if they have any.
+
+    Args:
+        one: The bundle.
+        name: One of `names(source)`.
+        count: How many images, evenly spaced.
+        source: As for `names`.
+
+    Raises:
+        InputError: The files of MNIST-C are missing or damaged, or the bundle's model takes other
+            images or has other classes.
+    """
+    input_range = one.manifest.model.input_range
+    low, unit = _scale(input_range)
+    if name in NEGATIVES:
+        made = negatives.make(name, count, one.images.shape[1:])
+        return made * np.float32(unit) + np.float32(low), np.empty(0, int)
+    if not source:
+        chosen = bundles.spaced(len(one.images), count)
+        return distort(one.images[chosen], name, input_range), one.labels[chosen]
+    images, labels = files.read(files.folder(source), name)
+    chosen, classes = bundles.spaced(len(images), count), one.reference.shape[1]
+    if classes != files.CLASSES:
+        raise InputError(f"MNIST-C needs a model of ten digits. Got: {classes} in {one.folder}.")
+    shaped = data.in_shape(images[chosen], one.images.shape[1:])
+    return shaped * np.float32(unit) + np.float32(low), labels[chosen]
+
+
+def outputs(worker: Worker, file: Artifact, images: np.ndarray, what: str) -> np.ndarray:
+    """Returns an artifact's probabilities, float32 `[n, classes]`.
+
+    Args:
+        worker: The artifact's process.
+        file: The artifact.
+        images: float32 `[n, ...]`.
+        what: What the images are, for the error message.
 
     Raises:
         WorkerFailed: The artifact fails, or returns NaN or infinity.
     """
-    outputs = worker.predict(distorted)
-    if not np.isfinite(outputs).all():
-        raise WorkerFailed(f"returned NaN or infinity for test images, {distortion}")
-    return float(np.mean(outputs.argmax(1) == labels))
+    found = file.finish(worker.predict(images))
+    if not np.isfinite(found).all():
+        raise WorkerFailed(f"returned NaN or infinity for test images, {what}")
+    return found
+
+
+def record(
+    found: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], source: str | None
+) -> Robustness:
+    """Returns what is recorded of an artifact.
+
+    Args:
+        found: Its probabilities `[n, classes]` by name.
+        labels: The true classes `[n]` by name.
+        source: As for `names`.
+    """
+    judged = {name: p for name, p in found.items() if name not in NEGATIVES}
+    digits = found[corruptions.PLAIN].max(1)
+    return Robustness(
+        image_count=len(digits),
+        noise_gray_levels=corruptions.own.NOISE,
+        accuracy={name: float(np.mean(p.argmax(1) == labels[name])) for name, p in judged.items()},
+        calibration_error={
+            name: metrics.expected_calibration_error(metrics.reliability_bins(p, labels[name]))
+            for name, p in judged.items()
+        },
+        roc_area={name: metrics.roc_area(digits, found[name].max(1)) for name in NEGATIVES},
+        source=cli.printable(f"{files.PREFIX}{files.folder(source).name}") if source else "",
+    )

@@ -81,6 +81,8 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     for one in loaded if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.manifest.model.input_range, one.folder)
         heads.require_classes(one.heads, one.folder, "robustness")
+        for name in robustness.names(settings.data) if settings.data else ():
+            robustness.distorted(one, name, 1, settings.data)  # refused before a long run starts
     candidates = {
         (one.label, file.variant): (one, file) for one in loaded for file in one.artifacts
     }
@@ -238,30 +240,34 @@ class _Session:
         return parity.of_outputs(*arrays, one.indices), verdict
 
     def robustness(self) -> dict[Key, Robustness]:
-        """Measures the artifacts' accuracy on distorted test images, one distortion at a time."""
+        """Measures the artifacts on distorted test images, one distortion at a time."""
         loaded = {label: one for (label, _), (one, _) in self._candidates.items()}
-        chosen = {
-            label: bundles.spaced(len(one.images), self._settings.robustness_count)
-            for label, one in loaded.items()
-        }
-        found: dict[Key, dict[str, float]] = {key: {} for key in self._candidates}
-        for name in robustness.DISTORTIONS:
-            distorted = {
-                label: robustness.distort(
-                    one.images[chosen[label]], name, one.manifest.model.input_range
+        count, source = self._settings.robustness_count, self._settings.data
+        found: dict[Key, dict[str, np.ndarray]] = {key: {} for key in self._candidates}
+        truth: dict[str, dict[str, np.ndarray]] = {label: {} for label in loaded}
+        for name in robustness.names(source):
+            made: dict[object, robustness.Pair] = {}  # once for bundles of the same data
+            pairs = {}
+            for label, one in loaded.items():
+                manifest = one.manifest
+                same = (manifest.data.sha256, one.images.shape, tuple(manifest.model.input_range))
+                if same not in made:
+                    made[same] = robustness.distorted(one, name, count, source)
+                pairs[label] = made[same]
+
+            def outputs(key: Key, name: str = name, pairs: Mapping = pairs) -> np.ndarray:
+                images, _ = pairs[key[0]]
+                return robustness.outputs(
+                    self._workers[key], self._candidates[key][1], images, name
                 )
-                for label, one in loaded.items()
-            }
 
-            def accuracy(key: Key, name: str = name, distorted: Mapping = distorted) -> float:
-                labels = loaded[key[0]].labels[chosen[key[0]]]
-                return robustness.accuracy(self._workers[key], distorted[key[0]], labels, name)
-
-            for key, share in self.for_each(accuracy, name).items():
-                found[key][name] = share
+            for key, probabilities in self.for_each(outputs, name).items():
+                found[key][name] = probabilities
+            for label, (_, labels) in pairs.items():
+                truth[label][name] = labels
         return {
-            key: Robustness(len(chosen[key[0]]), robustness.NOISE, shares)
-            for key, shares in found.items()
+            key: robustness.record(one, truth[key[0]], source)
+            for key, one in found.items()
             if key not in self.failures
         }
 

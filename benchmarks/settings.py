@@ -98,7 +98,13 @@ class BenchmarkSettings:
     max_kb: float | None = setting(None, "recommendation: maximum file size, in 1,000 bytes")
     max_us: float | None = setting(None, "recommendation: maximum median latency, in µs")
     robustness: bool = setting(False, "also measure accuracy on distorted images")
-    robustness_count: int = setting(1000, "test images to distort, evenly spaced")
+    robustness_count: int = setting(
+        1000, "test images to distort, evenly spaced; as many pictures of no class"
+    )
+    data: str | None = setting(
+        None,
+        "with --robustness: MNIST-C's own files, mnist-c:FOLDER, in place of our distorted images",
+    )
     json: bool = setting(False, "print the result as JSON on the last line of standard output")
 
     def __post_init__(self) -> None:
@@ -114,6 +120,9 @@ class BenchmarkSettings:
             value = getattr(self, name)
             is_valid = value is None or 0 < value < math.inf
             self._require(name, is_valid, "more than 0 and finite")
+
+        if self.data and not self.robustness:
+            raise InputError("--data must come with --robustness. Got: --data alone. Add it.")
 
     def _require(self, name: str, is_valid: bool, requirement: str) -> None:
         if not is_valid:

@@ -1,10 +1,12 @@
 """Formats a report as Markdown tables, which are readable in a terminal too."""
 
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mnist_edge import cli, data
 
+from . import corruptions
 from .measurement import (
     BENCHMARK_JSON,
     BundleRecord,
@@ -16,6 +18,7 @@ from .measurement import (
 )
 
 MISSING = "–"
+MEAN = "mean of MNIST-C's"
 _MOST_COLUMNS = 100
 
 
@@ -156,20 +159,45 @@ def latency_table(report: Report) -> str:
     return _table(report, _LATENCY, pairs)
 
 
-def robustness_table(report: Report) -> str:
-    """Formats accuracy under each distortion."""
-    found = [(row, row.robustness) for row in report.measurements if row.robustness]
-    distortions = found[0][1].accuracy if found else ()
-    headings = [("artifact", False), ("images", True), *((name, True) for name in distortions)]
-    lines = [
-        [
-            row.name(report.several),
-            f"{one.image_count:,}",
-            *(f"{share:.1%}" for share in one.accuracy.values()),
-        ]
-        for row, one in found
-    ]
-    return layout(headings, lines)
+def robustness_table(report: Report, what: str = "accuracy") -> str:
+    """Formats a share by distortion, one column per artifact.
+
+    Args:
+        report: The report.
+        what: "accuracy", "calibration_error" or "roc_area".
+    """
+    return by_distortion(
+        {
+            row.name(report.several): getattr(row.robustness, what)
+            for row in report.measurements
+            if row.robustness
+        }
+    )
+
+
+def by_distortion(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Formats shares by distortion, with the mean of MNIST-C's fifteen where all are known.
+
+    Args:
+        columns: By heading, shares by distortion; the first column has all distortions.
+    """
+    fifteen = list(corruptions.MNIST_C)
+    means = {
+        heading: statistics.fmean(one[name] for name in fifteen)
+        for heading, one in columns.items()
+        if one.keys() >= set(fifteen)
+    }
+    names = list(next(iter(columns.values()), ()))
+    if means:
+        names.insert(names.index(fifteen[-1]) + 1, MEAN)
+    lines = []
+    for name in names:
+        shares = (
+            means.get(heading) if name == MEAN else one.get(name)
+            for heading, one in columns.items()
+        )
+        lines.append([name, *(shown(share, ".2%") for share in shares)])
+    return layout([("images", False), *((heading, True) for heading in columns)], lines)
 
 
 def remarks(row: Measurement) -> list[str]:

@@ -180,7 +180,7 @@ def _rows(values: np.ndarray, name: str, spec: InputSpec) -> Iterator[Example]:
 def _read_numbers(path: Path, suffix: str, spec: InputSpec) -> np.ndarray:
     remedy = f"Give one array, {spec.wanted}."
     if suffix == ".npy":
-        return _read_npy(path, remedy)
+        return read_npy(path, remedy)
     if suffix == ".npz":
         names = npz.names(path, remedy)
         chosen = names if len(names) == 1 else [name for name in _NPZ_NAMES if name in names]
@@ -193,7 +193,12 @@ def _read_numbers(path: Path, suffix: str, spec: InputSpec) -> np.ndarray:
     return csv_files.read_features(path, math.prod(spec.shape))
 
 
-def _read_npy(path: Path, remedy: str) -> np.ndarray:
+def read_npy(path: Path, remedy: str) -> np.ndarray:
+    """Reads an untrusted `.npy`; it stays mapped to the file.
+
+    Raises:
+        InputError: The file is missing, damaged, too large or no array of numbers.
+    """
     files.require(path, remedy)
     try:
         # Mapped, so that a header that asks for more than the file holds allocates nothing.

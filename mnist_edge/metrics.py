@@ -201,6 +201,19 @@ def expected_calibration_error(bins: Iterable[CalibrationBin]) -> float:
     )
 
 
+def roc_area(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """Returns the area under the ROC curve: how often a positive scores above a negative.
+
+    Args:
+        positives: Scores `[n]`.
+        negatives: Scores `[m]`; equal ones count half.
+    """
+    ordered = np.sort(positives)
+    below = np.searchsorted(ordered, negatives, "left")
+    equal = np.searchsorted(ordered, negatives, "right") - below
+    return float(1 - (below + equal / 2).mean() / len(positives))
+
+
 def most_confident_mistakes(probabilities: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
     """Returns the int64 indices of wrong predictions, the most confident first.
 

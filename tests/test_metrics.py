@@ -125,3 +125,9 @@ def test_8_bits_may_be_off_by_half_a_step_a_class(reference):
     assert metrics.probability_fault(rounded, metrics.STEP) == ""
     assert metrics.probability_fault(rounded).startswith("rows that sum to ")
     assert metrics.probability_fault(rounded * 0.95, metrics.STEP).startswith("rows that sum to ")
+
+
+def test_the_roc_area_is_the_share_of_pairs_in_order_with_ties_as_half():
+    assert metrics.roc_area(np.array([2, 3]), np.array([0, 1])) == 1
+    assert metrics.roc_area(np.array([0, 1]), np.array([2, 3])) == 0
+    assert metrics.roc_area(np.array([1, 3]), np.array([1, 2])) == (0.5 + 0 + 1 + 1) / 4

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks import card, robustness
+from benchmarks import card, corruptions
 from benchmarks.frontier import records
 from mnist_edge import bundle, data, models
 from mnist_edge.models import opened
@@ -19,9 +19,9 @@ def bundle_of_one(small, tmp_path):
 def test_a_card_tells_the_accuracy_under_every_distortion(small, bundle_of_one):
     _, text = bundle_of_one
     rows = dict(line.strip("| ").split(" | ") for line in text.splitlines() if line.endswith("% |"))
-    assert list(rows) == list(robustness.DISTORTIONS)
-    assert rows[robustness.PLAIN] == f"{small.trained['metrics']['test_accuracy']:.2%}"
-    assert rows["inverted"] != rows[robustness.PLAIN]
+    assert list(rows) == list(corruptions.DISTORTIONS)
+    assert rows[corruptions.PLAIN] == f"{small.trained['metrics']['test_accuracy']:.2%}"
+    assert rows["inverted"] != rows[corruptions.PLAIN]
 
 
 def test_a_card_tells_data_recipe_seed_and_hash(small, bundle_of_one):
@@ -39,7 +39,7 @@ def test_a_card_quotes_the_runs_of_all_seeds_only_of_its_own_recipe(bundle_of_on
     assert "All seeds" not in text
     assert "--full" not in text
     packaged = opened.open_bundle(models.PRETRAINED / "nano")
-    assert "**All seeds.** 9" in card.card(packaged, {robustness.PLAIN: 0.99})
+    assert "**All seeds.** 9" in card.card(packaged, {corruptions.PLAIN: 0.99})
 
 
 def test_a_damaged_model_gets_no_card(small, tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_a_packaged_model_is_on_record_and_its_card_is_of_it(name):
     text = (folder / card.CARD).read_text()
     assert trained["model_sha256"] == bundle.sha256_file(folder / bundle.MODEL)
     assert trained["model_sha256"] in text
-    assert f"| {robustness.PLAIN} | {trained['metrics']['test_accuracy']:.2%} |" in text
+    assert f"| {corruptions.PLAIN} | {trained['metrics']['test_accuracy']:.2%} |" in text
     (run,) = [r for r in records.load().runs(name) if r.seed == trained["seed"]]
     assert run.test_accuracy == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-4)
 

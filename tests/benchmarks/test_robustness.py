@@ -4,10 +4,11 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import bundles, robustness
+from benchmarks import bundles, corruptions, robustness
+from benchmarks.corruptions import files
 from benchmarks.run import run
 from benchmarks.settings import BenchmarkSettings
-from benchmarks.tables import robustness_table
+from benchmarks.tables import MEAN, robustness_table
 from mnist_edge import data
 from mnist_edge.errors import InputError
 from tests.conftest import QUICK
@@ -24,7 +25,7 @@ def center(image):
     return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
 
 
-@pytest.mark.parametrize("name", robustness.DISTORTIONS)
+@pytest.mark.parametrize("name", corruptions.DISTORTIONS)
 def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
     distorted = robustness.distort(images, name)
     assert distorted.shape == images.shape
@@ -32,7 +33,7 @@ def test_every_distortion_is_seeded_keeps_shape_and_range(images, name):
     assert distorted.min() >= 0
     assert distorted.max() <= 255
     assert np.array_equal(distorted, robustness.distort(images, name))
-    assert (name == robustness.PLAIN) == np.array_equal(distorted, images)
+    assert (name == corruptions.PLAIN) == np.array_equal(distorted, images)
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3, 4])
@@ -85,9 +86,47 @@ def test_every_artifact_is_measured_under_every_distortion(settings, without_ker
     assert keras.robustness is None  # not installed
     for row in rows:
         assert row.robustness.image_count == 100
-        assert list(row.robustness.accuracy) == list(robustness.DISTORTIONS)
+        assert list(row.robustness.accuracy) == list(corruptions.DISTORTIONS)
         assert row.robustness.accuracy["plain"] > 0.8 > row.robustness.accuracy["inverted"]
-    assert "| inverted |" in robustness_table(report)
+        assert row.robustness.calibration_error.keys() == row.robustness.accuracy.keys()
+        assert row.robustness.roc_area["blank paper"] > 0.8
+    table = robustness_table(report)
+    assert table.index("| canny edges ") < table.index(f"| {MEAN} ") < table.index("| inverted ")
+
+
+@pytest.fixture
+def original(tmp_path):
+    """A folder in MNIST-C's layout, with plain test images as every corruption."""
+    test = data.load()
+    for name in files.NAMES:
+        own = tmp_path / ("identity" if name == "plain" else name.replace(" ", "_"))
+        own.mkdir()
+        np.save(own / "test_images.npy", test.x_test[:200, :, :, None])
+        np.save(own / "test_labels.npy", test.y_test[:200])
+    return tmp_path
+
+
+def test_mnist_cs_own_files_take_the_place_of_ours(settings, original, without_keras):
+    chosen = dataclasses.replace(settings, data=f"mnist-c:{original}")
+    row = run(chosen).measurements[1]
+    assert row.robustness.source == f"mnist-c:{original.name}"
+    assert list(row.robustness.accuracy) == list(files.NAMES)
+    assert len(set(row.robustness.accuracy.values())) == 1  # the files are all alike
+    (original / "fog" / "test_images.npy").unlink()
+    with pytest.raises(InputError, match=r"fog/test_images.npy .*Give the folder of MNIST-C"):
+        run(chosen)
+
+
+def test_data_without_robustness_are_refused():
+    with pytest.raises(InputError, match="--data must come with --robustness"):
+        BenchmarkSettings(data="mnist-c:FOLDER")
+
+
+def test_files_for_another_number_of_classes_are_refused(settings, original):
+    (read,) = bundles.load_all(settings.bundles)
+    two = dataclasses.replace(read, reference=read.reference[:, :2])
+    with pytest.raises(InputError, match=r"MNIST-C needs a model of ten digits. Got: 2"):
+        robustness.distorted(two, "fog", 5, f"mnist-c:{original}")
 
 
 def test_without_scipy_it_is_refused_before_the_run(settings, monkeypatch):

@@ -169,9 +169,7 @@ def reduced(to: Builder, node: Node) -> None:
         checks.same_scale(data, out)
         to.step("reduce_max", sizes, (data,), out)
         return
-    multiplier, shift = checks.factor(
-        float(data.scale) / float(out.scale), _LARGEST_BYTE * count
-    )
+    multiplier, shift = checks.factor(float(data.scale) / float(out.scale), _LARGEST_BYTE * count)
     # The kernel divides the multiplier, after it has moved as many bits up as there is room for.
     more = min(count.bit_length() - 1, 32, 31 + shift)
     sizes |= {
@@ -186,7 +184,8 @@ def reduced(to: Builder, node: Node) -> None:
 def _reduced_sizes(node: Node, data: Tensor) -> tuple[int, int, int]:
     """Returns the number of elements before, along and after the reduced dimensions."""
     rank = len(data.shape)
-    axes = sorted({int(axis) % rank for axis in node.constant(1).reshape(-1) if -rank <= axis < rank})
+    given = node.constant(1).reshape(-1)
+    axes = sorted({int(axis) % rank for axis in given if -rank <= axis < rank})
     if not axes:
         raise Unsupported("reduces no dimension")
     first, last = axes[0], axes[-1]

@@ -106,10 +106,6 @@ def companions(content: bytes) -> dict[str, bytes]:
 #define {name.upper()}_TFLITE_SHA256 "{about["c"]["tflite_sha256"]}"
 {interface}
 
-#ifdef __cplusplus
-}}
-#endif
-
 #endif
 """
     template = (resources.files(__package__) / _EXAMPLE).read_text("utf-8")

@@ -54,7 +54,6 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         *writer.constants,
         _functions(program, name, planned, calls, writer),
         _self_test(program, name, golden) if golden else "",
-        "#ifdef __cplusplus\n}\n#endif",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -179,6 +178,10 @@ void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch)
 #ifdef {upper}_SELF_TEST
 /* Returns the number of golden vectors of which a byte of the output differs. */
 int {name}_self_test(void *scratch);
+#endif
+
+#ifdef __cplusplus
+}}
 #endif
 {INTERFACE[1]}"""
 

@@ -1,5 +1,7 @@
 """Nothing is read or written outside of the buffers: operators, mutants, a whole network."""
 
+import functools
+
 import pytest
 
 from export.c import graph
@@ -12,6 +14,7 @@ from tests.mutants import mutants
 MUTANTS, SEED = 300, 18
 
 
+@functools.cache
 def classifier():
     """A small network of a classifier's usual operators."""
     net = Builder((1, 12, 12, 1), "uint8", 1.0, 0)

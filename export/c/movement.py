@@ -210,6 +210,26 @@ def tile(to: Builder, node: Node) -> None:
     move(to, data, out, rows, 0, 0)
 
 
+def cast(to: Builder, node: Node) -> None:
+    """Lowers CAST of floats to int32, as indices are made of an input."""
+    data, out = node.input(0), node.output
+    if (data.dtype, out.dtype) != ("float32", "int32") or data.size != out.size:
+        raise Unsupported(f"takes {data.dtype}, gives {out.dtype}")
+    to.step("cast", {"count": out.size}, (data,), out)
+
+
+def gather(to: Builder, node: Node) -> None:
+    """Lowers GATHER: rows of a table, as an embedding's."""
+    table, numbers, out = node.input(0), node.input(1), node.output
+    if node.options.get("axis") or node.options.get("batchDims") or numbers.dtype != "int32":
+        raise Unsupported("takes other than rows")
+    checks.same_scale(table, out)
+    checks.require_shape(out, (*numbers.shape, *table.shape[1:]))
+    rows = table.shape[0] if table.shape else 1
+    layer: dict[str, Field] = {"rows": rows, "row_bytes": table.bytes // rows}
+    to.step("gather", layer | {"count": numbers.size}, (table, numbers), out)
+
+
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise Unsupported(f"has an axis of {axis} in {rank} dimensions")
@@ -230,4 +250,6 @@ OPERATORS = {
     "PAD": pad,
     "PADV2": pad,
     "TILE": tile,
+    "CAST": cast,
+    "GATHER": gather,
 }

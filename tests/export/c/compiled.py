@@ -36,7 +36,7 @@ def inputs_of(content, count, seed=0):
     tensor = graph.read(content).input
     rng = np.random.default_rng(seed)
     if tensor.dtype == "float32":
-        return rng.uniform(-100, 300, (count, *tensor.shape)).astype(np.float32)
+        return rng.uniform(0, 300, (count, *tensor.shape)).astype(np.float32)
     return rng.integers(0, 256, (count, *tensor.shape), np.uint8).view(tensor.dtype)
 
 

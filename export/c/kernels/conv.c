@@ -1,6 +1,6 @@
 /* needs: target requantize clamp dot_pairs conv_layer conv_lanes */
 /* The input's values under the kernel become one row, outside of the image `zero_in`. */
-static inline void conv_patch(
+static void conv_patch(
     const conv_layer *l, const uint8_t *in, int32_t y, int32_t x, uint8_t *patch)
 {
     const int32_t channels = l->in_c / l->groups;
@@ -26,7 +26,7 @@ static inline void conv_patch(
 }
 
 /* Two patches at a time, with two filters at a time: each value is read half as often. */
-static inline void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
+static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
     const int32_t channels = l->in_c / l->groups, filters = l->out_c / l->groups;
     const int32_t length = PADDED(l->k_h * l->k_w * channels), pools = l->pool * l->pool;
@@ -63,7 +63,7 @@ static inline void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *o
     }
 }
 
-static inline void conv(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
+KERNEL void conv(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
 #if LANES > 1
     if (l->lanes) {

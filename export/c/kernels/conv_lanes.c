@@ -1,7 +1,7 @@
 /* needs: lanes conv_layer */
 #if LANES > 1
 /* Copies the part of the image that is read, with its border. */
-SPECIALIZED void conv_stage(
+KERNEL void conv_stage(
     const conv_layer *l, const uint8_t *in, int32_t height, int32_t width, staged *to)
 {
     const int32_t left = l->pad_w < width ? l->pad_w : width;
@@ -27,7 +27,7 @@ SPECIALIZED void conv_stage(
     }
 }
 
-SPECIALIZED void conv_lanes(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
+KERNEL void conv_lanes(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
     const int32_t height = (l->out_h * l->pool - 1) * l->stride_h + (l->k_h - 1) * l->dilation_h + 1;
     const int32_t width = (l->out_w * l->pool - 1) * l->stride_w + l->k_w, row = width * l->in_c;

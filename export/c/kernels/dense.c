@@ -8,7 +8,7 @@ typedef struct {
     int32_t rows, in_c, out_c, lanes, zero_out, low, high;
 } dense_layer;
 
-static inline void dense(const dense_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
+KERNEL void dense(const dense_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
 #if LANES > 1
     if (l->lanes) {

@@ -1,6 +1,5 @@
 /* needs: lanes_layer lanes_vnni lanes_avx2 lanes_wasm */
 #if LANES > 1
-#define SPECIALIZED static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #else
@@ -8,7 +7,7 @@
 #endif
 
 /* A tile of `high` by `wide` bytes for `blocks` vectors of filters: its sums stay in registers. */
-SPECIALIZED void lanes_tile(
+KERNEL void lanes_tile(
     const lanes_layer *l, int32_t high, int32_t wide, int32_t blocks, int32_t block,
     const staged *in, uint8_t *out)
 {
@@ -62,7 +61,7 @@ SPECIALIZED void lanes_tile(
 }
 
 /* All tiles: as large as the registers allow, the last ones of a side over the ones before. */
-SPECIALIZED void lanes_tiles(const lanes_layer *l, const staged *in, uint8_t *out)
+KERNEL void lanes_tiles(const lanes_layer *l, const staged *in, uint8_t *out)
 {
     const int32_t all = (l->filters + LANES - 1) / LANES;
     const int32_t most_blocks = l->out_h * l->out_w == 1 ? 4 : 2;

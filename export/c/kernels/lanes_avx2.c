@@ -23,7 +23,9 @@ static inline lanes lanes_spread(const staged *at)
 
 static inline lanes lanes_dot(lanes sum, lanes values, lanes weights)
 {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(values, weights));
+    const lanes products = _mm256_madd_epi16(values, weights);
+    __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(sum) : "x"(products)); /* gcc would copy sums */
+    return sum;
 }
 
 static inline lanes lanes_max(lanes a, lanes b)

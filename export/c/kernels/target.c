@@ -17,6 +17,12 @@
 #else
 #define LANES 1
 #endif
+/* With vectors each layer gets its own code, in which all sizes are known. */
+#if LANES > 1
+#define KERNEL static inline __attribute__((always_inline))
+#else
+#define KERNEL static
+#endif
 /* Elements that an array needs so that a vector of them can be read. */
 #define LANED(n) ((n) < LANES ? LANES : (n))
 /* Rows of weights end with zeros where compilers make vectors of them, or read words. */

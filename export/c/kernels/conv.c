@@ -55,7 +55,8 @@ static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uin
                             sums[k] + l->bias[own], l->multiplier[own], l->shift[own]);
                         const uint8_t byte = clamp(value + l->zero_out, l->low, l->high);
                         uint8_t *to = out + position / pools * l->out_c + own;
-                        *to = position % pools && *to > byte ? *to : byte;
+                        const int32_t more = byte - (position % pools ? *to : 0);
+                        *to = (uint8_t)(byte - (more & more >> 31));
                     }
                 }
             }

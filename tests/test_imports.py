@@ -26,6 +26,7 @@ TABLE = {
     "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
+    "benchmarks/microcontroller": {"mnist_edge", "numpy", "ai_edge_litert"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},
 }
 # What every installation has; all else is imported inside the function that needs it, so that

@@ -1,0 +1,177 @@
+"""Compiles a model's C file for a board and measures its code and weights."""
+
+import dataclasses
+import re
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from mnist_edge.errors import InputError
+from mnist_edge.safety import files
+
+from . import tools
+from .boards import Board
+
+_SECONDS = 120
+_MOST_HEADER_BYTES = 2**20
+# Reads only the harness's own sections by name: all other code and constants are the model's,
+# those of the compiler's libraries that it calls included.
+_SECTIONS = {"code": ".code", "weights": ".weights", "static": ".static_ram"}
+_HARNESS = ("main.c", "board.ld")
+_ELF = "program.elf"
+# Room for any model, to measure one that is too large for the board.
+_ROOMY = 2**28
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model in C.
+
+    Attributes:
+        file: The C file; its header lies beside it.
+        prefix: Prefix of the header's macros.
+        scratch_bytes: Size of the buffer that the caller gives.
+        input_bytes: Size of one input.
+        output_bytes: Size of one output.
+    """
+
+    file: Path
+    prefix: str
+    scratch_bytes: int
+    input_bytes: int
+    output_bytes: int
+
+    @property
+    def header(self) -> Path:
+        """The header."""
+        return self.file.with_suffix(".h")
+
+
+def read(file: Path, input_bytes: int, output_bytes: int) -> Source:
+    """Reads the header of a model in C.
+
+    Args:
+        file: The C file.
+        input_bytes: Size of one input.
+        output_bytes: Size of one output.
+
+    Raises:
+        InputError: There is no such header, or it lacks the macro.
+    """
+    header = file.with_suffix(".h")
+    with files.open_regular(header, _MOST_HEADER_BYTES) as opened:
+        text = opened.read().decode(errors="replace")
+    found = re.search(r"^#define (\w+)_SCRATCH_BYTES (\d+)u?$", text, re.MULTILINE)
+    if not found:
+        raise InputError(
+            f"{header} must define the model's _SCRATCH_BYTES. Got: no such macro. "
+            "Export the bundle again."
+        )
+    return Source(file, found[1], int(found[2]), input_bytes, output_bytes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A linked program; sizes in bytes.
+
+    Attributes:
+        code: The model's code, with what it calls of the compiler's libraries.
+        weights: The model's constants.
+        static: The model's variables.
+        images: Address behind the program, where the images go.
+        fits: Whether the board has room for it.
+    """
+
+    code: int
+    weights: int
+    static: int
+    images: int
+    fits: bool
+
+
+def build(
+    board: Board, source: Source, folder: Path, optimization: str, self_test: bool = False
+) -> Program:
+    """Compiles and links a model with the harness that runs it.
+
+    Args:
+        board: The board.
+        source: The model.
+        folder: Where the program is written, as "program.elf".
+        optimization: The compiler's flag without its hyphen, e.g. "O2".
+        self_test: Whether to compile in and call the model's self-test.
+
+    Raises:
+        tools.ToolFailed: The compiler failed.
+    """
+    for name in _HARNESS:
+        text = resources.files(__package__).joinpath("board", name).read_text()
+        (folder / name).write_text(text)
+    shutil.copy(source.file, folder / "model.c")
+    shutil.copy(source.header, folder)
+    flags = _flags(board, optimization)
+    prefix = source.prefix
+    tests = [f"-D{prefix}_SELF_TEST"] if self_test else []
+    _gcc(folder, [*flags, "-std=c99", *tests, "-c", "model.c", "-o", "model.o"])
+    defines = {
+        "MODEL_HEADER": f'"{source.header.name}"',
+        "MODEL_PREDICT": f"{prefix.lower()}_predict_quantized",
+        "MODEL_INPUT_BYTES": source.input_bytes,
+        "MODEL_OUTPUT_BYTES": source.output_bytes,
+        "MODEL_SCRATCH_BYTES": f"{prefix}_SCRATCH_BYTES",
+        "SERIAL": f"{board.serial}u",
+    }
+    if board.is_nrf51:
+        defines["NRF51"] = 1
+    if self_test:
+        defines["MODEL_SELF_TEST"] = f"{prefix.lower()}_self_test"
+    given = [*(f"-D{name}={value}" for name, value in defines.items()), *tests]
+    # Otherwise the compiler turns the harness's loops into calls of libc.
+    own = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]
+    _gcc(folder, [*flags, "-std=gnu99", *own, *given, "-c", "main.c", "-o", "main.o"])
+    return _link(board, folder, flags)
+
+
+def _flags(board: Board, optimization: str) -> list[str]:
+    # Floats in software: the integer path needs none, and a core may lack the unit.
+    return [
+        *(f"-mcpu={board.cpu}", "-mthumb", "-mfloat-abi=soft", f"-{optimization}"),
+        *("-ffunction-sections", "-fdata-sections"),
+    ]
+
+
+def _gcc(folder: Path, arguments: list[str]) -> None:
+    tools.run([tools.GCC, *arguments], folder, _SECONDS)
+
+
+def _link(board: Board, folder: Path, flags: list[str]) -> Program:
+    fits = True
+    try:
+        _link_into(board, folder, flags, board.flash[1], board.ram[1])
+    except tools.ToolFailed as error:
+        if "overflowed" not in str(error) and "no room" not in str(error):
+            raise
+        fits = False
+        _link_into(board, folder, flags, _ROOMY, _ROOMY)
+    listed = tools.run([tools.SIZE, "-A", _ELF], folder, _SECONDS)
+    sizes = {
+        line.split()[0]: int(line.split()[1]) for line in listed.splitlines() if "." in line[:1]
+    }
+    symbols = tools.run([tools.NM, _ELF], folder, _SECONDS)
+    images = re.search(r"^([0-9a-f]+) . images$", symbols, re.MULTILINE)
+    if not images:
+        raise tools.ToolFailed(f"{_ELF} has no symbol for the images")
+    measured = {key: sizes.get(name, 0) for key, name in _SECTIONS.items()}
+    return Program(**measured, images=int(images[1], 16), fits=fits)
+
+
+def _link_into(board: Board, folder: Path, flags: list[str], flash: int, ram: int) -> None:
+    places = {
+        "flash_start": board.flash[0],
+        "flash_bytes": flash,
+        "ram_start": board.ram[0],
+        "ram_bytes": ram,
+    }
+    symbols = [f"-Wl,--defsym={name}={value}" for name, value in places.items()]
+    script = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,-T,board.ld"]
+    _gcc(folder, [*flags, *symbols, *script, "main.o", "model.o", "-o", _ELF])

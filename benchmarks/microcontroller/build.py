@@ -19,6 +19,7 @@ _MOST_HEADER_BYTES = 2**20
 _SECTIONS = {"code": ".code", "weights": ".weights", "static": ".static_ram"}
 _HARNESS = ("main.c", "board.ld")
 _ELF = "program.elf"
+_SCRATCH = r"^#define (\w+)_SCRATCH_BYTES (\d+)\b"
 # Room for any model, to measure one that is too large for the board.
 _ROOMY = 2**28
 
@@ -61,7 +62,7 @@ def read(file: Path, input_bytes: int, output_bytes: int) -> Source:
     header = file.with_suffix(".h")
     with files.open_regular(header, _MOST_HEADER_BYTES) as opened:
         text = opened.read().decode(errors="replace")
-    found = re.search(r"^#define (\w+)_SCRATCH_BYTES (\d+)u?$", text, re.MULTILINE)
+    found = re.search(_SCRATCH, text, re.MULTILINE | re.ASCII)
     if not found:
         raise InputError(
             f"{header} must define the model's _SCRATCH_BYTES. Got: no such macro. "

@@ -1,5 +1,6 @@
 """Runs the compiler and the emulator: in a folder, with limits on time, memory and files."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def run(command: Sequence[str], folder: Path, seconds: int) -> str:
         raise ToolFailed(f"{command[0]} took longer than {seconds} s") from None
     if done.returncode:
         lines = done.stderr.splitlines()
-        wrong = [line for line in lines if "error" in line or "overflow" in line] or lines[-1:]
+        wrong = [line for line in lines if re.search("error:|overflow|undefined", line)] or lines[-1:]
         raise ToolFailed(f"{command[0]}: {one_line(' '.join(wrong[:2]) or done.returncode)}")
     return done.stdout
 

@@ -62,7 +62,9 @@ def run(command: Sequence[str], folder: Path, seconds: int) -> str:
         raise ToolFailed(f"{command[0]} took longer than {seconds} s") from None
     if done.returncode:
         lines = done.stderr.splitlines()
-        wrong = [line for line in lines if re.search("error:|overflow|undefined", line)] or lines[-1:]
+        wrong = [line for line in lines if re.search("error:|overflow|undefined", line)] or lines[
+            -1:
+        ]
         raise ToolFailed(f"{command[0]}: {one_line(' '.join(wrong[:2]) or done.returncode)}")
     return done.stdout
 

@@ -93,18 +93,24 @@ def test_images_that_do_not_fit_into_flash_at_once_come_in_batches(tmp_path):
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
-        ("*(volatile uint32_t *)0xF0000000 = 1; ((void (*)(void))0xF0000000)();", "ended early"),
-        ("for (;;) {}", "took longer than 5 s"),
+        ("((void (*)(void))0xF0000000)();", "ended early"),
         ("volatile uint8_t huge[15600]; for (int i = 0; i < 15600; i++) huge[i] = 1;", "full"),
         ("#error no", "#error no"),
+        ("stub_missing();", "undefined reference"),
     ],
-    ids=["crash", "hang", "stack overflow", "does not compile"],
+    ids=["crash", "stack overflow", "does not compile", "does not link"],
 )
 def test_a_program_that_fails_is_one_line(body, cause, tmp_path):
-    got = measured(M0, stub.write(tmp_path, body=f"\n{body}\n"), seconds=5)
+    source = stub.write(tmp_path, more="void stub_missing(void);", body=f"\n{body}\n")
+    got = measured(M0, source)
     assert got.status == FAILED
     assert len(got.causes) == 1
     assert cause in got.causes[0]
+
+
+def test_a_program_that_does_not_end_is_ended(tmp_path):
+    got = measured(M0, stub.write(tmp_path, body="for (;;) {}"), seconds=2)
+    assert got.causes == ("qemu-system-arm took longer than 2 s",)
 
 
 def test_a_program_can_read_and_write_no_file_of_the_host(tmp_path):

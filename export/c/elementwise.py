@@ -114,9 +114,7 @@ def steps(a: Tensor, b: Tensor, out: Tensor) -> dict[str, tuple[int, ...]]:
     found = {"dims": tuple(row[0] for row in rows)}
     for i, name in enumerate(("a_steps", "b_steps"), 1):
         own = [1 if row[i] else row[0] for row in rows]
-        found[name] = tuple(
-            0 if row[i] else math.prod(own[k + 1 :]) for k, row in enumerate(rows)
-        )
+        found[name] = tuple(0 if row[i] else math.prod(own[k + 1 :]) for k, row in enumerate(rows))
     return found
 
 

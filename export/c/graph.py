@@ -73,8 +73,10 @@ class Tensor:
         """A constant as it is kept: int8 values with 128 added, as uint8."""
         if self.data is None:
             raise Unsupported(f"needs a constant in place of {self.name!r}")
-        return (self.data.astype(np.int16) + 128).astype(np.uint8) if self.dtype == "int8" else (
-            self.data
+        return (
+            (self.data.astype(np.int16) + 128).astype(np.uint8)
+            if self.dtype == "int8"
+            else (self.data)
         )
 
 

@@ -33,7 +33,7 @@ def lower(net: Net) -> Program:
         except Unsupported as error:
             raise Unsupported(f"operator {node.kind} of layer {node.layer} {error}") from error
     logits = _logits(net)
-    places = to.place(net.input), to.place(net.output), to.place(logits)
+    places = to.input, to.place(net.output), to.place(logits)
     return Program(tuple(to.steps), *places, net.input, net.output, logits)
 
 

@@ -82,14 +82,20 @@ class Builder:
     """Collects the steps of a network, and knows where each tensor lies.
 
     Attributes:
+        input: The network's input as the caller gives it.
         steps: The steps so far.
         node: The operator that is lowered.
     """
 
     def __init__(self, given: Tensor) -> None:
+        self.input = Place(given.bytes, "input")
         self.steps: list[Step] = []
         self.node: Node | None = None
-        self._places: dict[int, Operand] = {given.index: Place(given.bytes, "input")}
+        self._places: dict[int, Operand] = {given.index: self.input}
+        if given.dtype == "int8":
+            flipped = self._places[given.index] = Place(given.bytes)
+            layer = {"count": given.size}
+            self.steps.append(Step("flip", layer, (self.input,), flipped, comment="int8 input"))
 
     def place(self, tensor: Tensor) -> Operand:
         """Returns where a tensor lies; one that is not known yet gets a place of its own."""

@@ -27,20 +27,17 @@ def conv(to: Builder, node: Node) -> None:
 
 
 def dense(to: Builder, node: Node) -> None:
-    """Lowers FULLY_CONNECTED, as a convolution of 1 x 1: weights `[out_c, in_c]`."""
+    """Lowers FULLY_CONNECTED: weights `[out_c, in_c]`."""
     data, weights, out = node.input(0), _weights(node, 2), node.output
     if node.options.get("weightsFormat"):
         raise Unsupported("has shuffled weights")
     out_c, in_c = weights.shape
     if data.size % in_c or out.size != data.size // in_c * out_c:
         raise Unsupported(f"gives shape {list(out.shape)} from {list(data.shape)}")
-    window = dict.fromkeys(
-        ("batch", "groups", "in_w", "out_w", "k_h", "k_w", "stride_h", "stride_w"), 1
-    )
-    window |= dict.fromkeys(("dilation_h", "dilation_w"), 1) | {"pad_h": 0, "pad_w": 0}
-    rows = data.size // in_c
-    window |= {"in_h": rows, "out_h": rows, "in_c": in_c, "out_c": out_c}
-    to.step("conv", window | _weighted(node, weights, 0, padded=True), (data,), out, in_c)
+    layer = _weighted(node, weights, 0, padded=True)
+    del layer["zero_in"]  # in the bias
+    sizes = {"rows": data.size // in_c, "in_c": in_c, "out_c": out_c}
+    to.step("dense", sizes | layer, (data,), out)
 
 
 def depthwise(to: Builder, node: Node) -> None:
@@ -172,9 +169,7 @@ def reduced(to: Builder, node: Node) -> None:
         checks.same_scale(data, out)
         to.step("reduce_max", sizes, (data,), out)
         return
-    multiplier, shift = checks.factor(
-        float(data.scale) / float(out.scale), _LARGEST_BYTE * count
-    )
+    multiplier, shift = checks.factor(float(data.scale) / float(out.scale), _LARGEST_BYTE * count)
     # The kernel divides the multiplier, after it has moved as many bits up as there is room for.
     more = min(count.bit_length() - 1, 32, 31 + shift)
     sizes |= {
@@ -189,7 +184,8 @@ def reduced(to: Builder, node: Node) -> None:
 def _reduced_sizes(node: Node, data: Tensor) -> tuple[int, int, int]:
     """Returns the number of elements before, along and after the reduced dimensions."""
     rank = len(data.shape)
-    axes = sorted({int(axis) % rank for axis in node.constant(1).reshape(-1) if -rank <= axis < rank})
+    given = node.constant(1).reshape(-1)
+    axes = sorted({int(axis) % rank for axis in given if -rank <= axis < rank})
     if not axes:
         raise Unsupported("reduces no dimension")
     first, last = axes[0], axes[-1]

@@ -1,4 +1,4 @@
-/* needs: requantize clamp */
+/* needs: requantize clamp dot */
 /* A convolution: the input's values under the kernel become one row, outside of the image `zero_in`.
    Weights are [out_c][k_h][k_w][in_c / groups]; the bias includes -zero_in * sum(weights). */
 typedef struct {
@@ -10,15 +10,6 @@ typedef struct {
     int32_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w, groups;
     int32_t zero_in, zero_out, low, high;
 } conv_layer;
-
-static inline int32_t dot(const uint8_t *a, const int8_t *b, int32_t n)
-{
-    int32_t sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        sum += a[i] * b[i];
-    }
-    return sum;
-}
 
 static inline void conv_patch(
     const conv_layer *l, const uint8_t *in, int32_t y, int32_t x, int32_t channels, uint8_t *patch)

@@ -1,25 +1,27 @@
 """Compiles a model's C file for a board and measures its code and weights."""
 
 import dataclasses
+import math
 import re
 import shutil
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
+from mnist_edge import artifact_metadata, runtimes, schema
 from mnist_edge.errors import InputError
-from mnist_edge.safety import files
+from mnist_edge.runtimes import Tensor
 
 from . import tools
 from .boards import Board
 
 _SECONDS = 120
-_MOST_HEADER_BYTES = 2**20
 # Reads only the harness's own sections by name: all other code and constants are the model's,
 # those of the compiler's libraries that it calls included.
 _SECTIONS = {"code": ".code", "weights": ".weights", "static": ".static_ram"}
 _HARNESS = ("main.c", "board.ld")
 _ELF = "program.elf"
-_SCRATCH = r"^#define (\w+)_SCRATCH_BYTES (\d+)\b"
 # Room for any model, to measure one that is too large for the board.
 _ROOMY = 2**28
 
@@ -30,7 +32,7 @@ class Source:
 
     Attributes:
         file: The C file; its header lies beside it.
-        prefix: Prefix of the header's macros.
+        prefix: Prefix of its functions.
         scratch_bytes: Size of the buffer that the caller gives.
         input_bytes: Size of one input.
         output_bytes: Size of one output.
@@ -48,27 +50,26 @@ class Source:
         return self.file.with_suffix(".h")
 
 
-def read(file: Path, input_bytes: int, output_bytes: int) -> Source:
-    """Reads the header of a model in C.
-
-    Args:
-        file: The C file.
-        input_bytes: Size of one input.
-        output_bytes: Size of one output.
+def read(file: Path) -> Source:
+    """Reads what a model in C says of itself.
 
     Raises:
-        InputError: There is no such header, or it lacks the macro.
+        InputError: It is no C file of export.
     """
-    header = file.with_suffix(".h")
-    with files.open_regular(header, _MOST_HEADER_BYTES) as opened:
-        text = opened.read().decode(errors="replace")
-    found = re.search(_SCRATCH, text, re.MULTILINE | re.ASCII)
-    if not found:
+    try:
+        about = schema.decode(runtimes.CSource, artifact_metadata.read_c(file).get("c"), "c")
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(
-            f"{header} must define the model's _SCRATCH_BYTES. Got: no such macro. "
-            "Export the bundle again."
-        )
-    return Source(file, found[1], int(found[2]), input_bytes, output_bytes)
+            f"{file} must be a C file of export. Got: {error}. Export the bundle again."
+        ) from error
+    sizes = (_bytes(tensor) for tensor in (about.input, about.output))
+    return Source(file, about.prefix, about.scratch_bytes, *sizes)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return math.prod(int(size or 1) for size in tensor.shape) * np.dtype(tensor.dtype).itemsize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,20 +113,21 @@ def build(
     shutil.copy(source.header, folder)
     flags = _flags(board, optimization)
     prefix = source.prefix
-    tests = [f"-D{prefix}_SELF_TEST"] if self_test else []
+    tests = [f"-D{prefix.upper()}_SELF_TEST"] if self_test else []
     _gcc(folder, [*flags, "-std=c99", *tests, "-c", "model.c", "-o", "model.o"])
     defines = {
         "MODEL_HEADER": f'"{source.header.name}"',
-        "MODEL_PREDICT": f"{prefix.lower()}_predict_quantized",
+        "MODEL_PREDICT": f"{prefix}_predict_quantized",
         "MODEL_INPUT_BYTES": source.input_bytes,
         "MODEL_OUTPUT_BYTES": source.output_bytes,
-        "MODEL_SCRATCH_BYTES": f"{prefix}_SCRATCH_BYTES",
+        "MODEL_SCRATCH_BYTES": source.scratch_bytes,
+        "MODEL_ALIGNMENT": f"{prefix.upper()}_SCRATCH_ALIGNMENT",
         "SERIAL": f"{board.serial}u",
     }
     if board.is_nrf51:
         defines["NRF51"] = 1
     if self_test:
-        defines["MODEL_SELF_TEST"] = f"{prefix.lower()}_self_test"
+        defines["MODEL_SELF_TEST"] = f"{prefix}_self_test"
     given = [*(f"-D{name}={value}" for name, value in defines.items()), *tests]
     # Otherwise the compiler turns the harness's loops into calls of libc.
     own = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]

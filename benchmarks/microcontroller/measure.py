@@ -45,7 +45,12 @@ def measure(
     (loaded,) = bundles.load_all([folder], limit)
     c_file, tflite = (_find(folder, loaded.artifacts, name) for name in (C_VARIANT, TFLITE_VARIANT))
     inputs, expected = reference.predict(tflite.path, loaded.images.astype(np.float32))
-    source = build.read(c_file.path, inputs.shape[1], expected.shape[1])
+    source = build.read(c_file.path)
+    if (source.input_bytes, source.output_bytes) != (inputs.shape[1], expected.shape[1]):
+        raise InputError(
+            f"{c_file.path} must have the input and the output of {tflite.path.name}. "
+            f"Got: others. Run: python -m export {folder} --variants {C_VARIANT} {TFLITE_VARIANT}"
+        )
     return MicrocontrollerReport(
         bundle=loaded.label,
         c_sha256=bundle.sha256_file(c_file.path),

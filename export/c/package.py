@@ -1,26 +1,25 @@
 """Write a model in C as a package: an Arduino library, a CMake project, an ESP-IDF component."""
 
-import re
 import string
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import mnist_edge
-from mnist_edge import staging
+from mnist_edge import artifact_metadata, bundle, runtimes, schema, staging
 from mnist_edge.errors import InputError
 from mnist_edge.safety import files
 
-# Kind of package -> its folder for the model's files, in the package.
-_SOURCES = {"arduino": "src", "cmake": "", "esp-idf": ""}
-KINDS = tuple(_SOURCES)
-# 1,000,000 weights take 4 MB as text.
-_MOST_BYTES = 2**27
-# An Arduino library's name starts with a letter and has at most 63 characters.
-_PROTOTYPE = re.compile(
-    r"^void ([A-Za-z]\w{0,62})_predict\(const (\w+) \*", re.MULTILINE | re.ASCII
-)
-_SCRATCH = re.compile(r"^#define (\w+)_SCRATCH_BYTES (\d+)\b", re.MULTILINE | re.ASCII)
+from . import metadata
+from .source import C_TYPES
+
+# Kind of package -> where the model's files go, and which: ends of their names.
+_MODEL = {
+    "arduino": ("src", (".c", ".h")),
+    "cmake": ("", (".c", ".h", ".main.c")),
+    "esp-idf": ("", (".c", ".h")),
+}
+KINDS = tuple(_MODEL)
 
 
 class _Template(string.Template):
@@ -29,50 +28,53 @@ class _Template(string.Template):
     delimiter = "@"
 
 
-def write(source: Path, kind: str, folder: Path) -> None:
-    """Writes a package that builds as it is.
+def write(path: Path, kind: str, folder: Path) -> None:
+    """Writes a package that builds as it is, with an example.
 
     Args:
-        source: The model's C file; its header lies beside it.
+        path: A C file that `python -m export` wrote.
         kind: One of `KINDS`.
-        folder: The new package; must not exist or be empty.
+        folder: The package; must not exist, or be empty.
 
     Raises:
-        InputError: The folder holds something, or the files are no model in C.
+        InputError: The folder holds something, or the file is no such C file.
     """
-    if files.kind(folder) not in ("nothing", "a folder") or (
-        folder.is_dir() and any(folder.iterdir())
-    ):
+    if files.kind(folder) != "nothing" and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(
-            f"{folder} must be a new or an empty folder. Got: something in it. "
+            f"{folder} must be a new or an empty folder. Got: something is there. "
             "Give another by --output."
         )
-    code, header = (_text(source.with_suffix(suffix)) for suffix in (".c", ".h"))
-    prototype, scratch = _PROTOTYPE.search(header), _SCRATCH.search(header)
-    if not prototype or not scratch:
+    model, facts = _read(path)
+    place, ends = _MODEL[kind]
+    with staging.staged(folder) as stage:
+        _fill(resources.files(__package__) / "templates" / kind, stage, facts)
+        (stage / place).mkdir(exist_ok=True)
+        for end in ends:
+            (stage / place / f"{facts['name']}{end}").write_bytes(model[end])
+
+
+def _read(path: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Returns the model's files by the end of their names, and what the templates say of it."""
+    try:
+        about = schema.decode(runtimes.CSource, artifact_metadata.read_c(path).get("c"), "c")
+        with files.open_regular(path, bundle.MOST_FILE_BYTES) as file:
+            content = file.read()
+        model = {".c": content, **metadata.companions(content)}
+        kind = C_TYPES[about.input.dtype]
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged comment or interface leads to
         raise InputError(
-            f"{source.with_suffix('.h')} must declare the model's functions. Got: another header. "
-            "Export the bundle again."
-        )
-    facts = {
-        "name": prototype[1],
-        "macro": scratch[1],
-        "input_type": prototype[2],
-        "scratch_bytes": scratch[2],
+            f"{path} must be a C file of export. Got: {error!r}. Run: python -m export.to_c BUNDLE"
+        ) from error
+    model[".main.c"] = model[".main.c"].replace(path.stem.encode(), about.prefix.encode())
+    return model, {
+        "name": about.prefix,
+        "macro": about.prefix.upper(),
+        "input_type": kind,
+        "scratch_bytes": str(about.scratch_bytes),
         "version": mnist_edge.__version__,
     }
-    templates = resources.files(__package__).joinpath("templates", kind)
-    with staging.staged(folder) as stage:
-        _fill(templates, stage, facts)
-        place = stage / _SOURCES[kind]
-        place.mkdir(exist_ok=True)
-        (place / f"{facts['name']}.c").write_text(code)
-        (place / f"{facts['name']}.h").write_text(header)
-
-
-def _text(path: Path) -> str:
-    with files.open_regular(path, _MOST_BYTES) as file:
-        return file.read().decode()
 
 
 def _fill(templates: Traversable, folder: Path, facts: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ extern const uint32_t images[]; /* their number, three unused words, then the im
 
 static uint8_t input[MODEL_INPUT_BYTES] __attribute__((aligned(16)));
 static uint8_t output[MODEL_OUTPUT_BYTES] __attribute__((aligned(16)));
-static uint8_t scratch[MODEL_SCRATCH_BYTES] __attribute__((aligned(16)));
+static uint8_t scratch[MODEL_SCRATCH_BYTES] __attribute__((aligned(MODEL_ALIGNMENT)));
 
 __attribute__((noreturn)) static void stop(void) {
     REGISTER(RESET_CONTROL) = 0x05FA0004u;

@@ -1,12 +1,15 @@
 """A model in C, written by hand: sums of pixels times weights, modulo 256."""
 
+import json
+
 import numpy as np
 
 from benchmarks.microcontroller import build
+from mnist_edge.artifact_metadata import C_COMMENT
 
 INPUT, CLASSES, WEIGHTS = 784, 10, 780
 HEADER = """#include <stdint.h>
-#define STUB_SCRATCH_BYTES {scratch}
+#define STUB_SCRATCH_ALIGNMENT 16
 void stub_predict_quantized(const uint8_t *input, uint8_t *output, void *scratch);
 int stub_self_test(void *scratch);
 """
@@ -47,6 +50,16 @@ def write(folder, scratch=16, stack=100, golden=0, more="", body=""):
     text = CODE.format(
         count=WEIGHTS, weights=numbers, stack=stack, golden=golden, more=more, body=body
     )
-    (folder / "c-int8.c").write_text(text)
-    (folder / "c-int8.h").write_text(HEADER.format(scratch=scratch))
-    return build.read(folder / "c-int8.c", INPUT, CLASSES)
+    (folder / "c-int8.c").write_text(comment(scratch_bytes=scratch) + text)
+    (folder / "c-int8.h").write_text(HEADER)
+    return build.read(folder / "c-int8.c")
+
+
+def comment(**changes):
+    """The comment that a C file begins with."""
+    given, output = (
+        {"name": name, "shape": [1, size], "dtype": "uint8", "scale": 1.0, "zero_point": 0}
+        for name, size in (("image", INPUT), ("probabilities", CLASSES))
+    )
+    about = {"prefix": "stub", "input": given, "output": output, "scratch_bytes": 16} | changes
+    return json.dumps({"c": about}).join(C_COMMENT)

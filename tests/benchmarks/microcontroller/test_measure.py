@@ -7,6 +7,7 @@ import pytest
 from benchmarks.microcontroller import build, measure, tools
 from benchmarks.microcontroller.boards import BOARDS
 from benchmarks.microcontroller.records import FAILED, PASSED, TOO_LARGE
+from mnist_edge.errors import InputError
 from tests.benchmarks.microcontroller import stub
 
 pytestmark = pytest.mark.skipif(
@@ -127,8 +128,17 @@ def test_a_program_can_read_and_write_no_file_of_the_host(tmp_path):
     assert not target.exists()
 
 
-def test_a_header_without_the_macro_is_one_line(tmp_path):
-    stub.write(tmp_path)
-    (tmp_path / "c-int8.h").write_text("")
-    with pytest.raises(build.InputError, match="no such macro"):
-        build.read(tmp_path / "c-int8.c", 784, 10)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "int main(void) { return 0; }",
+        stub.comment(prefix="stub; int x"),
+        stub.comment(scratch_bytes=-1),
+        stub.comment()[:-9],
+    ],
+    ids=["no comment", "no identifier", "no size", "cut off"],
+)
+def test_another_c_file_is_one_line(text, tmp_path):
+    (tmp_path / "c-int8.c").write_text(text)
+    with pytest.raises(InputError, match=r"must be a C file of export\. Got: "):
+        build.read(tmp_path / "c-int8.c")

@@ -4,40 +4,15 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
-from export.c import package
+from export import to_c
+from export.c import convert, package
+from export.metadata import Input, Metadata, Output
 from mnist_edge.errors import InputError
+from tests.export.c import nets
 
-HEADER = """#include <stdint.h>
-#define TINY_INPUT_SIZE 4 /* elements of the input */
-#define TINY_CLASSES 2
-#define TINY_SCRATCH_BYTES 16 /* bytes of memory that the caller gives */
-#define TINY_SCRATCH_ALIGNMENT 16
-#ifdef __cplusplus
-extern "C" {
-#endif
-void tiny_predict(const uint8_t *input, float *probabilities, void *scratch);
-#ifdef TINY_SELF_TEST
-int tiny_self_test(void *scratch);
-#endif
-#ifdef __cplusplus
-}
-#endif
-"""
-CODE = """#include <stdint.h>
-void tiny_predict(const uint8_t *input, float *probabilities, void *scratch);
-void tiny_predict(const uint8_t *input, float *probabilities, void *scratch)
-{
-    *(uint8_t *)scratch = (uint8_t)(input[0] + input[3]);
-    probabilities[0] = (float)*(uint8_t *)scratch / 255;
-    probabilities[1] = 1 - probabilities[0];
-}
-#ifdef TINY_SELF_TEST
-int tiny_self_test(void *scratch);
-int tiny_self_test(void *scratch) { (void)scratch; return DIFFERING; }
-#endif
-"""
 ARDUINO_H = """#include <stdint.h>
 #include <stdio.h>
 static unsigned long micros() { return 0; }
@@ -56,10 +31,37 @@ needs_cmake = pytest.mark.skipif(
 needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
 
 
+@pytest.fixture(scope="session")
+def content():
+    """A model of four inputs and two classes as a C file: the second is the larger input's."""
+    net = nets.Builder((1, 4), "uint8", 1.0, 0)
+    signed = net.op("QUANTIZE", [0], (1, 4), 1.0, -128)
+    weights = net.tensor((2, 4), scale=[0.01, 0.01], data=[[100, 0, 0, 0], [0, 0, 0, 100]])
+    bias = net.tensor((2,), "int32", scale=[0.01, 0.01], data=[0, 0])
+    dense = net.op(
+        "FULLY_CONNECTED",
+        [signed, weights, bias],
+        (1, 2),
+        1.0,
+        -128,
+        options="FullyConnectedOptions",
+    )
+    soft = net.op("SOFTMAX", [dense], (1, 2), 1 / 256, -128, options="SoftmaxOptions", beta=1.0)
+    net.op("QUANTIZE", [soft], (1, 2), 1 / 256, 0, "uint8")
+    fields = Metadata(
+        project="mnist-edge",
+        model="tiny",
+        source_model_sha256="0" * 64,
+        variant="c-int8",
+        inputs=(Input("image", (4,), "4 values", (0, 255)),),
+        outputs=(Output("probabilities", ("first", "second"), "classes"),),
+    ).fields()
+    return convert.embed(net.content(), fields, np.array([[1, 2, 3, 4], [9, 0, 0, 1]], np.float32))
+
+
 @pytest.fixture
-def source(tmp_path):
-    (tmp_path / "c-int8.h").write_text(HEADER)
-    (tmp_path / "c-int8.c").write_text(CODE.replace("DIFFERING", "0"))
+def source(content, tmp_path):
+    (tmp_path / "c-int8.c").write_bytes(content)
     return tmp_path / "c-int8.c"
 
 
@@ -83,17 +85,17 @@ def test_the_cmake_package_builds_runs_and_tests_itself(source):
     assert made.returncode == 0, made.stderr
     built = run("cmake", "--build", build)
     assert built.returncode == 0, built.stdout + built.stderr
-    answer = run(build / "classify", input="\x11abc")
-    assert (
-        answer.stdout == f"0 {(0x11 + ord('c')) / 255:.6f}\n1 {1 - (0x11 + ord('c')) / 255:.6f}\n"
-    )
+    for image, answer in (("\1\2\3\4", "1 0.9531\n"), ("\t\2\3\1", "0 0.9961\n")):
+        assert run(build / "classify", input=image).stdout == answer
     assert run(build / "classify", input="abc").returncode == 2
     assert run("ctest", cwd=build).returncode == 0
 
 
 @needs_cmake
 def test_the_cmake_packages_test_fails_if_a_golden_vector_differs(source):
-    source.write_text(CODE.replace("DIFFERING", "1"))
+    start = "golden_outputs[4] = {\n    "
+    assert start in source.read_text()
+    source.write_text(source.read_text().replace(start, start + "1 + "))
     build = source.parent / "build"
     run("cmake", "-S", written(source, "cmake"), "-B", build)
     run("cmake", "--build", build)
@@ -239,7 +241,7 @@ def test_the_arduino_sketch_compiles_links_and_runs(source):
         "c++", *words, source.parent / "sketch.cpp", source.parent / "tiny.o", "-o", program
     )
     assert linked.returncode == 0, linked.stderr
-    assert run(program).stdout == "class 1, probability 1, microseconds 0\n"
+    assert run(program).stdout == "class 0, probability 0.5, microseconds 0\n"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(source):
@@ -251,8 +253,16 @@ def test_a_folder_with_something_in_it_is_left_alone(source):
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
-def test_another_header_is_refused_and_nothing_is_written(source):
-    source.with_suffix(".h").write_text("int other(void);\n")
-    with pytest.raises(InputError, match="Got: another header"):
+@pytest.mark.parametrize(
+    "change", ["/* interface */", '"prefix":"tiny"', '"uint8"', "/* mnist-edge"]
+)
+def test_another_c_file_is_refused_and_nothing_is_written(change, source):
+    source.write_text(source.read_text().replace(change, ""))
+    with pytest.raises(InputError, match="must be a C file of export"):
         package.write(source, "cmake", source.parent / "package")
     assert not (source.parent / "package").exists()
+
+
+def test_a_package_needs_a_bundle_and_a_folder(tmp_path, capsys):
+    assert to_c.main([str(tmp_path), "--package", "cmake"]) == 2
+    assert capsys.readouterr().err.startswith("error: --package needs a bundle and --output")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from .packing import WORKS
 from .steps import Place, Program
 
 ALIGNMENT = 16  # of the scratch buffer and of each place in it
@@ -10,10 +11,19 @@ ALIGNMENT = 16  # of the scratch buffer and of each place in it
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Where each place lies: its offset in the scratch buffer, and the buffer's size."""
+    """Where each place lies in the scratch buffer.
+
+    Attributes:
+        offsets: Their offsets.
+        work: Offset of the memory that one kernel after the other works in.
+        bytes: The buffer's size with plain C.
+        lanes_bytes: Its size with kernels with vectors.
+    """
 
     offsets: Mapping[Place, int]
+    work: int
     bytes: int
+    lanes_bytes: int
 
 
 def plan(program: Program) -> Plan:
@@ -35,14 +45,17 @@ def plan(program: Program) -> Plan:
             offset = max(offset, _aligned(stop))
         offsets[place] = offset
         end = max(end, offset + place.bytes)
-    return Plan(offsets, _aligned(end) or ALIGNMENT)
+    works = [WORKS[step.kernel](step.layer) for step in program.steps if step.kernel in WORKS]
+    plain, lanes = (max(both) for both in zip(*works, (0, 0), strict=True))
+    work = _aligned(end)
+    return Plan(offsets, work, *(_aligned(work + more) or ALIGNMENT for more in (plain, lanes)))
 
 
 def _lives(program: Program) -> dict[Place, tuple[int, int]]:
     """Returns the first and the last step that needs each place; the ends' live to the end."""
     lives: dict[Place, tuple[int, int]] = {}
     for i, step in enumerate(program.steps):
-        for place in (*step.reads, step.writes, step.work):
+        for place in (*step.reads, step.writes):
             if isinstance(place, Place) and place is not program.input:
                 lives[place] = (lives.get(place, (i, i))[0], i)
     for place in (program.output, program.logits):

@@ -1,10 +1,11 @@
 """Lower convolutions, dense layers and pooling."""
 
+import dataclasses
 import math
 
 import numpy as np
 
-from . import checks
+from . import checks, packing
 from .graph import Node, Tensor, Unsupported
 from .steps import Builder, Field
 
@@ -23,7 +24,8 @@ def conv(to: Builder, node: Node) -> None:
     checks.require_shape(out, (image.shape[0], window["out_h"], window["out_w"], out_c))
     layer = _weighted(node, weights, 0, padded=True)
     more = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c, "groups": in_c // channels}
-    to.step("conv", window | layer | more, (image,), out, k_h * k_w * channels)
+    layer = window | layer | more | {"pool": 1}
+    to.step("conv", _packed(layer, (out_c, k_h, k_w * channels)), (image,), out)
 
 
 def dense(to: Builder, node: Node) -> None:
@@ -37,7 +39,7 @@ def dense(to: Builder, node: Node) -> None:
     layer = _weighted(node, weights, 0, padded=True)
     del layer["zero_in"]  # in the bias
     sizes = {"rows": data.size // in_c, "in_c": in_c, "out_c": out_c}
-    to.step("dense", sizes | layer, (data,), out)
+    to.step("dense", _packed(sizes | layer, (out_c, 1, in_c)), (data,), out)
 
 
 def depthwise(to: Builder, node: Node) -> None:
@@ -149,12 +151,76 @@ def _weighted(node: Node, weights: Tensor, axis: int, padded: bool) -> dict[str,
     }
 
 
+def _packed(layer: dict[str, Field], shape: tuple[int, int, int]) -> dict[str, Field]:
+    """Returns a layer whose weights, of `[filters, rows, columns]`, fit each kernel path."""
+    lanes = packing.takes_lanes(layer)
+    packed = packing.Packed(np.reshape(layer["weights"], shape), lanes)
+    return layer | {"weights": packed, "lanes": int(lanes)}
+
+
 def _factor(node: Node, weights: Tensor, scale: np.float32) -> float:
     """Returns what a sum is multiplied by; a dense layer of one scale rounds the product."""
     image, out = node.input(0), node.output
     if node.kind == "FULLY_CONNECTED" and len(weights.scales) == 1:
         return float(image.scale * scale) / float(out.scale)
     return float(image.scale) * float(scale) / float(out.scale)
+
+
+def matrix_multiply(to: Builder, node: Node) -> None:
+    """Lowers BATCH_MATMUL of matrices that are computed."""
+    a, b, out = node.input(0), node.input(1), node.output
+    checks.bytes_only(node, a, b, out)
+    if min(len(a.shape), len(b.shape)) < 2 or a.shape[:-2] != b.shape[:-2]:
+        raise Unsupported(f"multiplies {list(a.shape)} by {list(b.shape)}")
+    left, right = (bool(node.options.get(name)) for name in ("adjX", "adjY"))
+    rows, inner = a.shape[-2:][::-1] if left else a.shape[-2:]
+    other, columns = b.shape[-2:][::-1] if right else b.shape[-2:]
+    if other != inner:
+        raise Unsupported(f"multiplies {list(a.shape)} by {list(b.shape)}")
+    checks.require_shape(out, (*a.shape[:-2], rows, columns))
+    real = float(a.scale * b.scale) / float(out.scale)
+    multiplier, shift = checks.factor(real, _LARGEST_BYTE**2 * inner)
+    layer: dict[str, Field] = {
+        "batch": math.prod(a.shape[:-2]),
+        "rows": rows,
+        "columns": columns,
+        "inner": inner,
+        "a_row": 1 if left else inner,
+        "a_inner": rows if left else 1,
+        "b_column": inner if right else 1,
+        "b_inner": 1 if right else columns,
+        "a_batch": rows * inner,
+        "b_batch": inner * columns,
+        "zero_a": a.zero,
+        "zero_b": b.zero,
+        "multiplier": multiplier,
+        "shift": shift,
+        "zero_out": out.zero,
+    }
+    to.step("matrix_multiply", layer, (a, b), out)
+
+
+def transpose_conv(to: Builder, node: Node) -> None:
+    """Lowers TRANSPOSE_CONV: weights `[out_c, k_h, k_w, in_c]`, the image is the third input."""
+    inputs = (node.input(2), node.input(1), *node.inputs[3:4])
+    turned = dataclasses.replace(node, inputs=inputs)
+    image, weights, out = turned.input(0), _weights(turned, 4), node.output
+    out_c, k_h, k_w, in_c = weights.shape
+    if len(image.shape) != 4 or len(out.shape) != 4 or image.shape[3] != in_c:
+        raise Unsupported(f"has weights for {in_c} channels")
+    sizes: dict[str, Field] = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c}
+    padding = checks.option(node, "padding", most=1)
+    for end, side, wide, kernel in zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w)):
+        stride = checks.option(node, f"stride{end.upper()}", 1)
+        # The output is the image that a convolution would have made this one of.
+        back = -(-wide // stride) if padding == _SAME else (wide - kernel) // stride + 1
+        if back != side:
+            raise Unsupported(f"gives a side of {wide} of {side}")
+        total = max(0, (side - 1) * stride + kernel - wide) if padding == _SAME else 0
+        values = {"in": side, "out": wide, "k": kernel, "stride": stride, "pad": total // 2}
+        sizes |= {f"{name}_{end}": value for name, value in values.items()}
+    checks.require_shape(out, (image.shape[0], *out.shape[1:3], out_c))
+    to.step("transpose_conv", sizes | _weighted(turned, weights, 0, False), (image,), out)
 
 
 def reduced(to: Builder, node: Node) -> None:
@@ -206,4 +272,6 @@ OPERATORS = {
     "AVERAGE_POOL_2D": average_pool,
     "MEAN": reduced,
     "REDUCE_MAX": reduced,
+    "BATCH_MATMUL": matrix_multiply,
+    "TRANSPOSE_CONV": transpose_conv,
 }

@@ -33,14 +33,12 @@ class Source:
     Attributes:
         file: The C file; its header lies beside it.
         prefix: Prefix of its functions.
-        scratch_bytes: Size of the buffer that the caller gives.
         input_bytes: Size of one input.
         output_bytes: Size of one output.
     """
 
     file: Path
     prefix: str
-    scratch_bytes: int
     input_bytes: int
     output_bytes: int
 
@@ -65,7 +63,7 @@ def read(file: Path) -> Source:
             f"{file} must be a C file of export. Got: {error}. Export the bundle again."
         ) from error
     sizes = (_bytes(tensor) for tensor in (about.input, about.output))
-    return Source(file, about.prefix, about.scratch_bytes, *sizes)
+    return Source(file, about.prefix, *sizes)
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -80,6 +78,7 @@ class Program:
         code: The model's code, with what it calls of the compiler's libraries.
         weights: The model's constants.
         static: The model's variables.
+        scratch: The buffer that the caller gives; may depend on the core.
         images: Address behind the program, where the images go.
         fits: Whether the board has room for it.
     """
@@ -87,6 +86,7 @@ class Program:
     code: int
     weights: int
     static: int
+    scratch: int
     images: int
     fits: bool
 
@@ -120,7 +120,7 @@ def build(
         "MODEL_PREDICT": f"{prefix}_predict_quantized",
         "MODEL_INPUT_BYTES": source.input_bytes,
         "MODEL_OUTPUT_BYTES": source.output_bytes,
-        "MODEL_SCRATCH_BYTES": source.scratch_bytes,
+        "MODEL_SCRATCH_BYTES": f"{prefix.upper()}_SCRATCH_BYTES",
         "MODEL_ALIGNMENT": f"{prefix.upper()}_SCRATCH_ALIGNMENT",
         "SERIAL": f"{board.serial}u",
     }
@@ -160,12 +160,20 @@ def _link(board: Board, folder: Path, flags: list[str]) -> Program:
     sizes = {
         line.split()[0]: int(line.split()[1]) for line in listed.splitlines() if "." in line[:1]
     }
-    symbols = tools.run([tools.NM, _ELF], folder, _SECONDS)
-    images = re.search(r"^([0-9a-f]+) . images$", symbols, re.MULTILINE)
-    if not images:
-        raise tools.ToolFailed(f"{_ELF} has no symbol for the images")
     measured = {key: sizes.get(name, 0) for key, name in _SECTIONS.items()}
-    return Program(**measured, images=int(images[1], 16), fits=fits)
+    scratch = _symbol(folder, "main.o", "scratch")[1]
+    return Program(
+        **measured, scratch=scratch, images=_symbol(folder, _ELF, "images")[0], fits=fits
+    )
+
+
+def _symbol(folder: Path, file: str, name: str) -> tuple[int, int]:
+    """Returns a symbol's address and its size, 0 if it has none."""
+    listed = tools.run([tools.NM, "-S", file], folder, _SECONDS)
+    found = re.search(rf"^(\w+) (?:(\w+) )?\w {name}$", listed, re.MULTILINE)
+    if not found:
+        raise tools.ToolFailed(f"{file} has no symbol {name}")
+    return int(found[1], 16), int(found[2] or "0", 16)
 
 
 def _link_into(board: Board, folder: Path, flags: list[str], flash: int, ram: int) -> None:

@@ -95,7 +95,6 @@ def on_core(
         core=board.core,
         machine=board.machine,
         status=FAILED,
-        scratch_bytes=source.scratch_bytes,
         input_bytes=source.input_bytes,
         output_bytes=source.output_bytes,
         resolution=board.instructions_per_tick,
@@ -108,6 +107,7 @@ def on_core(
                 code_bytes=program.code,
                 weights_bytes=program.weights,
                 static_bytes=program.static,
+                scratch_bytes=program.scratch,
             )
             if not program.fits:
                 room = f"{board.flash[1]:,} bytes of flash and {board.ram[1]:,} of RAM"

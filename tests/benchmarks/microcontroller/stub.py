@@ -10,6 +10,7 @@ from mnist_edge.artifact_metadata import C_COMMENT
 INPUT, CLASSES, WEIGHTS = 784, 10, 780
 HEADER = """#include <stdint.h>
 #define STUB_SCRATCH_ALIGNMENT 16
+#define STUB_SCRATCH_BYTES {scratch}
 void stub_predict_quantized(const uint8_t *input, uint8_t *output, void *scratch);
 int stub_self_test(void *scratch);
 """
@@ -50,8 +51,8 @@ def write(folder, scratch=16, stack=100, golden=0, more="", body=""):
     text = CODE.format(
         count=WEIGHTS, weights=numbers, stack=stack, golden=golden, more=more, body=body
     )
-    (folder / "c-int8.c").write_text(comment(scratch_bytes=scratch) + text)
-    (folder / "c-int8.h").write_text(HEADER)
+    (folder / "c-int8.c").write_text(comment() + text)
+    (folder / "c-int8.h").write_text(HEADER.format(scratch=scratch))
     return build.read(folder / "c-int8.c")
 
 

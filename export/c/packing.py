@@ -10,7 +10,7 @@ from .text import numbers
 
 # The widest vector of sums, and the products added to each: kernels/target.c.
 _GROUPS = (4, 2)
-_ROW = 32  # what PADDED rounds up to at most
+_ROWS = 4, 32  # what PADDED rounds up to: on small targets, where compilers make vectors
 _SLACK = 16 * 4 + 32  # bytes that vectors may read behind the last
 
 
@@ -59,26 +59,23 @@ def takes_lanes(layer: Mapping[str, Any]) -> bool:
 
 
 def conv_work(layer: Mapping[str, Any]) -> tuple[int, int]:
-    """Returns the bytes that a convolution works in: with plain C, with vectors."""
+    """Returns the bytes that a convolution works in: on small targets, and on all."""
     length = layer["weights"].values[0].size
-    if not layer["lanes"]:
-        return _plain(length), _plain(length)
-    height, width = (
-        (layer[f"out_{end}"] * layer["pool"] - 1) * layer[f"stride_{end}"]
-        + (layer[f"k_{end}"] - 1) * layer[f"dilation_{end}"]
-        + 1
-        for end in "hw"
-    )
-    return _plain(length), 2 * height * width * layer["in_c"] + _SLACK
+    small, large = (2 * (-(-length // row) * row) for row in _ROWS)
+    if layer["lanes"]:
+        height, width = (
+            (layer[f"out_{end}"] * layer["pool"] - 1) * layer[f"stride_{end}"]
+            + (layer[f"k_{end}"] - 1) * layer[f"dilation_{end}"]
+            + 1
+            for end in "hw"
+        )
+        large = max(large, 2 * height * width * layer["in_c"] + _SLACK)
+    return small, large
 
 
 def dense_work(layer: Mapping[str, Any]) -> tuple[int, int]:
-    """Returns the bytes that a dense layer works in: with plain C, with vectors."""
+    """Returns the bytes that a dense layer works in: on small targets, and on all."""
     return 0, 2 * layer["in_c"] + _SLACK if layer["lanes"] else 0
-
-
-def _plain(length: int) -> int:
-    return 2 * (-(-length // _ROW) * _ROW)
 
 
 # The kernels that work in memory of their own.

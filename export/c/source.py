@@ -153,7 +153,7 @@ def _interface(program: Program, name: str, planned: plan.Plan) -> str:
 #define {upper}_CLASSES {out.size}
 #define {upper}_LOGITS {program.logits_tensor.size}
 /* Bytes of memory that the caller gives: more where there may be kernels with vectors. */
-#if defined(__x86_64__) || defined(__i386__) || defined(__wasm__)
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__wasm__)
 #define {upper}_SCRATCH_BYTES {planned.lanes_bytes}
 #else
 #define {upper}_SCRATCH_BYTES {planned.bytes}

@@ -26,7 +26,7 @@
 /* Elements that an array needs so that a vector of them can be read. */
 #define LANED(n) ((n) < LANES ? LANES : (n))
 /* Rows of weights end with zeros where compilers make vectors of them, or read words. */
-#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#if defined(__SSE2__) || defined(__aarch64__) || defined(__wasm_simd128__)
 #define PADDED(n) (((n) + 31) / 32 * 32)
 #else
 #define PADDED(n) (((n) + 3) / 4 * 4)

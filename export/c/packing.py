@@ -30,7 +30,7 @@ class Packed:
         """Returns the definition of an array, in the order that the compiler's target needs."""
         filters, length = len(self.values), self.values[0].size
         rows = ",\n".join(f"    {{{numbers(row, 8)}}}" for row in self.values.reshape(filters, -1))
-        plain = f"static const int8_t {name}[{filters}][PADDED({length})] = {{\n{rows}\n}};"
+        plain = f"static const int8_t {name}[{max(filters, 2)}][PADDED({length})] = {{\n{rows}\n}};"
         if not self.lanes:
             return plain
         parts = []

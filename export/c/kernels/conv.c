@@ -25,6 +25,15 @@ static void conv_patch(
     }
 }
 
+/* Writes the byte of a sum, or keeps the one that is there if it is larger; `kept` is its mask. */
+static inline void conv_keep(
+    const conv_layer *l, int32_t c, int32_t sum, int32_t kept, uint8_t *out)
+{
+    const int32_t value = requantize(sum + l->bias[c], l->multiplier[c], l->shift[c]);
+    const int32_t byte = clamp(value + l->zero_out, l->low, l->high), more = byte - (*out & kept);
+    *out = (uint8_t)(byte - (more & more >> 31));
+}
+
 /* Two patches at a time, with two filters at a time: each value is read half as often. */
 static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
@@ -33,30 +42,30 @@ static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uin
     const int32_t count = l->out_h * l->out_w * pools;
     memset(work, 0, (size_t)(2 * length));
     for (int32_t first = 0; first < count; first += 2) {
+        uint8_t *to[2];
+        int32_t kept[2];
+        const int32_t some = first + 1 < count ? 2 : 1;
         for (int32_t g = 0; g < l->groups; g++) {
-            for (int32_t k = 0; k < 2 && first + k < count; k++) {
+            for (int32_t k = 0; k < some; k++) {
                 const int32_t p = (first + k) / pools, i = (first + k) % pools;
                 const int32_t y = p / l->out_w * l->pool + i / l->pool;
                 const int32_t x = p % l->out_w * l->pool + i % l->pool;
                 conv_patch(
                     l, in + g * channels, y * l->stride_h - l->pad_h, x * l->stride_w - l->pad_w,
                     work + k * length);
+                to[k] = out + p * l->out_c;
+                kept[k] = i ? 255 : 0;
             }
             for (int32_t f = 0; f < filters; f += 2) {
-                const int32_t c = g * filters + f;
+                /* The last of an odd number comes with the one before, once more. */
+                const int32_t c = g * filters + (f + 1 < filters || f == 0 ? f : f - 1);
                 int32_t sums[4];
-                dot_pairs(
-                    work, work + length, l->weights + c * length,
-                    l->weights + (f + 1 < filters ? c + 1 : c) * length, length, sums);
-                for (int32_t k = 0; k < 4; k++) {
-                    const int32_t own = c + k % 2, position = first + k / 2;
-                    if (own < (g + 1) * filters && position < count) {
-                        const int32_t value = requantize(
-                            sums[k] + l->bias[own], l->multiplier[own], l->shift[own]);
-                        const uint8_t byte = clamp(value + l->zero_out, l->low, l->high);
-                        uint8_t *to = out + position / pools * l->out_c + own;
-                        const int32_t more = byte - (position % pools ? *to : 0);
-                        *to = (uint8_t)(byte - (more & more >> 31));
+                dot_pairs(work, l->weights + c * length, length, sums);
+                for (int32_t k = 0; k < some; k++) {
+                    uint8_t *at = to[k] + c;
+                    conv_keep(l, c, sums[2 * k], kept[k], at);
+                    if (filters > 1) {
+                        conv_keep(l, c + 1, sums[2 * k + 1], kept[k], at + 1);
                     }
                 }
             }

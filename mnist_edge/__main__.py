@@ -17,6 +17,10 @@ COMMANDS = {
     "audit": ("export.audit", "show what an artifact contains", False),
     "benchmark": ("benchmarks.__main__", "check and time every artifact", False),
     "layers": ("benchmarks.layers.__main__", "compare artifacts with Keras layer by layer", False),
+    "microcontroller": (
+        *("benchmarks.microcontroller.__main__", "measure the C file on emulated Cortex-M cores"),
+        False,
+    ),
     "compare": ("benchmarks.compare", "report regressions between two runs", False),
     "selftest": ("benchmarks.selftest", "check artifacts on this device", False),
     "soak": ("benchmarks.soak", "run artifacts for a long time", False),
@@ -24,7 +28,7 @@ COMMANDS = {
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10} {summary}" for name, (_, summary, _) in COMMANDS.items()]
+    lines = [f"  {name:<15} {summary}" for name, (_, summary, _) in COMMANDS.items()]
     return (
         "usage: mnist-edge COMMAND ...\n\n"
         + "\n".join(lines)

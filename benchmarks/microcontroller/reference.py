@@ -1,0 +1,69 @@
+"""What LiteRT's reference kernels answer, byte by byte; in an isolated subprocess."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_edge import runtimes
+from mnist_edge.errors import InputError
+from mnist_edge.safety.isolated import DEFAULT, Process, WorkerFailed
+
+_MOST_BYTES = 2**28
+
+
+def predict(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Runs a TFLite file with one input and one output on images.
+
+    Args:
+        path: The file, of batch size 1.
+        images: float32 `[n, ...]`, in the model's input shape.
+
+    Returns:
+        The bytes that it takes and gives, each uint8 `[n, bytes per image]`.
+
+    Raises:
+        InputError: The file can't be run.
+    """
+    try:
+        with Process(_REQUESTS, DEFAULT) as process:
+            inputs = process.ask("open", str(path), images, most_bytes=_MOST_BYTES)
+            outputs = process.ask("run", most_bytes=_MOST_BYTES)
+    except WorkerFailed as error:
+        raise InputError(f"{path} must run in LiteRT. Got: {error}. Export it again.") from error
+    for found in (inputs, outputs):
+        is_bytes = isinstance(found, np.ndarray) and found.dtype == np.uint8
+        if not is_bytes or found.ndim != 2 or len(found) != len(images):
+            raise InputError(f"{path} must give one row per image. Got: another answer.")
+    return inputs, outputs
+
+
+def _open(state: dict[str, Any], path: str, images: np.ndarray) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    inputs = runtimes.open_artifact(path).encode(images)
+    interpreter = Interpreter(
+        path, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    state.update(interpreter=interpreter, inputs=inputs)
+    return _as_bytes(inputs)
+
+
+def _run(state: dict[str, Any]) -> np.ndarray:
+    interpreter = state["interpreter"]
+    (image,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = []
+    for one in state["inputs"]:
+        interpreter.set_tensor(image["index"], one[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(answer["index"])[0])
+    return _as_bytes(np.stack(outputs))
+
+
+def _as_bytes(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)
+
+
+_REQUESTS: dict[str, Callable[..., Any]] = {"open": _open, "run": _run}

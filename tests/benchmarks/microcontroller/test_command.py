@@ -1,0 +1,99 @@
+"""The command on a bundle: the record it writes, and bundles that it refuses."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmarks.microcontroller import __main__ as command
+from benchmarks.microcontroller import records, tools
+from export.c import convert, metadata
+from export.metadata import Input, Metadata, Output
+from mnist_edge import bundle, manifest, schema
+from mnist_edge.errors import GATE_FAILED, OK
+
+pytestmark = [
+    pytest.mark.skipif(
+        not (shutil.which(tools.GCC) and shutil.which(tools.QEMU)),
+        reason=f"needs {tools.PACKAGES}",
+    ),
+    # The C file is made from a TFLite file that has metadata already.
+    pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning"),
+]
+
+
+@pytest.fixture
+def folder(small, tmp_path):
+    """A copy of the small bundle with its C file, made without converting the model again."""
+    folder = small.copy(tmp_path / "bundle")
+    found = manifest.read(folder, "")
+    (entry,) = (one for one in found.artifacts if one.variant == "tflite-int8")
+    fields = Metadata(
+        project=bundle.PROJECT,
+        model=found.model.name,
+        source_model_sha256=found.model.sha256,
+        variant="c-int8",
+        inputs=(Input("image", found.model.input_shape, "channels last", (0, 255)),),
+        outputs=(Output("probabilities", found.data.labels, "classes"),),
+    ).fields()
+    with np.load(folder / bundle.GOLDEN) as golden:
+        content = convert.embed((folder / entry.file).read_bytes(), fields, golden["images"])
+    (folder / "c-int8.c").write_bytes(content)
+    (folder / "c-int8.h").write_bytes(metadata.companions(content)[".h"])
+    record = vars(manifest.file_record(folder / "c-int8.c"))
+    made = dataclasses.replace(entry, variant="c-int8", format="c", **record)
+    listed = dataclasses.replace(found, artifacts=(*found.artifacts, made))
+    schema.write(folder / bundle.MANIFEST, listed)
+    return folder
+
+
+def run(folder, *words):
+    return command.main([str(folder), "--cores", "M0", "M4", "--limit", "20", *words])
+
+
+def test_the_c_file_of_a_bundle_gives_the_reference_kernels_bytes(folder, capsys):
+    assert run(folder) == OK
+    report = schema.read(records.MicrocontrollerReport, folder / records.FILE, "")
+    assert [(one.core, one.status) for one in report.results] == [
+        ("M0", "passed"),
+        ("M4", "passed"),
+    ]
+    for one in report.results:
+        assert (one.equal_count, one.golden_differing) == (20, 0)
+        assert one.flash_bytes == one.code_bytes + one.weights_bytes
+        assert one.ram_bytes > one.scratch_bytes + one.input_bytes + one.output_bytes
+    shown = capsys.readouterr().out
+    assert "Instructions are not cycles" in shown
+    assert shown.endswith(f"written: {folder / records.FILE}\n")
+
+
+def test_a_c_file_with_another_weight_fails(folder, capsys):
+    """The manifest lists the changed file, so that only its bytes can betray it."""
+    text = (folder / "c-int8.c").read_text()
+    start = text.index("{", text.index("static const int8_t ")) + 1  # the first layer's weights
+    first = text[start : text.index(",", start)]
+    changed = "-100" if int(first) > 0 else "100"
+    (folder / "c-int8.c").write_text(f"{text[:start]} {changed}{text[start + len(first) :]}")
+    found = manifest.read(folder, "")
+    *others, entry = found.artifacts
+    entry = dataclasses.replace(entry, **vars(manifest.file_record(folder / "c-int8.c")))
+    schema.write(folder / bundle.MANIFEST, dataclasses.replace(found, artifacts=(*others, entry)))
+    assert run(folder) == GATE_FAILED
+    assert "of 20 images differ in a byte" in capsys.readouterr().out
+
+
+def test_a_bundle_without_c_is_one_line(small, capsys):
+    assert run(small.folder) == 2
+    assert capsys.readouterr().err == (
+        f"error: {small.folder} must hold c-int8. Got: no such artifact. "
+        f"Run: python -m export {small.folder} --variants c-int8 tflite-int8\n"
+    )
+
+
+def test_a_damaged_c_file_is_one_line_and_nothing_is_written(folder, capsys):
+    with (folder / "c-int8.c").open("a") as file:
+        file.write("\n")
+    assert run(folder) == 2
+    assert "its SHA-256 differs from the manifest" in capsys.readouterr().err
+    assert not (folder / records.FILE).exists()

@@ -16,7 +16,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord
 
-from . import audit, calibration, fallback, keras_export, metadata, unsupported
+from . import audit, calibration, fallback, keras_export, metadata, tflm, unsupported
 from .calibration import Calibration
 from .fallback import Conversion
 from .formats import FORMATS
@@ -216,6 +216,7 @@ class Maker:
             source_model_sha256=task.about.sha256,
             calibration=conversion.calibration if variant.calibrated else None,
             audit=audit.record(graph),
+            tflm=tflm.describe(graph),
         )
         breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(

@@ -1,10 +1,12 @@
 """Open artifacts: one interface, `Predictor`, to Keras, LiteRT and ONNX Runtime.
 
 Each runtime is imported only by the function that opens its files, so that a device needs only
-the runtime it uses.
+the runtime it uses. The same file may run on other kernels than its runtime's own choice:
+`KERNELS` lists them.
 """
 
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import os
@@ -19,7 +21,7 @@ import numpy as np
 from mnist_edge import artifact_metadata, backend
 from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.cli import in_words
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.models import ports, trained
 from mnist_edge.schema import Check, Name, Text
 
@@ -70,6 +72,8 @@ class Predictor:
         inputs: The artifact's inputs, sorted by name; empty if not reported (Keras).
         outputs: The artifact's outputs, sorted by name; empty if not reported.
         metadata: Reads what the file says of itself; None if it says nothing.
+        arena_bytes: Memory that TFLite Micro takes for activations and its own structures on this
+            machine; None for other runtimes.
     """
 
     runtime: str
@@ -80,6 +84,7 @@ class Predictor:
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     metadata: Callable[[], Metadata | None] = lambda: None
+    arena_bytes: int | None = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.
@@ -116,34 +121,35 @@ def is_artifact(path: Path | str) -> bool:
     return Path(path).suffix in _RUNTIMES
 
 
-def is_installed(path: Path | str) -> bool:
+def is_installed(path: Path | str, kernels: str = "") -> bool:
     """Whether the packages that run a file of this suffix can be found, without importing them."""
-    package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
+    package, _, _ = _runtime(path, kernels).module.partition(".")
     needed = {package}
     if package == "keras" and backend.chosen() in backend.NAMES:  # Keras reports others
         needed.add(backend.chosen())
     return all(map(importlib.util.find_spec, needed))
 
 
-def require(path: Path | str) -> None:
+def require(path: Path | str, kernels: str = "") -> None:
     """Raises `RuntimeMissing` if a package that runs a file of this suffix is missing."""
-    if not is_installed(path):
-        raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
+    if not is_installed(path, kernels):
+        raise RuntimeMissing(f"{_runtime(path, kernels).package} is not installed")
 
 
-def import_runtime(path: Path | str, threads: int) -> None:
+def import_runtime(path: Path | str, threads: int, kernels: str = "") -> None:
     """Imports the runtime for a file's suffix, so that timing `open_artifact` excludes it.
 
     Args:
         path: A `.keras`, `.tflite` or `.onnx` file.
         threads: Number of threads per call; TensorFlow must know it before it is imported.
+        kernels: A kernel set, one of `KERNELS`; "" for the runtime's own choice.
 
     Raises:
         RuntimeMissing: The runtime is not installed.
         RuntimeError: It is installed and can't be imported.
     """
-    require(path)
-    runtime = _RUNTIMES[Path(path).suffix]
+    require(path, kernels)
+    runtime = _runtime(path, kernels)
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     try:
         importlib.import_module(runtime.module)
@@ -152,15 +158,16 @@ def import_runtime(path: Path | str, threads: int) -> None:
         raise RuntimeError(cause) from error
 
 
-def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
+def open_artifact(path: Path | str, threads: int = 1, kernels: str = "") -> Predictor:
     """Opens an artifact in the runtime for its suffix.
 
     Args:
         path: A `.keras`, `.tflite` or `.onnx` file.
         threads: Number of threads per call.
+        kernels: A kernel set, one of `KERNELS`; "" for the runtime's own choice.
 
     Raises:
-        InputError: There is no such file, or it has another suffix.
+        InputError: There is no such file, it has another suffix, or the kernel set does not run it.
         RuntimeMissing: The runtime is not installed.
         Exception: Whatever the runtime raises if it can't open the file.
     """
@@ -170,8 +177,22 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
             f"{path} must be a .keras, .tflite or .onnx file. Got: {got}. Give an artifact of a "
             "bundle."
         )
-    import_runtime(path, threads)
-    return _RUNTIMES[Path(path).suffix].open(str(path), threads)
+    import_runtime(path, threads, kernels)
+    return _runtime(path, kernels).open(str(path), threads)
+
+
+def _runtime(path: Path | str, kernels: str) -> "_Runtime":
+    suffix = Path(path).suffix
+    if not kernels:
+        return _RUNTIMES[suffix]
+    known = {name: one for name, one in KERNELS.items() if one.suffix == suffix}
+    if kernels not in known:
+        names = " or ".join(known) or "none"
+        raise InputError(
+            f"the kernels of a {suffix} file must be {names}. Got: {kernels}. "
+            f"{did_you_mean(kernels, known)}".rstrip()
+        )
+    return known[kernels]
 
 
 def _unchanged(values: np.ndarray) -> np.ndarray:
@@ -191,18 +212,20 @@ def _open_keras(path: str, threads: int) -> Predictor:
     )
 
 
-def _open_tflite(path: str, threads: int) -> Predictor:
-    from ai_edge_litert.interpreter import Interpreter
+def _open_tflite(path: str, threads: int, resolver: str = "AUTO", kernels: str = "") -> Predictor:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(path, num_threads=threads)
+    chosen = OpResolverType[resolver]
+    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=chosen)
     try:
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _require_some(inputs, outputs)
+    runtime = f"LiteRT {version('ai-edge-litert')}{kernels}"
     if len(inputs) > 1 or len(outputs) > 1:
-        return _several_tflite(interpreter)
+        return _several_tflite(interpreter, runtime)
     (input_details,), (output_details,) = inputs, outputs
     input_index, output_index = input_details["index"], output_details["index"]
 
@@ -212,7 +235,7 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         return interpreter.get_tensor(output_index)
 
     return Predictor(
-        runtime=f"LiteRT {version('ai-edge-litert')}",
+        runtime=runtime,
         batch=int(input_details["shape"][0]),
         encode=_quantizer(input_details),
         call=call,
@@ -223,7 +246,7 @@ def _open_tflite(path: str, threads: int) -> Predictor:
     )
 
 
-def _several_tflite(interpreter: Any) -> Predictor:
+def _several_tflite(interpreter: Any, runtime: str) -> Predictor:
     """Opens a TFLite file with several inputs or outputs, named by its signature."""
     if len(interpreter.get_signature_list()) != 1:
         raise ValueError("has several inputs or outputs, and no signature that names them")
@@ -244,7 +267,7 @@ def _several_tflite(interpreter: Any) -> Predictor:
         return ports.join([decode(interpreter.get_tensor(index)) for index, decode in reads])
 
     return Predictor(
-        runtime=f"LiteRT {version('ai-edge-litert')}",
+        runtime=runtime,
         batch=int(inputs[0]["shape"][0]),
         encode=_unchanged,
         call=call,
@@ -291,10 +314,13 @@ def _dequantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
-def _open_onnx(path: str, threads: int) -> Predictor:
+def _open_onnx(
+    path: str, threads: int, level: str = "ORT_ENABLE_ALL", kernels: str = ""
+) -> Predictor:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     with tempfile.TemporaryDirectory() as empty:
         # The hash covers only the file itself, so data in external files must not be loaded.
@@ -319,7 +345,7 @@ def _open_onnx(path: str, threads: int) -> Predictor:
 
     batch = inputs[0].shape[0]
     return Predictor(
-        runtime=f"ONNX Runtime {onnxruntime.__version__}",
+        runtime=f"ONNX Runtime {onnxruntime.__version__}{kernels}",
         batch=batch if isinstance(batch, int) else None,
         encode=_unchanged,
         call=call if len(inputs) == len(outputs) == 1 else call_several,
@@ -337,6 +363,30 @@ def _onnx_tensor(value: Any) -> Tensor:
     return Tensor(value.name, tuple(value.shape), _ONNX_DTYPES.get(value.type, value.type))
 
 
+def _open_tflm(path: str, threads: int) -> Predictor:
+    """Opens a TFLite file in TFLite Micro, which has one thread and names no tensor."""
+    from mnist_edge import tflm
+
+    interpreter, arena_bytes = tflm.open_file(Path(path))
+    inputs = tflm.details(interpreter.get_input_details(0))
+    outputs = tflm.details(interpreter.get_output_details(0))
+
+    def call(values: np.ndarray) -> np.ndarray:
+        interpreter.set_input(values, 0)
+        interpreter.invoke()
+        return interpreter.get_output(0)
+
+    return Predictor(
+        runtime=f"TFLite Micro {version('tflite-micro')}",
+        batch=int(inputs["shape"][0]),
+        encode=_quantizer(inputs),
+        call=call,
+        decode=_dequantizer(outputs),
+        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
+        arena_bytes=arena_bytes,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Runtime:
     """A runtime: the module to import, the package to install, and the function to open a file."""
@@ -346,8 +396,49 @@ class _Runtime:
     open: Callable[[str, int], Predictor]
 
 
+_LITERT = ("ai_edge_litert.interpreter", "ai-edge-litert")
 _RUNTIMES = {
     ".keras": _Runtime("keras", "keras with a backend", _open_keras),
-    ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
+    ".tflite": _Runtime(*_LITERT, _open_tflite),
     ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelSet(_Runtime):
+    """Other kernels than those that a runtime chooses by itself.
+
+    Attributes:
+        suffix: Suffix of the files that it runs.
+        label: What rows of it are called, in parentheses after the artifact's name.
+        is_partial: Whether it is known to refuse files that the runtime's own choice runs.
+    """
+
+    suffix: str
+    label: str
+    is_partial: bool = False
+
+
+def _litert(resolver: str, label: str) -> KernelSet:
+    opener = functools.partial(_open_tflite, resolver=resolver, kernels=f", {label}")
+    return KernelSet(*_LITERT, opener, ".tflite", label)
+
+
+_UNOPTIMIZED = "no graph optimizations"
+KERNELS = {
+    "no-delegate": _litert("BUILTIN_WITHOUT_DEFAULT_DELEGATES", "no delegate"),
+    "reference": _litert("BUILTIN_REF", "reference kernels"),
+    "tflm": KernelSet("tflite_micro", "tflite-micro", _open_tflm, ".tflite", "TFLite Micro", True),
+    "unoptimized": KernelSet(
+        "onnxruntime",
+        "onnxruntime",
+        functools.partial(_open_onnx, level="ORT_DISABLE_ALL", kernels=f", {_UNOPTIMIZED}"),
+        ".onnx",
+        _UNOPTIMIZED,
+    ),
+}
+
+
+def row_name(artifact: str, kernels: str | None) -> str:
+    """Returns the name of an artifact run on a kernel set, if any, in tables."""
+    return f"{artifact} ({KERNELS[kernels].label})" if kernels else artifact

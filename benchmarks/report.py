@@ -87,7 +87,8 @@ def _kernels(report: Report) -> Iterator[str]:
 
 def _short(name: str, first: str) -> str:
     """Returns a row's name without that of the artifact, if it shares it with the first row."""
-    return name.removeprefix(f"{first} ").strip("()")
+    kernels = name.removeprefix(f"{first} (")
+    return name if kernels == name else kernels.removesuffix(")")
 
 
 def verdict(report: Report) -> str:

@@ -366,6 +366,8 @@ def _measurement(
     key, first = (one.label, file.name), blocks[0]
     measured_parity, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
     breaches, remarks = [*verdict.breaches], [*verdict.remarks]
+    if not is_installed:
+        remarks.append(runtimes.missing(file.path, file.kernels or ""))
     if failure:
         refused = any(key in block.refused for block in blocks)
         (remarks if refused else breaches).append(failure)

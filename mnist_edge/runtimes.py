@@ -138,9 +138,14 @@ def is_installed(path: Path | str, kernels: str = "") -> bool:
 def require(path: Path | str, kernels: str = "") -> None:
     """Raises `RuntimeMissing` if a package that runs a file of this suffix is missing."""
     if not is_installed(path, kernels):
-        if Path(path).suffix == ".c":
-            raise RuntimeMissing(c_compiler.MISSING)
-        raise RuntimeMissing(f"{_runtime(path, kernels).package} is not installed")
+        raise RuntimeMissing(missing(path, kernels))
+
+
+def missing(path: Path | str, kernels: str = "") -> str:
+    """Returns what to say if what runs a file of this suffix is not installed."""
+    if Path(path).suffix == ".c":
+        return c_compiler.MISSING
+    return f"{_runtime(path, kernels).package} is not installed"
 
 
 def import_runtime(path: Path | str, threads: int, kernels: str = "") -> None:

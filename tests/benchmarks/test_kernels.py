@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import card, compare, measurement, parity, recommend, report
+from benchmarks import bundles, card, compare, measurement, parity, recommend, report
 from benchmarks.__main__ import main
 from benchmarks.measurement import Difference
 from benchmarks.run import benchmark
 from benchmarks.settings import BenchmarkSettings
-from mnist_edge import heads, manifest, runtimes, schema
+from mnist_edge import c_compiler, heads, manifest, runtimes, schema
 from mnist_edge.errors import InputError
 from tests import tiny
 from tests.benchmarks import made
@@ -65,31 +65,29 @@ def test_a_kernel_set_that_is_not_installed_is_a_row_that_says_so(
     monkeypatch.setattr(
         runtimes, "is_installed", lambda path, kernels="": kernels != "tflm" and known(path)
     )
-    found = run(tiny_bundle, "tflm")
-    row = rows(found)["tflite-float32 (TFLite Micro)"]
-    assert (row.status, row.breaches) == ("not installed", ())
-    assert row.parity is None
-    required = run(tiny_bundle, "tflm", require=("tflite-float32 (TFLite Micro)",))
-    assert "tflite-float32 (TFLite Micro): required and its runtime is not installed" in (
-        required.breaches
-    )
+    name = "tflite-float32 (TFLite Micro)"
+    found = run(tiny_bundle, "tflm", require=(name,))
+    row = rows(found)[name]
+    assert (row.status, row.parity) == ("not installed", None)
+    assert row.remarks == ("tflite-micro is not installed",)
+    assert found.breaches == (f"{name}: required and its runtime is not installed",)
 
 
 def test_what_tflite_micro_refuses_is_no_breach_unless_required(tiny_bundle, without_keras):
     """Nobody opens the file; of LiteRT's kernels none may refuse."""
     pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
     tiny.add(tiny_bundle, "tflite-float16", b"no flatbuffer at all")
-    found = run(tiny_bundle, "reference", "tflm")
     name = "tflite-float16 (TFLite Micro)"
+    found = run(tiny_bundle, "reference", "tflm", require=(name,))
     assert rows(found)[name].status == "refused"
     assert rows(found)[name].remarks
     assert [breach.partition(": ")[0] for breach in found.breaches] == [
         "tflite-float16",
         "tflite-float16 (reference kernels)",
+        name,
     ]
+    assert found.breaches[-1] == f"{name}: required and its runtime refuses it"
     assert rows(found)["tflite-float32 (TFLite Micro)"].arena_bytes > 0
-    required = run(tiny_bundle, "tflm", require=(name,))
-    assert f"{name}: required and its runtime refuses it" in required.breaches
 
 
 PARTS = (
@@ -176,3 +174,57 @@ def test_a_report_with_unknown_kernels_is_refused(found):
     record["measurements"][-1]["kernels"] = "evil"
     with pytest.raises(schema.SchemaError, match="kernels must be"):
         schema.decode(measurement.Report, record)
+
+
+# The first ten pixels of a `tests.tiny` image, one of which is 1; portable kernels move them.
+SOURCE = """/* mnist-edge {"c": {"prefix": "one", "scratch_bytes": 1,
+"input": {"name": "x", "shape": [1, 28, 28, 1], "dtype": "uint8", "scale": 1, "zero_point": 0},
+"output": {"name": "y", "shape": [1, 10], "dtype": "uint8", "scale": 1, "zero_point": 0}}} */
+#ifdef MNIST_EDGE_PORTABLE
+#define OFFSET 1
+#else
+#define OFFSET 0
+#endif
+void one_predict_quantized(const unsigned char *in, unsigned char *out, void *scratch) {
+    int i;
+    (void)scratch;
+    for (i = 0; i < 10; i++) out[i] = in[(i + OFFSET) % 10];
+}
+"""
+needs_compiler = pytest.mark.skipif(not c_compiler.command(), reason=c_compiler.MISSING)
+
+
+@pytest.fixture
+def with_c(tiny_bundle):
+    head, _, rest = SOURCE.partition("*/\n")
+    content = head.replace("\n", " ") + "*/\n" + rest
+    tiny.add(tiny_bundle, "c-int8", content.encode())
+    return tiny_bundle
+
+
+@needs_compiler
+def test_c_is_compiled_judged_and_timed_and_so_are_its_portable_kernels(with_c, without_keras):
+    found = run(with_c, "portable")
+    default, portable = rows(found)["c-int8"], rows(found)["c-int8 (portable kernels)"]
+    assert (default.status, default.runtime) == ("passed", "C")
+    assert default.latency[0].p50_us > 0
+    assert (portable.status, portable.runtime) == ("breached", "C, portable kernels")
+    assert portable.differences == (Difference("c-int8", tiny.COUNT, tiny.COUNT),)
+    assert {breach.partition(": ")[0] for breach in found.breaches} == {"c-int8 (portable kernels)"}
+
+
+def test_without_a_compiler_a_row_of_c_says_so(with_c, without_keras, monkeypatch):
+    monkeypatch.setenv("CC", "/no/such/compiler")
+    found = run(with_c)
+    row = rows(found)["c-int8"]
+    assert found.passed
+    assert (row.status, row.remarks) == ("not installed", (c_compiler.MISSING,))
+
+
+def test_c_is_compared_with_the_file_that_it_is_made_from(small):
+    loaded = bundles.load_all([small.folder], 1)[0]
+    made_c = dataclasses.replace(
+        loaded.artifacts[1], variant="c-int8", format="c", precision="int8"
+    )
+    assert made_c.weights == "tflite-int8"
+    assert {one.weights for one in loaded.artifacts} == {one.variant for one in loaded.artifacts}

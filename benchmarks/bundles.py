@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, cli, data, drawing, gate, heads
+from mnist_edge import bundle, cli, data, drawing, gate, heads, runtimes
 from mnist_edge import manifest as manifests
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
@@ -32,6 +32,7 @@ class Artifact:
         record: The manifest's size and hash of the file.
         unfinished: The model's outputs if this file lacks the activations that export appended
             to the artifacts; else empty.
+        kernels: The kernel set that runs it; None for the runtime's own choice.
     """
 
     variant: str
@@ -40,6 +41,22 @@ class Artifact:
     path: Path
     record: FileRecord
     unfinished: tuple[Head, ...] = ()
+    kernels: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its row."""
+        return runtimes.row_name(self.variant, self.kernels)
+
+    @property
+    def weights(self) -> str:
+        """Name of the variant whose weights and rounding it has: C is made from TFLite."""
+        return f"tflite-{self.precision}" if self.format == "c" else self.variant
+
+    @property
+    def float_sibling(self) -> str:
+        """Name of the row of the float32 variant of the same format and kernels."""
+        return runtimes.row_name(f"{self.format}-float32", self.kernels)
 
     @property
     def is_float32(self) -> bool:
@@ -100,14 +117,18 @@ class Bundle:
         """The Keras model, then the exported artifacts."""
         return artifacts(self.folder, self.manifest)
 
-    @property
-    def float_siblings(self) -> dict[str, str]:
-        """Maps each reduced-precision variant to the float32 variant of its format."""
-        return {
-            entry.variant: f"{entry.format}-float32"
-            for entry in self.manifest.artifacts
-            if entry.precision != "float32"
-        }
+    def rows(self, kernels: Sequence[str]) -> list[Artifact]:
+        """Returns the artifacts, each followed by itself on those kernel sets that run its format.
+
+        Args:
+            kernels: Names of `runtimes.KERNELS`.
+        """
+        return [
+            dataclasses.replace(one, kernels=name)
+            for one in self.artifacts
+            for name in (None, *kernels)
+            if name is None or runtimes.KERNELS[name].suffix == one.path.suffix
+        ]
 
     def _reference_accuracy(self) -> float:
         own, thresholds = self.reference, gate.Thresholds()

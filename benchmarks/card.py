@@ -223,7 +223,11 @@ def own_rows(folder: Path, exported: Manifest) -> list[Measurement]:
         return []
     report = measurement.read(folder / BENCHMARK_JSON, f"Run: python -m benchmarks {folder}")
     sha256 = {entry.variant: entry.sha256 for entry in exported.artifacts}
-    return [row for row in report.measurements if sha256.get(row.variant) == row.sha256]
+    return [
+        row
+        for row in report.measurements
+        if sha256.get(row.variant) == row.sha256 and not row.kernels
+    ]
 
 
 def _exported(folder: Path, model: BundleModel) -> Manifest | None:

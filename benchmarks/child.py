@@ -29,12 +29,17 @@ class Imported:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """An opened artifact; `batch` is its fixed batch size, None if any size is accepted."""
+    """An opened artifact.
+
+    `batch` is its fixed batch size, None if any size is accepted; `arena_bytes` is the memory that
+    TFLite Micro takes for it, None in other runtimes.
+    """
 
     runtime: Text
     # Larger than any batch in a report; a malicious file may declare 2**31.
     batch: Annotated[int, integer(1, 2**16)] | None
     load_ms: NotNegative
+    arena_bytes: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +60,23 @@ class Lap:
     resident_bytes: CountFrom1 | None
 
 
-def _import(state: dict[str, Any], path: str, threads: int) -> Imported:
+def _import(state: dict[str, Any], path: str, threads: int, kernels: str) -> Imported:
     """Imports the file's runtime, then limits further memory reservations."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
-    overhead.import_runtime(path, threads)
+    overhead.import_runtime(path, threads, kernels)
     imported = time.perf_counter()
     limits.limit_memory(state["allowance"].memory_limit_mb)
     return Imported(round(1000 * (imported - started), 2), idle_bytes)
 
 
-def _open(state: dict[str, Any], path: str, threads: int) -> Opened:
+def _open(state: dict[str, Any], path: str, threads: int, kernels: str) -> Opened:
     state.pop("opened", None)
     state.pop("inputs", None)
     started = time.perf_counter()
-    state["opened"] = opened = overhead.open_artifact(path, threads)
+    state["opened"] = opened = overhead.open_artifact(path, threads, kernels)
     load_ms = round(1000 * (time.perf_counter() - started), 2)
-    return Opened(opened.runtime, opened.batch, load_ms)
+    return Opened(opened.runtime, opened.batch, load_ms, opened.arena_bytes)
 
 
 def _first_call(state: dict[str, Any], images: np.ndarray) -> FirstCall:

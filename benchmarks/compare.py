@@ -57,7 +57,9 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
     for row in old.measurements:
         name = row.name(True)
         after = latest.pop(name, None)
-        if after is None:
+        if after is None and row.kernels:
+            notes.append(f"{name}: not compared, --kernels did not ask for it")
+        elif after is None:
             regressions.append(f"{name}: is missing")
         elif NOT_INSTALLED in (row.status, after.status):
             notes.append(f"{name}: not compared, its runtime was missing in one of the runs")

@@ -7,8 +7,9 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-from mnist_edge import schema
+from mnist_edge import runtimes, schema
 from mnist_edge.gate import Thresholds
+from mnist_edge.runtimes import KERNELS
 from mnist_edge.schema import (
     Check,
     Count,
@@ -30,6 +31,8 @@ BENCHMARK_JSON = "benchmark.json"
 # Variant name of the Keras model's row.
 KERAS_ROW = "keras"
 PASSED, BREACHED, FAILED, NOT_INSTALLED = "passed", "breached", "failed", "not installed"
+# Of kernel sets that are known to run some files only: one that it does not.
+REFUSED = "refused"
 
 # From a report's resolution to about eleven days.
 Microseconds = Annotated[float, number(0.001, 1e12)]
@@ -73,6 +76,21 @@ class Parity:
     recall_per_class: tuple[Share | None, ...]
     wrong_indices: tuple[Count, ...]
     disagreements: Disagreements
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far a row's outputs differ from another row's that should compute the same.
+
+    Attributes:
+        row: The other row's name, without the bundle.
+        decisions: Number of images on which the rows decide differently.
+        outputs: Number of images of which any byte of the outputs differs.
+    """
+
+    row: Text
+    decisions: Count
+    outputs: Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +143,11 @@ class Robustness:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Results for one artifact or the Keras model; None for whatever was not measured."""
+    """Results for one artifact or the Keras model; None for whatever was not measured.
+
+    `kernels` is None for the runtime's own choice of kernels. `differences` are from the rows above
+    it that run the same weights, the runtime's own choice first.
+    """
 
     bundle: Text
     variant: Name
@@ -134,18 +156,22 @@ class Measurement:
     file: Name
     size_bytes: Count
     sha256: Sha256
-    status: Annotated[str, one_of(PASSED, BREACHED, FAILED, NOT_INSTALLED)]
+    status: Annotated[str, one_of(PASSED, BREACHED, FAILED, NOT_INSTALLED, REFUSED)]
+    kernels: Annotated[str, one_of(*KERNELS)] | None = None
     breaches: tuple[Text, ...] = ()
     remarks: tuple[Text, ...] = ()
     runtime: Text | None = None
     batch: CountFrom1 | None = None
+    arena_bytes: Count | None = None
     parity: Parity | None = None
+    differences: tuple[Difference, ...] = ()
     latency: tuple[Latency, ...] = ()
     robustness: Robustness | None = None
 
     def name(self, several: bool) -> str:
         """Returns the row's name: its variant, prefixed by its bundle if there are `several`."""
-        return f"{self.bundle}/{self.variant}" if several else self.variant
+        name = runtimes.row_name(self.variant, self.kernels)
+        return f"{self.bundle}/{name}" if several else name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,7 +318,7 @@ def read(path: Path, remedy: str) -> Report:
 
 # Fields that `records` omits.
 _NESTED = {
-    *("breaches", "remarks", "parity", "latency", "robustness", "pinned_cores"),
+    *("breaches", "remarks", "differences", "parity", "latency", "robustness", "pinned_cores"),
     *("recall_per_class", "wrong_indices", "disagreements", "images_per_second"),
 }
 

@@ -33,14 +33,14 @@ def _identity(values: np.ndarray) -> np.ndarray:
 _CALLS = {EMPTY_CALL: lambda: _identity, REFERENCE_WORKLOAD: _workload}
 
 
-def import_runtime(path: str, threads: int) -> None:
+def import_runtime(path: str, threads: int, kernels: str = "") -> None:
     """Imports the runtime for `path`; the harness's own calls need none."""
     if path not in _CALLS:
-        runtimes.import_runtime(path, threads)
+        runtimes.import_runtime(path, threads, kernels)
 
 
-def open_artifact(path: str, threads: int) -> Predictor:
+def open_artifact(path: str, threads: int, kernels: str = "") -> Predictor:
     """Opens an artifact, or one of the harness's own calls by name."""
     if path not in _CALLS:
-        return runtimes.open_artifact(path, threads)
+        return runtimes.open_artifact(path, threads, kernels)
     return Predictor("NumPy", None, encode=_identity, call=_CALLS[path](), decode=_identity)

@@ -8,7 +8,7 @@ import numpy as np
 from mnist_edge import gate, heads, metrics
 from mnist_edge.heads import Decision, Head
 
-from .measurement import Disagreements, Interval, Parity
+from .measurement import Difference, Disagreements, Interval, Parity
 
 
 def of_outputs(
@@ -66,6 +66,29 @@ def agreements(
     """Returns the agreement of each output by name; arguments as of `of_outputs`."""
     compared = _each(outputs, reference, truth, parts, thresholds)
     return {part.name: float(one.hits[0].mean()) for part, one in zip(parts, compared, strict=True)}
+
+
+def difference(
+    row: str, outputs: np.ndarray, others: np.ndarray, parts: Sequence[Head]
+) -> Difference:
+    """Compares a row's outputs with those of another that should compute the same.
+
+    Args:
+        row: The other row's name.
+        outputs: float32 `[n, width]`.
+        others: As `outputs`, of the other row.
+        parts: The outputs; those that are values decide nothing.
+    """
+    differs = np.any(outputs.view(np.uint32) != others.view(np.uint32), axis=1)
+    decided = np.zeros(len(outputs), bool)
+    widths = [part.width for part in parts]
+    arrays = zip(*(heads.columns(array, widths) for array in (outputs, others)), strict=True)
+    for part, (own, other) in zip(parts, arrays, strict=True):
+        if part.kind != heads.VALUES:
+            truth = np.zeros((len(own), part.targets))
+            for made in heads.decisions(part, own, other, truth):
+                decided |= made.probabilities.argmax(1) != made.reference.argmax(1)
+    return Difference(row, int(decided.sum()), int(differs.sum()))
 
 
 class _Compared(NamedTuple):

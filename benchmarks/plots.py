@@ -156,7 +156,7 @@ def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndar
         if row.parity:
             found = row.parity.disagreements
             for index, choice in zip(found.indices, found.choices, strict=True):
-                predictions.setdefault((row.bundle, index), {})[row.variant] = choice
+                predictions.setdefault((row.bundle, index), {})[row.name(False)] = choice
     images = sorted(predictions)
     tiles = []
     for place in spaced(len(images), _MOST_DRAWN):
@@ -171,8 +171,8 @@ def _tiles(report: Report, loaded: Sequence[Bundle]) -> tuple[list[tuple[np.ndar
             f"keras: {called[one.reference[at].argmax()]}",
         ]
         lines += [
-            f"{drawing.plain(variant)}: {called[choice]}"
-            for variant, choice in predictions[label, index].items()
+            f"{drawing.plain(name)}: {called[choice]}"
+            for name, choice in predictions[label, index].items()
         ]
         tiles.append((pictures[0], "\n".join([drawing.plain(label), *lines][len(loaded) == 1 :])))
     return tiles, len(images)

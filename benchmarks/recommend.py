@@ -46,7 +46,7 @@ def recommend(rows: Sequence[Measurement], settings: BenchmarkSettings) -> Recom
     measured = [
         _Choice(row, row.parity, several)
         for row in rows
-        if row.variant != KERAS_ROW and row.parity and row.latency
+        if row.variant != KERAS_ROW and not row.kernels and row.parity and row.latency
     ]
     passed = [one for one in measured if one.row.status == PASSED]
     pareto = tuple(one.name for one in passed if not any(other.beats(one) for other in passed))

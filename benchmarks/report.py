@@ -30,6 +30,7 @@ def caption(report: Report) -> str:
         "removed.",
         *map(_block, timing.blocks),
         *_too_little_time(timing),
+        *_kernels(report),
         f"{machine.processor}, {machine.cpu_count} cores{governor}, Python {machine.python}.",
     ]
     return "\n".join(lines)
@@ -61,6 +62,33 @@ def _too_little_time(timing: Timing) -> Iterator[str]:
             f"{LEAST_ROUNDS} rounds: give --budget {math.ceil(enough * len(timing.blocks))} or "
             "more."
         )
+
+
+def _kernels(report: Report) -> Iterator[str]:
+    """Yields one line on how far rows of the same weights disagree, if there are such rows."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in report.measurements:
+        for first, *others in filter(None, [row.differences]):
+            same = next((one.row for one in others if first.outputs and not one.outputs), "")
+            equal = f" (as {_short(same, first.row)})" if same else ""
+            counts = f"{first.decisions:,} / {first.outputs:,}{equal}"
+            against = found.setdefault((row.bundle, first.row), [])
+            against.append(f"{_short(row.name(False), first.row)} {counts}")
+    if found:
+        yield (
+            "Other kernels, images decided otherwise / with a differing output byte: "
+            + "; ".join(
+                f"{f'{label}/' * report.several}{name} against {', '.join(others)}"
+                for (label, name), others in found.items()
+            )
+            + "."
+        )
+
+
+def _short(name: str, first: str) -> str:
+    """Returns a row's name without that of the artifact, if it shares it with the first row."""
+    kernels = name.removeprefix(f"{first} (")
+    return name if kernels == name else kernels.removesuffix(")")
 
 
 def verdict(report: Report) -> str:

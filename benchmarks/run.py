@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from .measurement import (
     KERAS_ROW,
     NOT_INSTALLED,
     PASSED,
+    REFUSED,
+    Difference,
     Latency,
     Measurement,
     Parity,
@@ -32,10 +34,10 @@ from .measurement import (
 )
 from .recommend import recommend
 from .settings import ALL, BenchmarkSettings
-from .worker import Allowance, Worker, WorkerFailed
+from .worker import Allowance, Refused, Worker, WorkerFailed
 
 Result = TypeVar("Result")
-# Identifies an artifact within a run: its bundle's label and its variant.
+# Identifies a row within a run: its bundle's label and its name.
 Key = tuple[str, str]
 # Each artifact of the run, with its bundle.
 Candidates = Mapping[Key, tuple[Bundle, Artifact]]
@@ -84,9 +86,13 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
         for name in robustness.names(settings.data) if settings.data else ():
             robustness.distorted(one, name, 1, settings.data)  # refused before a long run starts
     candidates = {
-        (one.label, file.variant): (one, file) for one in loaded for file in one.artifacts
+        (one.label, file.name): (one, file) for one in loaded for file in one.rows(settings.kernels)
     }
-    installed = {k: c for k, c in candidates.items() if runtimes.is_installed(c[1].path)}
+    installed = {
+        key: (one, file)
+        for key, (one, file) in candidates.items()
+        if runtimes.is_installed(file.path, file.kernels or "")
+    }
     damages = {key: file.damage() for key, (_, file) in installed.items()}
     failures = {key: cli.printable(cause) for key, cause in damages.items() if cause}
     blocks: list[_Block] = []
@@ -129,7 +135,9 @@ class _Block:
     checks: Mapping[Key, tuple[Parity | None, gate.Verdict]]
     latency: Mapping[Key, Latency]
     robustness: Mapping[Key, Robustness]
+    differences: Mapping[Key, tuple[Difference, ...]]
     failures: Mapping[Key, str]
+    refused: Collection[Key]
 
 
 def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int) -> _Block:
@@ -147,7 +155,11 @@ def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int
         measured = latency.combine(
             {name: own for (label, name), own in times.items() if label == one.label},
             {name: start for (label, name), start in starts.items() if label == one.label},
-            one.float_siblings,
+            {
+                name: file.float_sibling
+                for (label, name), (_, file) in candidates.items()
+                if label == one.label and not file.is_float32
+            },
             {each.runtime: each.p50_us for each in overheads},
         )
         latencies |= {(one.label, name): result for name, result in measured.items()}
@@ -162,7 +174,16 @@ def _run_block(settings: BenchmarkSettings, candidates: Candidates, threads: int
         reference_workload_p50_us=workload.p50_us,
         reference_workload_p50_interval_us=workload.p50_interval_us,
     )
-    return _Block(timing, starts, checks, latencies, robust, session.failures)
+    return _Block(
+        timing=timing,
+        starts=starts,
+        checks=checks,
+        latency=latencies,
+        robustness=robust,
+        differences=session.differences,
+        failures=session.failures,
+        refused=session.refused,
+    )
 
 
 class _Session:
@@ -178,6 +199,9 @@ class _Session:
         cores = machine.cores_for(threads) if settings.pin else None
         self.allowance = Allowance(settings.timeout_seconds, settings.memory_limit_mb, cores)
         self.failures: dict[Key, str] = {}
+        self.refused: set[Key] = set()  # of the failures, those of kernel sets that may refuse
+        self.differences: dict[Key, tuple[Difference, ...]] = {}
+        self._outputs: dict[Key, np.ndarray] = {}  # of rows that are compared with others
         self._settings, self._candidates = settings, candidates
         self._threads, self._stack = threads, stack
         self._workers: dict[Key, Worker] = {}
@@ -205,14 +229,18 @@ class _Session:
             ) from error
         if key in self._candidates:  # failing to time a runtime's overhead fails no artifact
             self.failures[key] = cli.printable(error)
+            kernels = self._candidates[key][1].kernels
+            if kernels and runtimes.KERNELS[kernels].is_partial and isinstance(error, Refused):
+                self.refused.add(key)
 
-    def _open(self, path: Path | str) -> Worker:
-        return self._stack.enter_context(Worker(path, self._threads, self.allowance))
+    def _open(self, path: Path | str, kernels: str | None = None) -> Worker:
+        opened = Worker(path, self._threads, self.allowance, kernels or "")
+        return self._stack.enter_context(opened)
 
     def open(self, key: Key) -> Start:
         """Opens an artifact, makes its first call and sends it the images for timing."""
         one, file = self._candidates[key]
-        self._workers[key] = process = self._open(file.path)
+        self._workers[key] = process = self._open(file.path, file.kernels)
         first = process.first_call(one.images[: process.opened.batch or 1])
         process.keep(one.images)
         process.time_calls(1)  # by which `check` sizes its requests; the first call takes longer
@@ -231,6 +259,7 @@ class _Session:
         verdict = gate.check(found, one.reference, one.labels, file.is_float32, thresholds, parts)
         if found.shape != one.reference.shape or not np.isfinite(found).all():
             return None, verdict
+        self._compare(key, found)
         arrays = found, one.reference, one.labels, parts, thresholds
         if len(parts) > 1:
             verdict.remarks.extend(
@@ -238,6 +267,22 @@ class _Session:
                 for name, share in parity.agreements(*arrays).items()
             )
         return parity.of_outputs(*arrays, one.indices), verdict
+
+    def _compare(self, key: Key, outputs: np.ndarray) -> None:
+        """Notes how far a row's outputs differ from those of the same weights, run before."""
+        parts, weights = self._candidates[key][0].heads, self._candidates[key][1].weights
+        same = [
+            other
+            for other, (one, file) in self._candidates.items()
+            if (one.label, file.weights) == (key[0], weights)
+        ]
+        if len(same) > 1:
+            self.differences[key] = tuple(
+                parity.difference(other[1], outputs, self._outputs[other], parts)
+                for other in same
+                if other in self._outputs
+            )
+            self._outputs[key] = outputs
 
     def robustness(self) -> dict[Key, Robustness]:
         """Measures the artifacts on distorted test images, one distortion at a time."""
@@ -275,8 +320,8 @@ class _Session:
         """Times the artifacts, the harness and each runtime's overhead in the same rounds."""
         effort = self._settings.effort
         workers = {k: process for k, process in self._workers.items() if k not in self.failures}
-        formats = {self._candidates[key][1].format for key in workers}
-        harness = self._open_harness(formats)
+        files = [self._candidates[key][1] for key in workers]
+        harness = self._open_harness({(file.format, file.kernels) for file in files})
         workers |= harness
         turns, before = effort.turns(len(workers)), time.monotonic()
         with progress.bar(turns or effort.seconds, "timing") as done:
@@ -290,18 +335,29 @@ class _Session:
         overheads = (
             RuntimeOverhead(process.opened.runtime, latency.summarize(samples[key]).p50_us)
             for key, process in harness.items()
-            if key in samples and key[1] in formats
+            if key in samples and key not in (EMPTY_CALL, REFERENCE_WORKLOAD)
         )
         return samples, tuple(overheads)
 
-    def _open_harness(self, formats: set[str]) -> dict[Key, Worker]:
-        """Opens the empty call, the reference workload and one overhead graph per format."""
-        paths: dict[Key, Path | str] = {key: key[1] for key in (EMPTY_CALL, REFERENCE_WORKLOAD)}
-        paths |= {(_HARNESS, name): p for name, p in overhead.GRAPHS.items() if name in formats}
+    def _open_harness(self, used: set[tuple[str, str | None]]) -> dict[Key, Worker]:
+        """Opens the empty call, the reference workload and an overhead graph per runtime.
+
+        Args:
+            used: Formats and kernel sets of the rows.
+        """
+        paths: dict[Key, tuple[Path | str, str | None]] = {
+            key: (key[1], None) for key in (EMPTY_CALL, REFERENCE_WORKLOAD)
+        }
+        paths |= {
+            (_HARNESS, kernels or name): (path, kernels)
+            for name, path in overhead.GRAPHS.items()
+            for kernels in (None, *runtimes.KERNELS)
+            if (name, kernels) in used
+        }
         workers = {}
-        for key, path in paths.items():
+        for key, graph in paths.items():
             try:
-                process = self._open(path)
+                process = self._open(*graph)
                 process.keep(np.zeros((1, 28, 28, 1), np.float32))
                 workers[key] = process
             except WorkerFailed as error:
@@ -313,12 +369,18 @@ def _measurement(
     one: Bundle, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
 ) -> Measurement:
     """Combines an artifact's results at every number of threads into one row."""
-    key, first = (one.label, file.variant), blocks[0]
+    key, first = (one.label, file.name), blocks[0]
     measured_parity, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
-    breaches = [*verdict.breaches, *([failure] if failure else [])]
-    status = FAILED if failure else BREACHED if breaches else PASSED
+    breaches, remarks = [*verdict.breaches], [*verdict.remarks]
+    if not is_installed:
+        remarks.append(runtimes.missing(file.path, file.kernels or ""))
+    if failure:
+        refused = any(key in block.refused for block in blocks)
+        (remarks if refused else breaches).append(failure)
+        status = REFUSED if refused else FAILED
+    else:
+        status = BREACHED if breaches else PASSED
     opened = first.starts[key].opened if key in first.starts else None
-    remarks = list(verdict.remarks)
     if key in first.checks and len(one.images) < one.test_set_count:
         remarks.append(f"on {len(one.images):,} of {one.test_set_count:,} test images")
     return Measurement(
@@ -330,14 +392,21 @@ def _measurement(
         size_bytes=file.record.size_bytes,
         sha256=file.record.sha256,
         status=status if is_installed else NOT_INSTALLED,
+        kernels=file.kernels,
         breaches=tuple(breaches),
         remarks=tuple(remarks),
         runtime=opened.runtime if opened else None,
         batch=opened.batch if opened else None,
+        arena_bytes=opened.arena_bytes if opened else None,
         parity=measured_parity,
+        differences=first.differences.get(key, ()),
         latency=tuple(block.latency[key] for block in blocks if key in block.latency),
         robustness=first.robustness.get(key),
     )
+
+
+# Why a row that `--require` names was not measured.
+_UNMEASURED = {NOT_INSTALLED: "its runtime is not installed", REFUSED: "its runtime refuses it"}
 
 
 def _breaches(
@@ -347,11 +416,12 @@ def _breaches(
     found = []
     for one in loaded:
         rows = [row for row in measurements if row.bundle == one.label]
-        breaches = [f"{row.variant}: {breach}" for row in rows for breach in row.breaches]
-        statuses = {row.variant: row.status for row in rows}
-        required = [variant for variant in settings.require if variant != ALL]
-        required += statuses if ALL in settings.require else ()
-        breaches += gate.missing(dict.fromkeys(required), statuses, NOT_INSTALLED)
+        breaches = [f"{row.name(False)}: {breach}" for row in rows for breach in row.breaches]
+        statuses = {row.name(False): row.status for row in rows}
+        required = [name for name in settings.require if name != ALL]
+        if ALL in settings.require:
+            required += [name for name, status in statuses.items() if status != REFUSED]
+        breaches += gate.missing(dict.fromkeys(required), statuses, _UNMEASURED)
         passed = [v for v, status in statuses.items() if v != KERAS_ROW and status == PASSED]
         if not passed and not breaches:
             breaches.append("no artifact could be measured: no runtime for them is installed")

@@ -8,6 +8,7 @@ from mnist_edge import bundle, models
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.gate import Thresholds
+from mnist_edge.runtimes import KERNELS
 
 from .latency import Effort
 from .worker import Allowance
@@ -62,6 +63,14 @@ class BenchmarkSettings:
         "gate: largest difference of a predicted value (regression) from Keras's that still "
         "agrees, in standard deviations of Keras's values",
     )
+    kernels: tuple[str, ...] = setting(
+        (),
+        "also run each artifact on these other kernels, a row each: "
+        + ", ".join(f"{name} ({one.label})" for name, one in KERNELS.items()),
+        nargs="+",
+        choices=tuple(KERNELS),
+        metavar="KERNELS",
+    )
     require: tuple[str, ...] = setting(
         (),
         f"gate: variants that must exist and run; '{ALL}': Keras and every variant in the manifest",
@@ -114,6 +123,8 @@ class BenchmarkSettings:
         self._require("threads", all(n >= 1 for n in self.threads), "1 or more")
         distinct = len(set(self.threads)) == len(self.threads) > 0
         self._require("threads", distinct, "one or more distinct numbers")
+        known = len(set(self.kernels)) == len(self.kernels) and {*self.kernels} <= {*KERNELS}
+        self._require("kernels", known, f"distinct names of {', '.join(KERNELS)}")
         for name in _SHARES:
             self._require(name, 0 <= getattr(self, name) <= 1, "0 to 1, a share")
         for name in _POSITIVE:

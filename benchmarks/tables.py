@@ -145,11 +145,7 @@ def recall_table(report: Report) -> str:
         return f"For {classes:,} classes, see `recall_per_class` in `{BENCHMARK_JSON}`."
     names = {one.labels for one in report.bundles}
     labels = data.numbered(names.pop() if len(names) == 1 else (), classes)
-    # A vertical bar would end the table's cell.
-    columns = [
-        Column(cli.printable(name).replace("|", "/"), Parity, _recall(c))
-        for c, name in enumerate(labels)
-    ]
+    columns = [Column(name, Parity, _recall(c)) for c, name in enumerate(labels)]
     return _table(report, columns, [(row, None) for row in report.measurements])
 
 
@@ -203,6 +199,8 @@ def by_distortion(columns: Mapping[str, Mapping[str, float]]) -> str:
 def remarks(row: Measurement) -> list[str]:
     """Returns a row's remarks, which the verdict column shows after its status."""
     found = list(row.remarks)
+    if row.arena_bytes is not None:
+        found.append(f"arena {row.arena_bytes:,} bytes")
     slower = [one.threads for one in row.latency if one.slower_than_float]
     if slower:
         several = len(row.latency) > 1
@@ -238,8 +236,11 @@ def layout(headings: Sequence[tuple[str, bool]], lines: Sequence[Sequence[str]])
     Returns:
         The table, without a final newline.
     """
-    titles = [title for title, _ in headings]
-    lines = [[cli.printable(cell) for cell in line] for line in lines]  # names may be untrusted
+    # Names may be untrusted; a vertical bar would end a cell.
+    titles, *lines = (
+        [cli.printable(cell).replace("|", "/") for cell in line]
+        for line in ([title for title, _ in headings], *lines)
+    )
     widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
     rule = [
         "-" * (width - 1) + (":" if right else "-")

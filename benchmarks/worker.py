@@ -11,7 +11,7 @@ from mnist_edge.safety.isolated import DEFAULT, Allowance, Process, WorkerFailed
 
 from . import child
 
-__all__ = ["Allowance", "Worker", "WorkerFailed"]
+__all__ = ["Allowance", "Refused", "Worker", "WorkerFailed"]
 
 # Images per request: at most so many; at most so many values, 34 MB in float32; and so few that
 # a slow artifact takes no more than this share of the time limit.
@@ -23,6 +23,10 @@ _HEAD_BYTES = 1000
 _LEAST_US = 0.001
 
 
+class Refused(WorkerFailed):
+    """A runtime that could be imported did not open the artifact."""
+
+
 class Worker(Process):
     """An artifact opened in its own process.
 
@@ -30,6 +34,7 @@ class Worker(Process):
         path: The artifact.
         threads: Number of threads that a call may use.
         allowance: Limits of the process.
+        kernels: A kernel set, one of `runtimes.KERNELS`; "" for the runtime's own choice.
 
     Attributes:
         imported: Cost of importing the runtime.
@@ -38,17 +43,23 @@ class Worker(Process):
             images would take memory that their artifact does not.
 
     Raises:
-        WorkerFailed: The runtime can't be imported or the artifact can't be opened. Every
-            request may raise it as well.
+        WorkerFailed: The runtime can't be imported. Every request may raise it as well.
+        Refused: The artifact can't be opened.
     """
 
-    def __init__(self, path: Path | str, threads: int, allowance: Allowance = DEFAULT) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        threads: int,
+        allowance: Allowance = DEFAULT,
+        kernels: str = "",
+    ) -> None:
         super().__init__(child.REQUESTS, allowance)
-        self._threads = threads
+        self._threads, self._kernels = threads, kernels
         self._image_seconds = 0.0  # as last timed
         self.most_batch = MOST_VALUES
         try:
-            self.imported = self.ask_for(child.Imported, "import", str(path), threads)
+            self.imported = self.ask_for(child.Imported, "import", str(path), threads, kernels)
             self.open(path)
         except BaseException:
             self.close()
@@ -56,7 +67,11 @@ class Worker(Process):
 
     def open(self, path: Path | str) -> None:
         """Opens another artifact of the same runtime in place of the current one."""
-        self.opened = self.ask_for(child.Opened, "open", str(path), self._threads)
+        request = ("open", str(path), self._threads, self._kernels)
+        try:
+            self.opened = self.ask_for(child.Opened, *request)
+        except WorkerFailed as error:
+            raise Refused(str(error)) from error
 
     def first_call(self, images: np.ndarray) -> child.FirstCall:
         """Makes the first call, on numbers `[n, ...]`, one batch of images."""

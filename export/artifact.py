@@ -16,7 +16,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord, FileRecord
 
-from . import audit, calibration, fallback, keras_export, metadata, unsupported
+from . import audit, calibration, fallback, keras_export, metadata, tflm, unsupported
 from .calibration import Calibration
 from .fallback import Conversion
 from .formats import FORMATS
@@ -218,6 +218,7 @@ class Maker:
             audit=audit.record(graph),
             companions=self._companions(variant, content),
             made_from_sha256=FORMATS[variant.format].made_from(content),
+            tflm=tflm.describe(graph),
         )
         breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # Without contraction a*b+c is rounded twice on every machine, so that all give the same floats.
@@ -37,8 +38,13 @@ def name() -> str:
     return "ziglang" if "ziglang" in found else Path(found[0]).name
 
 
-def shared_library(source: Path, folder: Path) -> Path:
+def shared_library(source: Path, folder: Path, flags: Sequence[str] = ()) -> Path:
     """Compiles a source to a shared library in a folder; returns its path.
+
+    Args:
+        source: The source.
+        folder: An existing folder.
+        flags: Further flags.
 
     Raises:
         RuntimeError: There is no compiler, or it fails.
@@ -47,7 +53,17 @@ def shared_library(source: Path, folder: Path) -> Path:
     if compiler is None:
         raise RuntimeError(MISSING)
     extra = shlex.split(os.environ.get(FLAGS_VARIABLE, ""))
-    arguments = [*compiler, *FLAGS, *extra, "-shared", "-fPIC", "-o", str(library), str(source)]
+    arguments = [
+        *compiler,
+        *FLAGS,
+        *flags,
+        *extra,
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+        str(source),
+    ]
     environment = os.environ | {"TMPDIR": str(folder)}
     done = subprocess.run(
         arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False

@@ -285,13 +285,15 @@ def _divergence(
     ]
 
 
-def missing(required: typing.Iterable[str], statuses: dict[str, str], unmeasured: str) -> list[str]:
+def missing(
+    required: typing.Iterable[str], statuses: dict[str, str], unmeasured: dict[str, str]
+) -> list[str]:
     """Returns breaches of `--require` in one bundle.
 
     Args:
         required: Names of variants.
         statuses: Status of each variant in the bundle.
-        unmeasured: The status of a variant whose runtime is not installed.
+        unmeasured: The statuses of variants that were not measured, each with the reason.
 
     Returns:
         One message per variant that is missing or could not be measured.
@@ -302,6 +304,6 @@ def missing(required: typing.Iterable[str], statuses: dict[str, str], unmeasured
             meant = did_you_mean(variant, statuses)
             breach = f"{variant}: required and not in the bundle's manifest"
             breaches.append(f"{breach}. {meant}" if meant else breach)
-        elif statuses[variant] == unmeasured:
-            breaches.append(f"{variant}: required and its runtime is not installed")
+        elif reason := unmeasured.get(statuses[variant]):
+            breaches.append(f"{variant}: required and {reason}")
     return breaches

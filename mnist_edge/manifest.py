@@ -104,6 +104,26 @@ class AuditRecord:
     operators: dict[str, CountFrom1]
 
 
+@dataclasses.dataclass(frozen=True)
+class TflmRecord:
+    """What is known of a TFLite file on TFLite Micro.
+
+    Attributes:
+        resolver: Lines of C++ that register its operators with a `MicroMutableOpResolver`.
+        lacking: Its operators that TFLite Micro does not have.
+        runs: Whether TFLite Micro runs it; None if tflite-micro was not installed at export.
+        refusal: Why it does not; else empty.
+        arena_bytes: Memory that TFLite Micro took on the exporting machine for activations and its
+            own structures; None if it was not run. Smaller where pointers have 4 bytes.
+    """
+
+    resolver: tuple[Text, ...]
+    lacking: tuple[Text, ...] = ()
+    runs: bool | None = None
+    refusal: Text = ""
+    arena_bytes: Count | None = None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArtifactEntry(FileRecord):
     """An artifact of the bundle.
@@ -118,6 +138,7 @@ class ArtifactEntry(FileRecord):
         source_model_sha256: SHA-256 of the Keras model's file.
         calibration: The calibration images; None if the variant needs none.
         audit: Summary of its graph.
+        tflm: What is known of it on TFLite Micro; None for other formats.
         companions: Further files that belong to it, such as a C source's header.
         made_from_sha256: SHA-256 of the artifact that it was made from, if from one.
     """
@@ -131,6 +152,7 @@ class ArtifactEntry(FileRecord):
     source_model_sha256: Sha256
     calibration: CalibrationRecord | None
     audit: AuditRecord
+    tflm: TflmRecord | None = None
     companions: tuple[FileRecord, ...] = ()
     made_from_sha256: Sha256 | None = None
 

@@ -1,7 +1,8 @@
 """Open artifacts: one interface, `Predictor`, to Keras, LiteRT, ONNX Runtime and compiled C.
 
 Each runtime is imported only by the function that opens its files, so that a device needs only
-the runtime it uses.
+the runtime it uses. The same file may run on other kernels than its runtime's own choice:
+`KERNELS` lists them.
 """
 
 import ctypes
@@ -22,7 +23,7 @@ import numpy as np
 from mnist_edge import artifact_metadata, backend, c_compiler, schema
 from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.cli import in_words
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.models import ports, trained
 from mnist_edge.safety import scratch
 from mnist_edge.schema import Check, Name, Text, integer, one_of
@@ -74,6 +75,8 @@ class Predictor:
         inputs: The artifact's inputs, sorted by name; empty if not reported (Keras).
         outputs: The artifact's outputs, sorted by name; empty if not reported.
         metadata: Reads what the file says of itself; None if it says nothing.
+        arena_bytes: Memory that TFLite Micro takes for activations and its own structures on this
+            machine; None for other runtimes.
     """
 
     runtime: str
@@ -84,6 +87,7 @@ class Predictor:
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     metadata: Callable[[], Metadata | None] = lambda: None
+    arena_bytes: int | None = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.
@@ -120,38 +124,44 @@ def is_artifact(path: Path | str) -> bool:
     return Path(path).suffix in _RUNTIMES
 
 
-def is_installed(path: Path | str) -> bool:
+def is_installed(path: Path | str, kernels: str = "") -> bool:
     """Whether what runs a file of this suffix can be found, without importing it."""
     if Path(path).suffix == ".c":
         return c_compiler.command() is not None
-    package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
+    package, _, _ = _runtime(path, kernels).module.partition(".")
     needed = {package}
     if package == "keras" and backend.chosen() in backend.NAMES:  # Keras reports others
         needed.add(backend.chosen())
     return all(map(importlib.util.find_spec, needed))
 
 
-def require(path: Path | str) -> None:
+def require(path: Path | str, kernels: str = "") -> None:
     """Raises `RuntimeMissing` if a package that runs a file of this suffix is missing."""
-    if not is_installed(path):
-        if Path(path).suffix == ".c":
-            raise RuntimeMissing(c_compiler.MISSING)
-        raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
+    if not is_installed(path, kernels):
+        raise RuntimeMissing(missing(path, kernels))
 
 
-def import_runtime(path: Path | str, threads: int) -> None:
+def missing(path: Path | str, kernels: str = "") -> str:
+    """Returns what to say if what runs a file of this suffix is not installed."""
+    if Path(path).suffix == ".c":
+        return c_compiler.MISSING
+    return f"{_runtime(path, kernels).package} is not installed"
+
+
+def import_runtime(path: Path | str, threads: int, kernels: str = "") -> None:
     """Imports the runtime for a file's suffix, so that timing `open_artifact` excludes it.
 
     Args:
         path: A `.keras`, `.tflite`, `.onnx` or `.c` file.
         threads: Number of threads per call; TensorFlow must know it before it is imported.
+        kernels: A kernel set, one of `KERNELS`; "" for the runtime's own choice.
 
     Raises:
         RuntimeMissing: The runtime is not installed.
         RuntimeError: It is installed and can't be imported.
     """
-    require(path)
-    runtime = _RUNTIMES[Path(path).suffix]
+    require(path, kernels)
+    runtime = _runtime(path, kernels)
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     try:
         importlib.import_module(runtime.module)
@@ -160,15 +170,16 @@ def import_runtime(path: Path | str, threads: int) -> None:
         raise RuntimeError(cause) from error
 
 
-def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
+def open_artifact(path: Path | str, threads: int = 1, kernels: str = "") -> Predictor:
     """Opens an artifact in the runtime for its suffix.
 
     Args:
         path: A `.keras`, `.tflite`, `.onnx` or `.c` file.
         threads: Number of threads per call.
+        kernels: A kernel set, one of `KERNELS`; "" for the runtime's own choice.
 
     Raises:
-        InputError: There is no such file, or it has another suffix.
+        InputError: There is no such file, it has another suffix, or the kernel set does not run it.
         RuntimeMissing: The runtime is not installed.
         Exception: Whatever the runtime raises if it can't open the file.
     """
@@ -178,8 +189,22 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
             f"{path} must be a .keras, .tflite, .onnx or .c file. Got: {got}. Give an artifact "
             "of a bundle."
         )
-    import_runtime(path, threads)
-    return _RUNTIMES[Path(path).suffix].open(str(path), threads)
+    import_runtime(path, threads, kernels)
+    return _runtime(path, kernels).open(str(path), threads)
+
+
+def _runtime(path: Path | str, kernels: str) -> "_Runtime":
+    suffix = Path(path).suffix
+    if not kernels:
+        return _RUNTIMES[suffix]
+    known = {name: one for name, one in KERNELS.items() if one.suffix == suffix}
+    if kernels not in known:
+        names = " or ".join(known) or "none"
+        raise InputError(
+            f"the kernels of a {suffix} file must be {names}. Got: {kernels}. "
+            f"{did_you_mean(kernels, known)}".rstrip()
+        )
+    return known[kernels]
 
 
 def _unchanged(values: np.ndarray) -> np.ndarray:
@@ -199,25 +224,30 @@ def _open_keras(path: str, threads: int) -> Predictor:
     )
 
 
-def _open_tflite(path: str, threads: int) -> Predictor:
-    from ai_edge_litert.interpreter import Interpreter
+def _open_tflite(path: str, threads: int, resolver: str = "AUTO", kernels: str = "") -> Predictor:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(path, num_threads=threads)
+    chosen = OpResolverType[resolver]
+    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=chosen)
     try:
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
-    return of_interpreter(interpreter, lambda: artifact_metadata.of_tflite(Path(path)))
+    metadata = functools.partial(artifact_metadata.of_tflite, Path(path))
+    return of_interpreter(interpreter, metadata, kernels)
 
 
 def of_interpreter(
-    interpreter: Any, metadata: Callable[[], Metadata | None] = lambda: None
+    interpreter: Any,
+    metadata: Callable[[], Metadata | None] = lambda: None,
+    kernels: str = "",
 ) -> Predictor:
     """Returns the predictor of a LiteRT interpreter whose tensors are allocated."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _require_some(inputs, outputs)
+    runtime = f"LiteRT {version('ai-edge-litert')}{kernels}"
     if len(inputs) > 1 or len(outputs) > 1:
-        return _several_tflite(interpreter)
+        return _several_tflite(interpreter, runtime)
     (input_details,), (output_details,) = inputs, outputs
     input_index, output_index = input_details["index"], output_details["index"]
 
@@ -227,7 +257,7 @@ def of_interpreter(
         return interpreter.get_tensor(output_index)
 
     return Predictor(
-        runtime=f"LiteRT {version('ai-edge-litert')}",
+        runtime=runtime,
         batch=int(input_details["shape"][0]),
         encode=_quantizer(input_details),
         call=call,
@@ -238,7 +268,7 @@ def of_interpreter(
     )
 
 
-def _several_tflite(interpreter: Any) -> Predictor:
+def _several_tflite(interpreter: Any, runtime: str) -> Predictor:
     """Opens a TFLite file with several inputs or outputs, named by its signature."""
     if len(interpreter.get_signature_list()) != 1:
         raise ValueError("has several inputs or outputs, and no signature that names them")
@@ -259,7 +289,7 @@ def _several_tflite(interpreter: Any) -> Predictor:
         return ports.join([decode(interpreter.get_tensor(index)) for index, decode in reads])
 
     return Predictor(
-        runtime=f"LiteRT {version('ai-edge-litert')}",
+        runtime=runtime,
         batch=int(inputs[0]["shape"][0]),
         encode=_unchanged,
         call=call,
@@ -306,10 +336,13 @@ def _dequantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
-def _open_onnx(path: str, threads: int) -> Predictor:
+def _open_onnx(
+    path: str, threads: int, level: str = "ORT_ENABLE_ALL", kernels: str = ""
+) -> Predictor:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     with tempfile.TemporaryDirectory() as empty:
         # The hash covers only the file itself, so data in external files must not be loaded.
@@ -334,7 +367,7 @@ def _open_onnx(path: str, threads: int) -> Predictor:
 
     batch = inputs[0].shape[0]
     return Predictor(
-        runtime=f"ONNX Runtime {onnxruntime.__version__}",
+        runtime=f"ONNX Runtime {onnxruntime.__version__}{kernels}",
         batch=batch if isinstance(batch, int) else None,
         encode=_unchanged,
         call=call if len(inputs) == len(outputs) == 1 else call_several,
@@ -350,6 +383,30 @@ _ONNX_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 def _onnx_tensor(value: Any) -> Tensor:
     return Tensor(value.name, tuple(value.shape), _ONNX_DTYPES.get(value.type, value.type))
+
+
+def _open_tflm(path: str, threads: int) -> Predictor:
+    """Opens a TFLite file in TFLite Micro, which has one thread and names no tensor."""
+    from mnist_edge import tflm
+
+    interpreter, arena_bytes = tflm.open_file(Path(path))
+    inputs = tflm.details(interpreter.get_input_details(0))
+    outputs = tflm.details(interpreter.get_output_details(0))
+
+    def call(values: np.ndarray) -> np.ndarray:
+        interpreter.set_input(values, 0)
+        interpreter.invoke()
+        return interpreter.get_output(0)
+
+    return Predictor(
+        runtime=f"TFLite Micro {version('tflite-micro')}",
+        batch=int(inputs["shape"][0]),
+        encode=_quantizer(inputs),
+        call=call,
+        decode=_dequantizer(outputs),
+        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
+        arena_bytes=arena_bytes,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -379,14 +436,14 @@ _C_DTYPES = one_of("float32", "int8", "uint8")
 _SCRATCH_ALIGNMENT = 64  # more than a source asks for
 
 
-def _open_c(path: str, threads: int) -> Predictor:
+def _open_c(path: str, threads: int, flags: Sequence[str] = (), kernels: str = "") -> Predictor:
     """Compiles and loads a C source, which is native code from then on: check its hash first."""
     fields = artifact_metadata.read_c(Path(path))
     if not fields:
         raise ValueError("is no C source of mnist-edge: the comment with its metadata is missing")
     about = schema.decode(CSource, fields.get("c"), "c")
     with scratch.folder() as folder:
-        library = ctypes.CDLL(str(c_compiler.shared_library(Path(path), folder)))
+        library = ctypes.CDLL(str(c_compiler.shared_library(Path(path), folder, flags)))
     given, output = _c_array(about.input), _c_array(about.output)
     memory = np.zeros(about.lanes_bytes + _SCRATCH_ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _SCRATCH_ALIGNMENT
@@ -402,7 +459,7 @@ def _open_c(path: str, threads: int) -> Predictor:
 
     call.memory = memory  # type: ignore[attr-defined]  # lives as long as the function
     return Predictor(
-        runtime=f"C, {c_compiler.name()}",
+        runtime=f"C{kernels}, {c_compiler.name()}",
         batch=1,
         encode=_quantizer(_c_details(about.input)),
         call=call,
@@ -435,9 +492,57 @@ class _Runtime:
     open: Callable[[str, int], Predictor]
 
 
+_C = ("mnist_edge.c_compiler", "a C compiler")
+_LITERT = ("ai_edge_litert.interpreter", "ai-edge-litert")
 _RUNTIMES = {
     ".keras": _Runtime("keras", "keras with a backend", _open_keras),
-    ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
+    ".tflite": _Runtime(*_LITERT, _open_tflite),
     ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
-    ".c": _Runtime("mnist_edge.c_compiler", "a C compiler", _open_c),
+    ".c": _Runtime(*_C, _open_c),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelSet(_Runtime):
+    """Other kernels than those that a runtime chooses by itself.
+
+    Attributes:
+        suffix: Suffix of the files that it runs.
+        label: What rows of it are called, in parentheses after the artifact's name.
+        is_partial: Whether it is known to refuse files that the runtime's own choice runs.
+    """
+
+    suffix: str
+    label: str
+    is_partial: bool = False
+
+
+def _litert(resolver: str, label: str) -> KernelSet:
+    opener = functools.partial(_open_tflite, resolver=resolver, kernels=f", {label}")
+    return KernelSet(*_LITERT, opener, ".tflite", label)
+
+
+_UNOPTIMIZED, _PORTABLE = "no graph optimizations", "portable kernels"
+KERNELS = {
+    "no-delegate": _litert("BUILTIN_WITHOUT_DEFAULT_DELEGATES", "no delegate"),
+    "reference": _litert("BUILTIN_REF", "reference kernels"),
+    "tflm": KernelSet("tflite_micro", "tflite-micro", _open_tflm, ".tflite", "TFLite Micro", True),
+    "unoptimized": KernelSet(
+        "onnxruntime",
+        "onnxruntime",
+        functools.partial(_open_onnx, level="ORT_DISABLE_ALL", kernels=f", {_UNOPTIMIZED}"),
+        ".onnx",
+        _UNOPTIMIZED,
+    ),
+    "portable": KernelSet(
+        *_C,
+        functools.partial(_open_c, flags=("-DMNIST_EDGE_PORTABLE",), kernels=f", {_PORTABLE}"),
+        ".c",
+        _PORTABLE,
+    ),
+}
+
+
+def row_name(artifact: str, kernels: str | None) -> str:
+    """Returns the name of an artifact run on a kernel set, if any, in tables."""
+    return f"{artifact} ({KERNELS[kernels].label})" if kernels else artifact

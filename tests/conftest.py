@@ -187,7 +187,9 @@ def without_keras(monkeypatch):
     """The benchmarks as on a device without Keras: quicker by Keras's start."""
     is_installed = runtimes.is_installed
     monkeypatch.setattr(
-        runtimes, "is_installed", lambda path: path.suffix != ".keras" and is_installed(path)
+        runtimes,
+        "is_installed",
+        lambda path, *kernels: path.suffix != ".keras" and is_installed(path, *kernels),
     )
 
 

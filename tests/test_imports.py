@@ -13,7 +13,7 @@ PACKAGES = ("mnist_edge", "export", "benchmarks")
 RUNTIMES = {"keras", "ai_edge_litert", "onnxruntime"}
 # Folder by folder, what its modules may import beside the standard library.
 TABLE = {
-    "mnist_edge": {"mnist_edge", "numpy", "matplotlib", "sklearn"} | RUNTIMES,
+    "mnist_edge": {"mnist_edge", "numpy", "matplotlib", "sklearn", "tflite_micro"} | RUNTIMES,
     "mnist_edge/data": {"mnist_edge", "numpy", "keras", "pyarrow"},
     "mnist_edge/images": {"mnist_edge", "numpy", "PIL", "scipy"},
     "mnist_edge/models": {"mnist_edge", "numpy", "keras"},

@@ -305,7 +305,7 @@ def test_a_missing_artifact_is_a_failed_row(bundle_of_three, without_keras):
 
 @pytest.fixture
 def only_litert(monkeypatch):
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: path.suffix == ".tflite")
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: path.suffix == ".tflite")
 
 
 def test_a_runtime_that_is_not_installed_is_a_row_and_no_breach(bundle_of_three, only_litert):
@@ -326,7 +326,7 @@ def test_require_makes_it_a_breach(bundle_of_three, only_litert):
 
 
 def test_nothing_measured_is_no_pass(bundle_of_three, monkeypatch):
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: False)
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: False)
     assert run(bundle_of_three).breaches == (
         "no artifact could be measured: no runtime for them is installed",
     )

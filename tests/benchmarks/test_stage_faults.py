@@ -33,7 +33,7 @@ def in_child(prelude, folder):
         f"import os, resource, signal, sys\nfrom benchmarks import __main__, report\n"
         f"from mnist_edge import runtimes\n"
         f"known = runtimes.is_installed\n"
-        f"runtimes.is_installed = lambda path: path.suffix != '.keras' and known(path)\n"
+        f"runtimes.is_installed = lambda path, *_: path.suffix != '.keras' and known(path)\n"
         f"{prelude}\nsys.exit(__main__.main(sys.argv[1:]))"
     )
     return subprocess.run(

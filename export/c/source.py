@@ -1,0 +1,246 @@
+"""Write a program as one C99 source."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import kernels, plan
+from .graph import Tensor
+from .steps import Constant, Operand, Place, Program, Step
+
+_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
+_WIDTH = 100
+# Between these the header is found, which is made from the source.
+INTERFACE = ("/* interface */", "/* end of interface */")
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """Inputs and the bytes that the reference kernels make of them, for the self-test."""
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+def identifier(name: str) -> str:
+    """Returns a model's name as a C identifier in lower case."""
+    plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()[:40] or "model"
+    return f"model_{plain}" if plain[0].isdigit() else plain
+
+
+def write(program: Program, name: str, head: str, golden: Golden | None = None) -> str:
+    """Returns the source.
+
+    Args:
+        program: What it computes.
+        name: The prefix of its functions.
+        head: The comments that it starts with.
+        golden: What its self-test compares with.
+    """
+    planned, writer = plan.plan(program), _Writer()
+    calls = [writer.call(i, step, planned) for i, step in enumerate(program.steps)]
+    names = [step.kernel for step in program.steps]
+    needed = kernels.closure(dict.fromkeys(names))
+    parts = [
+        head,
+        "#include <stdint.h>\n#include <string.h>",
+        _interface(program, name, planned.bytes),
+        *(kernels.source(one)[1].rstrip() for one in needed),
+        *writer.constants,
+        _functions(program, name, planned, calls, writer),
+        _self_test(program, name, golden) if golden else "",
+        "#ifdef __cplusplus\n}\n#endif",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def constant_bytes(program: Program) -> int:
+    """Returns the bytes of all constants: weights, factors, tables and layers."""
+    writer, planned = _Writer(), plan.plan(program)
+    for i, step in enumerate(program.steps):
+        writer.call(i, step, planned)
+    return writer.bytes
+
+
+class _Writer:
+    """Writes constants, equal ones once, and the calls that use them."""
+
+    def __init__(self) -> None:
+        self.constants: list[str] = []
+        self.bytes = 0
+        self._names: dict[tuple[str, bytes], str] = {}
+
+    def call(self, i: int, step: Step, planned: plan.Plan) -> str:
+        """Returns the call of a step."""
+        struct = f"{step.kernel}_layer"
+        values = self._initializer(struct, step.kernel, step.layer, i)
+        label = _comment(step.comment)
+        self.constants.append(f"/* {label} */\nstatic const {struct} layer_{i} = {values};")
+        places = (*step.reads, step.writes, *([step.work] if step.work else []))
+        operands = [self.operand(place, planned) for place in places]
+        return f"    {step.kernel}({', '.join([f'&layer_{i}', *operands])}); /* {label} */"
+
+    def operand(self, place: Operand, planned: plan.Plan) -> str:
+        """Returns an operand as a pointer to bytes."""
+        if isinstance(place, Constant):
+            array = place.values
+            name = self._array("uint8_t", np.frombuffer(array.tobytes(), np.uint8), "constant")
+            return name
+        return f"scratch + {planned.offsets[place]}" if place in planned.offsets else "input"
+
+    def _initializer(
+        self, struct: str, kernel: str, layer: Mapping[str, Any], i: int
+    ) -> str:
+        kinds = kernels.fields(struct, kernel)
+        if set(kinds) != set(layer):
+            raise KeyError(f"{struct} has {sorted(kinds)}, the layer {sorted(layer)}")
+        words = []
+        for field, kind in kinds.items():
+            value = layer[field]
+            if isinstance(value, np.ndarray):
+                self.bytes += 4
+                words.append(self._array(kind.removeprefix("const ").removesuffix(" *"), value, field))
+            elif isinstance(value, Mapping):
+                words.append(self._initializer(kind, kernel, value, i))
+            elif isinstance(value, tuple):
+                self.bytes += 4 * len(value)
+                words.append("{" + ", ".join(map(str, value)) + "}")
+            else:
+                self.bytes += 4
+                words.append(literal(value))
+        return "{" + ", ".join(words) + "}"
+
+    def _array(self, kind: str, values: np.ndarray, field: str) -> str:
+        key = (kind, values.tobytes())
+        if key not in self._names:
+            name = self._names[key] = f"{field}_{len(self._names)}"
+            self.bytes += values.nbytes
+            self.constants.append(array(kind, name, values))
+        return self._names[key]
+
+
+def literal(value: int | float) -> str:
+    """Returns a number in C; a float is that of 32 bits."""
+    if isinstance(value, int | np.integer):
+        return str(int(value)) if int(value) > -(2**31) else "(-2147483647 - 1)"
+    text = f"{float(np.float32(value)):.9g}"
+    return (text if re.search(r"[.e]", text) else f"{text}.0") + "f"
+
+
+def array(kind: str, name: str, values: np.ndarray) -> str:
+    """Returns the definition of an array."""
+    words, lines, line = map(literal, values.reshape(-1).tolist()), [], "   "
+    for word in words:
+        if len(line) + len(word) + 2 > _WIDTH:
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    return f"static const {kind} {name}[{values.size}] = {{\n" + "\n".join([*lines, line]) + "\n};"
+
+
+def _comment(text: str) -> str:
+    """Returns text that can't end a comment: a file's names may hold anything."""
+    return re.sub(r"[^\w .,:=+-]", "_", text, flags=re.ASCII)[:80]
+
+
+def _interface(program: Program, name: str, scratch_bytes: int) -> str:
+    upper, given, out = name.upper(), program.input_tensor, program.output_tensor
+    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    return f"""{INTERFACE[0]}
+#define {upper}_INPUT_SIZE {given.size} /* elements of the input */
+#define {upper}_CLASSES {out.size}
+#define {upper}_LOGITS {program.logits_tensor.size}
+#define {upper}_SCRATCH_BYTES {scratch_bytes} /* bytes of memory that the caller gives */
+#define {upper}_SCRATCH_ALIGNMENT {plan.ALIGNMENT} /* its address is a multiple of this */
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* Probabilities of the classes: the output, dequantized. */
+void {name}_predict(const {kind} *input, float *probabilities, void *scratch);
+/* What goes into the last softmax or sigmoid, dequantized. */
+void {name}_logits(const {kind} *input, float *logits, void *scratch);
+/* The output as it is in the TFLite file. */
+void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch);
+#ifdef {upper}_SELF_TEST
+/* Returns the number of golden vectors of which a byte of the output differs. */
+int {name}_self_test(void *scratch);
+#endif
+{INTERFACE[1]}"""
+
+
+def _functions(
+    program: Program, name: str, planned: plan.Plan, calls: Sequence[str], writer: _Writer
+) -> str:
+    given, out, logits = program.input_tensor, program.output_tensor, program.logits_tensor
+    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    output, before = (writer.operand(p, planned) for p in (program.output, program.logits))
+    body = "\n".join(calls)
+    start = "const uint8_t *input = (const uint8_t *)pixels;\n    uint8_t *scratch = (uint8_t *)memory;"
+    return f"""static void run(const uint8_t *input, uint8_t *scratch)
+{{
+{body}
+}}
+
+void {name}_predict(const {kind} *pixels, float *probabilities, void *memory)
+{{
+    {start}
+    run(input, scratch);
+{_floats(out, output, "probabilities")}
+}}
+
+void {name}_logits(const {kind} *pixels, float *logits, void *memory)
+{{
+    {start}
+    run(input, scratch);
+{_floats(logits, before, "logits")}
+}}
+
+void {name}_predict_quantized(const {kind} *pixels, {raw} *output, void *memory)
+{{
+    {start}
+    run(input, scratch);
+{_bytes(out, output)}
+}}"""
+
+
+def _floats(tensor: Tensor, place: str, target: str) -> str:
+    if not tensor.is_byte:
+        return f"    memcpy({target}, {place}, {tensor.bytes});"
+    return f"""    for (int32_t i = 0; i < {tensor.size}; i++) {{
+        {target}[i] = (float)(({place})[i] - {tensor.zero}) * {literal(tensor.scale)};
+    }}"""
+
+
+def _bytes(tensor: Tensor, place: str) -> str:
+    if tensor.dtype != "int8":
+        return f"    memcpy(output, {place}, {tensor.bytes});"
+    return f"""    for (int32_t i = 0; i < {tensor.size}; i++) {{
+        output[i] = (int8_t)(({place})[i] - 128);
+    }}"""
+
+
+def _self_test(program: Program, name: str, golden: Golden) -> str:
+    given, out = program.input_tensor, program.output_tensor
+    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    count = len(golden.inputs)
+    return f"""#ifdef {name.upper()}_SELF_TEST
+{array(kind, "golden_inputs", golden.inputs)}
+
+{array(raw, "golden_outputs", golden.outputs)}
+
+int {name}_self_test(void *memory)
+{{
+    int differing = 0;
+    for (int32_t i = 0; i < {count}; i++) {{
+        {raw} output[{out.size}];
+        {name}_predict_quantized(golden_inputs + i * {given.size}, output, memory);
+        differing += memcmp(output, golden_outputs + i * {out.size}, sizeof output) != 0;
+    }}
+    return differing;
+}}
+#endif"""

@@ -7,23 +7,44 @@ const LONGEST = 1600, MOST_STROKES = 5000;
 
 const round32 = Math.fround;
 const picture = (w, h, v = new Float32Array(w * h)) => ({w, h, v});
-const map = (p, f) => picture(p.w, p.h, p.v.map(f));
 const clip = x => Math.min(Math.max(x, 0), 1);
 const clipped = p => map(p, clip);
-const least = v => v.reduce((a, b) => Math.min(a, b));
-const most = v => v.reduce((a, b) => Math.max(a, b));
+const least = v => v.reduce((a, b) => a < b ? a : b);
+const most = v => v.reduce((a, b) => a > b ? a : b);
 const shorter = p => Math.min(p.w, p.h);
 const total = v => v.reduce((a, b) => a + b, 0);
+
+function map(p, f) {
+  const to = picture(p.w, p.h);
+  for (let i = 0; i < to.v.length; i++) to.v[i] = f(p.v[i], i);
+  return to;
+}
 
 function round(x) { // half to even, as Python
   const up = Math.round(x);
   return up - x === 0.5 && up % 2 ? up - 1 : up;
 }
 
+function selected(v, k) { // the k-th smallest value (Hoare); reorders v
+  for (let from = 0, to = v.length - 1; from < to;) {
+    const pivot = v[(from + to) >> 1];
+    let i = from, j = to;
+    while (i <= j) {
+      while (v[i] < pivot) i++;
+      while (v[j] > pivot) j--;
+      if (i <= j) [v[i++], v[j--]] = [v[j], v[i]];
+    }
+    if (k <= j) to = j;
+    else if (k >= i) from = i;
+    else break;
+  }
+  return v[k];
+}
+
 function percentile(values, share) {
-  const sorted = Float32Array.from(values).sort(), place = share * (sorted.length - 1);
-  const below = Math.floor(place), above = Math.ceil(place);
-  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  const v = new Float32Array(values), place = share * (v.length - 1), k = Math.floor(place);
+  const below = selected(v, k);
+  return below + (selected(v, Math.ceil(place)) - below) * (place - k);
 }
 
 const median = values => percentile(values, 0.5);
@@ -52,24 +73,32 @@ function lines(p, f) {
 }
 
 function blurred(p, reach) { // running sums of 64 bits, as SciPy's uniform_filter
-  const to = map(p, x => x), size = 2 * reach + 1;
-  if (reach) lines(p, (start, step, length) => {
-    const line = new Float64Array(length + 2 * reach);
-    for (let i = 0; i < line.length; i++)
-      line[i] = to.v[start + step * Math.min(Math.max(i - reach, 0), length - 1)];
-    let sum = total(line.subarray(0, size));
-    for (let i = 0; i < length; i++) {
-      if (i) sum += line[i + size - 1] - line[i - 1];
-      to.v[start + step * i] = sum / size;
+  return reach ? slid(slid(p, reach, p.w, 1, p.h), reach, 1, p.w, p.w) : p;
+}
+
+// Means over 2 * reach + 1 values along one axis: `step` and `length` are the axis's own, and
+// `across` is the step of the other.
+function slid(p, reach, step, across, length) {
+  const to = picture(p.w, p.h), size = 2 * reach + 1, count = to.v.length / length;
+  const sums = new Float64Array(count), last = length - 1;
+  for (let i = -reach; i <= reach; i++)
+    for (let j = 0, at = Math.min(Math.max(i, 0), last) * step; j < count; j++, at += across)
+      sums[j] += p.v[at];
+  for (let i = 0; i < length; i++) {
+    const next = Math.min(i + reach + 1, last) * step, old = Math.max(i - reach, 0) * step;
+    for (let j = 0, at = 0; j < count; j++, at += across) {
+      to.v[i * step + at] = sums[j] / size;
+      sums[j] += p.v[next + at] - p.v[old + at];
     }
-  });
+  }
   return to;
 }
 
 function extreme(p, reach, choose) { // maximum or minimum over squares; 0 outside
   const to = map(p, x => x);
   lines(p, (start, step, length) => {
-    const line = Float32Array.from({length}, (_, i) => to.v[start + step * i]);
+    const line = new Float32Array(length);
+    for (let i = 0; i < length; i++) line[i] = to.v[start + step * i];
     for (let i = 0; i < length; i++) {
       let best = i < reach || i + reach >= length ? choose(line[i], 0) : line[i];
       for (let j = Math.max(0, i - reach); j <= Math.min(length - 1, i + reach); j++)
@@ -86,7 +115,15 @@ const BOXES = [0.5, x => x > -0.5 && x <= 0.5 ? 1 : 0];
 const LANCZOS = [3, x => x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0];
 const BILINEAR = [1, x => Math.max(0, 1 - Math.abs(x))];
 
-function weights(from, to, [reach, filter], bytes) {
+const known = new Map();
+
+function weights(from, to, filter, bytes) {
+  const key = [from, to, filter[0], bytes].join();
+  if (!known.has(key)) known.set(key, computed(from, to, filter, bytes));
+  return known.get(key);
+}
+
+function computed(from, to, [reach, filter], bytes) {
   const scale = from / to, wide = Math.max(scale, 1), support = reach * wide;
   return Array.from({length: to}, (_, i) => {
     const center = (i + 0.5) * scale, first = Math.max(0, Math.trunc(center - support + 0.5));
@@ -210,7 +247,7 @@ function medians(p, reach) {
     for (let x = 0; x < p.w; x++, i++) {
       for (let k = 0; k < size; k++)
         window.set(wide.v.subarray((y + k) * wide.w + x, (y + k) * wide.w + x + size), k * size);
-      to.v[i] = window.sort()[window.length >> 1];
+      to.v[i] = selected(window, window.length >> 1);
     }
   return to;
 }
@@ -277,7 +314,7 @@ function strokesOf(ink) {
     while (stack.length) {
       const i = stack.pop(), x = i % w, y = (i - x) / w;
       stroke.area++;
-      grow(stroke, {left: x, top: y, right: x + 1, bottom: y + 1});
+      cover(stroke, x, y);
       for (let b = Math.max(0, y - 1); b <= Math.min(h - 1, y + 1); b++)
         for (let a = Math.max(0, x - 1); a <= Math.min(w - 1, x + 1); a++) {
           const j = b * w + a;
@@ -296,6 +333,13 @@ function grow(box, by) {
   box.right = Math.max(box.right, by.right);
   box.bottom = Math.max(box.bottom, by.bottom);
   return box;
+}
+
+function cover(box, x, y) {
+  if (x < box.left) box.left = x;
+  if (y < box.top) box.top = y;
+  if (x >= box.right) box.right = x + 1;
+  if (y >= box.bottom) box.bottom = y + 1;
 }
 
 const boxOf = group => group.reduce(grow, {...group[0]});
@@ -388,8 +432,7 @@ function asMnist(cut) {
 function cropped(p) {
   const box = {left: p.w, top: p.h, right: 0, bottom: 0};
   p.v.forEach((value, i) => {
-    const x = i % p.w, y = Math.floor(i / p.w);
-    if (value >= 0.5) grow(box, {left: x, top: y, right: x + 1, bottom: y + 1});
+    if (value >= 0.5) cover(box, i % p.w, Math.floor(i / p.w));
   });
   return crop(p, box.left, box.top, box.right, box.bottom);
 }

@@ -160,9 +160,7 @@ def assemble(described: dict[str, Any], module: bytes) -> Page:
     """
     style = minified(wasm.text("style.css"), is_script=False)
     loader = minified(wasm.text("loader.js"))
-    # `export` is for tests, which import the module; the page's script is one.
-    pixels = re.sub(r"^export ", "", wasm.text("pixels.js"), flags=re.MULTILINE)
-    code = "{" + minified(pixels + wasm.text("page.js")) + "}"
+    code = "{" + minified(_scoped(wasm.text("pixels.js")) + wasm.text("page.js")) + "}"
     policy = (
         f"default-src 'none'; script-src {_hash(loader)} {_hash(code)} 'wasm-unsafe-eval'; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -179,6 +177,13 @@ def assemble(described: dict[str, Any], module: bytes) -> Page:
     }
     markup = re.sub(r"@(\w+)@", lambda found: parts[found[1]], wasm.text("page.html"))
     return Page(markup.encode(), module)
+
+
+def _scoped(module: str) -> str:
+    """Returns a JavaScript module as a statement that declares only what the module exports."""
+    names = ", ".join(re.findall(r"^export function (\w+)", module, re.MULTILINE))
+    body = re.sub(r"^export ", "", module, flags=re.MULTILINE)
+    return f"const {{{names}}} = (() => {{\n{body}\nreturn {{{names}}};\n}})();\n"
 
 
 def minified(text: str, is_script: bool = True) -> str:

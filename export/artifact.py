@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from .fallback import Conversion
 from .formats import FORMATS
 from .settings import ExportOptions
 from .source import Source
-from .variants import VARIANTS, Variant
+from .variants import KNOWN, VARIANTS, Variant
 
 if TYPE_CHECKING:
     import keras
@@ -142,7 +142,7 @@ class Maker:
 
     def __init__(self, model: "keras.Model", task: Task, work: Path) -> None:
         self._model, self._task, self._work = model, task, work
-        self._prepared: dict[str, Path] = {}
+        self._prepared: dict[Callable[..., Path], Path] = {}
 
     def make(self, variant: Variant) -> CheckedArtifact:
         """Makes and checks the artifact of a variant.
@@ -163,11 +163,11 @@ class Maker:
 
     def prepare(self, format: str) -> Path:
         """Converts the model to the file that a format's variants are made from, or raises."""
-        if format not in self._prepared:
-            about, prepare = self._task.about, FORMATS[format].prepare
+        about, prepare = self._task.about, FORMATS[format].prepare
+        if prepare not in self._prepared:
             with self._converting(format):
-                self._prepared[format] = prepare(self._model, about.batch, self._work, about.opset)
-        return self._prepared[format]
+                self._prepared[prepare] = prepare(self._model, about.batch, self._work, about.opset)
+        return self._prepared[prepare]
 
     @contextlib.contextmanager
     def _converting(self, format: str) -> Iterator[None]:
@@ -175,7 +175,7 @@ class Maker:
 
         def export_alone(model: "keras.Model", folder: Path) -> None:
             prepared = FORMATS[format].prepare(model, 1, folder, self._task.about.opset)
-            variant = VARIANTS[f"{format}-float32"]
+            variant = VARIANTS.get(f"{format}-float32", KNOWN[f"{format}-int8"])
             FORMATS[format].convert(prepared, variant, self._task.calibration)
 
         with cli.native_logs_held(), unsupported.refusing(self._model, format, export_alone):
@@ -189,12 +189,12 @@ class Maker:
             converted = conversion.convert()
             slim = FORMATS[variant.format].finish(converted)
             fields = self._metadata(variant).fields()
-            content = FORMATS[variant.format].embed(slim, fields)
+            content = FORMATS[variant.format].embed(slim, fields, task.golden)
             path.write_bytes(content)
             graph = audit.read(path)
             opened = _open(path)
             computed, golden = map(opened.predict, (task.images, task.golden))
-            before = computed if slim is converted else self._run(variant, converted)
+            before = computed if slim is converted else self._before(variant, converted)
         verdict = gate.check(
             computed,
             task.expected,
@@ -260,9 +260,17 @@ class Maker:
 
     def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
         """Runs artifact bytes on the first `count` check images, by default all."""
+        return _open(self._raw(variant, content)).predict(self._task.images[:count])
+
+    def _before(self, variant: Variant, converted: bytes) -> np.ndarray:
+        """Runs what the converter returned on the check images."""
+        opened = FORMATS[variant.format].open_converted(self._raw(variant, converted))
+        return opened.predict(self._task.images)
+
+    def _raw(self, variant: Variant, content: bytes) -> Path:
         path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
-        return _open(path).predict(self._task.images[:count])
+        return path
 
 
 class NotRunnable(InputError):

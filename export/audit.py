@@ -61,13 +61,14 @@ def read(path: Path) -> Graph:
     """Reads an artifact's graph without running it.
 
     Raises:
-        InputError: The file is missing, or is not a valid `.tflite` or `.onnx` file.
+        InputError: The file is missing, or is not a valid `.tflite`, `.onnx` or `.c` file.
     """
     format = path.suffix.removeprefix(".")
     if format not in FORMATS or not path.is_file():
         kind = "something else" if path.exists() else "nothing of this name"
         raise InputError(
-            f"{path} must be a .tflite or .onnx file. Got: {kind}. Give an artifact of a bundle."
+            f"{path} must be a .tflite, .onnx or .c file. Got: {kind}. Give an artifact of a "
+            "bundle."
         )
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path} must be a file of at most {_MOST_BYTES:,} bytes and is not.")
@@ -198,6 +199,7 @@ _CHECKS = {
     ("tflite", "float16", False): _check_float,
     ("tflite", "int8", False): _check_dynamic_tflite,
     ("tflite", "int8", True): _check_integer_tflite,
+    ("c", "int8", True): _check_integer_tflite,
     ("onnx", "float32", False): _check_float,
     ("onnx", "int8", False): _check_dynamic_onnx,
     ("onnx", "int8", True): _check_qdq_onnx,

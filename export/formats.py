@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnist_edge import runtimes
+from mnist_edge.runtimes import Predictor
+
+from .c import convert as c_convert
+from .c import inspect as c_inspect
+from .c import metadata as c_metadata
 from .graph import Graph
 from .onnx import convert as onnx_convert
 from .onnx import inspect as onnx_inspect
@@ -32,20 +38,28 @@ class Format:
         convert: Converts the prepared model to an artifact's bytes. Takes its path, the
             variant and the calibration images, float32 `[n, ...]`.
         finish: Shrinks an artifact's bytes; its outputs stay bit for bit the same.
-        embed: Embeds metadata, given as a mapping, in an artifact's bytes.
+        embed: Embeds metadata, given as a mapping, in an artifact's bytes; also takes the
+            golden images, float32 `[n, ...]`, for a format that keeps them.
         read_graph: Reads the operators and tensors of an artifact without running it.
         read_metadata: Reads the metadata of a possibly untrusted file.
         size_breakdown: Returns the number of bytes by purpose.
+        open_converted: Opens what `convert` returned, as a file; the artifact's outputs must be
+            bit for bit those of it.
+        companions: Returns the further files of an artifact, by the end of their names.
+        falls_back: Whether alternatives are tried if a quantized variant fails the gate.
     """
 
     packages: Mapping[str, str]
     prepare: Callable[["keras.Model", int | None, Path, int], Path]
     convert: Callable[[Path, Variant, np.ndarray], bytes]
     finish: Callable[[bytes], bytes]
-    embed: Callable[[bytes, Mapping[str, Any]], bytes]
+    embed: Callable[[bytes, Mapping[str, Any], np.ndarray], bytes]
     read_graph: Callable[[bytes], Graph]
     read_metadata: Callable[[Path], dict[str, object]]
     size_breakdown: Callable[[bytes], dict[str, int]]
+    open_converted: Callable[[Path], Predictor] = runtimes.open_artifact
+    companions: Callable[[bytes], dict[str, bytes]] = lambda content: {}
+    falls_back: bool = True
 
 
 FORMATS = {
@@ -54,7 +68,7 @@ FORMATS = {
         prepare=tflite_convert.prepare,
         convert=tflite_convert.convert,
         finish=optimize.rewrite,
-        embed=tflite_metadata.embed,
+        embed=lambda content, fields, golden: tflite_metadata.embed(content, fields),
         read_graph=tflite_inspect.read_graph,
         read_metadata=tflite_metadata.read,
         size_breakdown=tflite_inspect.size_breakdown,
@@ -70,9 +84,22 @@ FORMATS = {
         prepare=onnx_convert.prepare,
         convert=onnx_convert.convert,
         finish=bytes,
-        embed=onnx_metadata.embed,
+        embed=lambda content, fields, golden: onnx_metadata.embed(content, fields),
         read_graph=onnx_inspect.read_graph,
         read_metadata=onnx_metadata.read,
         size_breakdown=onnx_inspect.size_breakdown,
+    ),
+    "c": Format(
+        packages={"tensorflow": "tensorflow", "ai-edge-litert": "ai_edge_litert.interpreter"},
+        prepare=tflite_convert.prepare,
+        convert=c_convert.convert,
+        finish=optimize.rewrite,
+        embed=c_convert.embed,
+        read_graph=c_inspect.read_graph,
+        read_metadata=c_metadata.read,
+        size_breakdown=c_inspect.size_breakdown,
+        open_converted=c_convert.open_reference,
+        companions=c_metadata.companions,
+        falls_back=False,  # what helps is done to the TFLite file that it is made from
     ),
 }

@@ -154,6 +154,8 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
         artifacts = sorted([*made, *kept], key=lambda artifact: list(KNOWN).index(artifact.name))
         for artifact in made:
             (stage / artifact.path.name).write_bytes(artifact.content)
+            for end, content in FORMATS[artifact.entry.format].companions(artifact.content).items():
+                (stage / artifact.path.with_suffix(end).name).write_bytes(content)
         if folder / bundle.MODEL != source.path:
             shutil.copyfile(source.path, stage / bundle.MODEL)
         if source.dataset.source == data.IN_MEMORY:
@@ -280,7 +282,8 @@ def _make(
             found = Failure(name, "gate", found.breaches)
         if isinstance(found, Failure):
             report(f"  {name} {_words(found)}")
-            if found.cause == "gate" and options.fallback and KNOWN[name].quantized:
+            falls_back = KNOWN[name].quantized and FORMATS[KNOWN[name].format].falls_back
+            if found.cause == "gate" and options.fallback and falls_back:
                 other, attempts = _fall_back(converter, KNOWN[name], source, options, report)
                 fallbacks.append(FallbackRecord(name, other.name if other else None, attempts))
                 found = other or found

@@ -8,7 +8,7 @@ class Variant:
     """A format and precision to export to.
 
     Attributes:
-        format: "tflite" or "onnx"; also the file extension.
+        format: "tflite", "onnx" or "c"; also the file extension.
         precision: Name of the precision, such as "dynamic-int8".
         weights: NumPy dtype of the weights.
         activations: NumPy dtype of the activations.
@@ -68,6 +68,7 @@ VARIANTS = _by_name(
 # Made only on request.
 OPTIONAL = _by_name(
     Variant("onnx",   "float32",      _F32,   _F32,   _F32, exporter="keras"),  # Keras's own export
+    Variant("c",      "int8",         _I8,    _I8,    _U8),   # tflite-int8 as C, without a runtime
 )
 
 # Made only by the fallback, where a quantized variant fails the gate.

@@ -1,6 +1,7 @@
 """What an artifact says of itself: the range of its input, and the names of its classes.
 
-`export` embeds it: in a ZIP archive appended to a TFLite file, and in an ONNX file's properties.
+`export` embeds it: in a ZIP archive appended to a TFLite file, in an ONNX file's properties, and in
+the comment that a C source begins with.
 """
 
 import dataclasses
@@ -9,11 +10,12 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mnist_edge import schema
+from mnist_edge import bundle, schema
 from mnist_edge.safety import files
 from mnist_edge.schema import Text
 
 TFLITE_MEMBER = "metadata.json"
+C_COMMENT = "/* mnist-edge ", " */\n"
 # 65,536 classes with long names take 13 MB.
 _MOST_BYTES = 2**24
 
@@ -73,6 +75,33 @@ def of_onnx(properties: Mapping[str, str]) -> Metadata | None:
     """Returns the metadata in the properties of an ONNX file; None if there is none valid."""
     try:
         fields = {key: json.loads(properties[key]) for key in ("input", "output")}
+        return schema.decode(Metadata, fields)
+    except Exception:  # as above
+        return None
+
+
+def read_c(path: Path) -> dict[str, object]:
+    """Reads the metadata of an untrusted C source; empty if it has none.
+
+    Raises:
+        Exception: The comment is damaged.
+    """
+    start, end = (mark.encode() for mark in C_COMMENT)
+    with files.open_regular(path, bundle.MOST_FILE_BYTES) as file:
+        if file.read(len(start)) != start:
+            return {}
+        text = file.readline(_MOST_BYTES)
+    if not text.endswith(end):
+        raise ValueError("its metadata are too long, or end early")
+    fields = json.loads(text.removesuffix(end))
+    if not isinstance(fields, dict):
+        raise ValueError("its metadata are no JSON object")
+    return fields
+
+
+def of_c(fields: Mapping[str, object]) -> Metadata | None:
+    """Returns the metadata among those of an untrusted C source; None if they are not valid."""
+    try:
         return schema.decode(Metadata, fields)
     except Exception:  # as above
         return None

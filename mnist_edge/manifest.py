@@ -30,7 +30,7 @@ from mnist_edge.schema import (
 
 # Arrays in `golden.npz` besides the outputs of the artifacts, which may not have these names.
 GOLDEN_IMAGES, GOLDEN_LABELS, GOLDEN_KERAS = "images", "labels", "keras"
-FORMATS = ("tflite", "onnx")
+FORMATS = ("tflite", "onnx", "c")
 # Uncompressed size of `golden.npz`: fits at least one image of any model.
 MOST_GOLDEN_BYTES = 2**27
 
@@ -39,7 +39,7 @@ MOST_GOLDEN_BYTES = 2**27
 class FileRecord:
     """A file of the bundle."""
 
-    file: Annotated[str, file_name(".keras", ".npz", *(f".{format}" for format in FORMATS))]
+    file: Annotated[str, file_name(".keras", ".npz", ".h", *(f".{format}" for format in FORMATS))]
     size_bytes: Annotated[int, integer(0, bundle.MOST_FILE_BYTES)]
     sha256: Sha256
 
@@ -110,7 +110,7 @@ class ArtifactEntry(FileRecord):
 
     Attributes:
         variant: Its name: the stem of the file, and its label in flags and tables.
-        format: "tflite" or "onnx".
+        format: "tflite", "onnx" or "c".
         precision: Precision of its weights and activations, as in the variant's name.
         size_breakdown: Bytes by purpose; their sum is `size_bytes`.
         inputs: Its inputs, as reported by its runtime, sorted by name.
@@ -118,6 +118,7 @@ class ArtifactEntry(FileRecord):
         source_model_sha256: SHA-256 of the Keras model's file.
         calibration: The calibration images; None if the variant needs none.
         audit: Summary of its graph.
+        companions: Further files that belong to it, such as a C source's header.
     """
 
     variant: Name
@@ -129,6 +130,7 @@ class ArtifactEntry(FileRecord):
     source_model_sha256: Sha256
     calibration: CalibrationRecord | None
     audit: AuditRecord
+    companions: tuple[FileRecord, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

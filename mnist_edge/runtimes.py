@@ -1,12 +1,15 @@
-"""Open artifacts: one interface, `Predictor`, to Keras, LiteRT and ONNX Runtime.
+"""Open artifacts: one interface, `Predictor`, to Keras, LiteRT, ONNX Runtime and compiled C.
 
 Each runtime is imported only by the function that opens its files, so that a device needs only
 the runtime it uses.
 """
 
+import ctypes
 import dataclasses
+import functools
 import importlib
 import importlib.util
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,12 +19,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from mnist_edge import artifact_metadata, backend
+from mnist_edge import artifact_metadata, backend, c_compiler, schema
 from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.cli import in_words
 from mnist_edge.errors import InputError
 from mnist_edge.models import ports, trained
-from mnist_edge.schema import Check, Name, Text
+from mnist_edge.safety import scratch
+from mnist_edge.schema import Check, Name, Text, integer, one_of
 
 _DIMENSION = Check(
     "an integer, a name or null",
@@ -117,7 +121,9 @@ def is_artifact(path: Path | str) -> bool:
 
 
 def is_installed(path: Path | str) -> bool:
-    """Whether the packages that run a file of this suffix can be found, without importing them."""
+    """Whether what runs a file of this suffix can be found, without importing it."""
+    if Path(path).suffix == ".c":
+        return c_compiler.command() is not None
     package, _, _ = _RUNTIMES[Path(path).suffix].module.partition(".")
     needed = {package}
     if package == "keras" and backend.chosen() in backend.NAMES:  # Keras reports others
@@ -128,6 +134,8 @@ def is_installed(path: Path | str) -> bool:
 def require(path: Path | str) -> None:
     """Raises `RuntimeMissing` if a package that runs a file of this suffix is missing."""
     if not is_installed(path):
+        if Path(path).suffix == ".c":
+            raise RuntimeMissing(c_compiler.MISSING)
         raise RuntimeMissing(f"{_RUNTIMES[Path(path).suffix].package} is not installed")
 
 
@@ -135,7 +143,7 @@ def import_runtime(path: Path | str, threads: int) -> None:
     """Imports the runtime for a file's suffix, so that timing `open_artifact` excludes it.
 
     Args:
-        path: A `.keras`, `.tflite` or `.onnx` file.
+        path: A `.keras`, `.tflite`, `.onnx` or `.c` file.
         threads: Number of threads per call; TensorFlow must know it before it is imported.
 
     Raises:
@@ -156,7 +164,7 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
     """Opens an artifact in the runtime for its suffix.
 
     Args:
-        path: A `.keras`, `.tflite` or `.onnx` file.
+        path: A `.keras`, `.tflite`, `.onnx` or `.c` file.
         threads: Number of threads per call.
 
     Raises:
@@ -167,8 +175,8 @@ def open_artifact(path: Path | str, threads: int = 1) -> Predictor:
     if not is_artifact(path) or not Path(path).is_file():
         got = "nothing of this name" if not Path(path).exists() else "something else"
         raise InputError(
-            f"{path} must be a .keras, .tflite or .onnx file. Got: {got}. Give an artifact of a "
-            "bundle."
+            f"{path} must be a .keras, .tflite, .onnx or .c file. Got: {got}. Give an artifact "
+            "of a bundle."
         )
     import_runtime(path, threads)
     return _RUNTIMES[Path(path).suffix].open(str(path), threads)
@@ -199,6 +207,13 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
+    return of_interpreter(interpreter, lambda: artifact_metadata.of_tflite(Path(path)))
+
+
+def of_interpreter(
+    interpreter: Any, metadata: Callable[[], Metadata | None] = lambda: None
+) -> Predictor:
+    """Returns the predictor of a LiteRT interpreter whose tensors are allocated."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _require_some(inputs, outputs)
     if len(inputs) > 1 or len(outputs) > 1:
@@ -219,7 +234,7 @@ def _open_tflite(path: str, threads: int) -> Predictor:
         decode=_dequantizer(output_details),
         inputs=(_tflite_tensor(input_details),),
         outputs=(_tflite_tensor(output_details),),
-        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
+        metadata=metadata,
     )
 
 
@@ -338,6 +353,78 @@ def _onnx_tensor(value: Any) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
+class CSource:
+    """What a C source's comment says of its functions.
+
+    Attributes:
+        prefix: Prefix of their names.
+        input: What the caller gives.
+        output: What `PREFIX_predict_quantized` writes.
+        scratch_bytes: Bytes of memory that the caller gives.
+    """
+
+    prefix: Annotated[str, Check("a C identifier", lambda value: _is_identifier(value))]
+    input: Tensor
+    output: Tensor
+    scratch_bytes: Annotated[int, integer(1, 2**31)]
+
+
+def _is_identifier(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier() and value.isascii()
+
+
+_C_DTYPES = one_of("float32", "int8", "uint8")
+_SCRATCH_ALIGNMENT = 64  # more than a source asks for
+
+
+def _open_c(path: str, threads: int) -> Predictor:
+    """Compiles and loads a C source, which is native code from then on: check its hash first."""
+    fields = artifact_metadata.read_c(Path(path))
+    if not fields:
+        raise ValueError("is no C source of mnist-edge: the comment with its metadata is missing")
+    about = schema.decode(CSource, fields.get("c"), "c")
+    with scratch.folder() as folder:
+        library = ctypes.CDLL(str(c_compiler.shared_library(Path(path), folder)))
+    given, output = _c_array(about.input), _c_array(about.output)
+    memory = np.zeros(about.scratch_bytes + _SCRATCH_ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _SCRATCH_ALIGNMENT
+    function = getattr(library, f"{about.prefix}_predict_quantized")
+    function.restype = None
+    places = given.ctypes.data, output.ctypes.data, memory.ctypes.data + start
+    run = functools.partial(function, *map(ctypes.c_void_p, places))
+
+    def call(values: np.ndarray) -> np.ndarray:
+        given[...] = values
+        run()
+        return output.copy()
+
+    call.memory = memory  # type: ignore[attr-defined]  # lives as long as the function
+    return Predictor(
+        runtime="C",
+        batch=1,
+        encode=_quantizer(_c_details(about.input)),
+        call=call,
+        decode=_dequantizer(_c_details(about.output)),
+        inputs=(about.input,),
+        outputs=(about.output,),
+        metadata=lambda: artifact_metadata.of_c(fields),
+    )
+
+
+def _c_array(tensor: Tensor) -> np.ndarray:
+    sizes = [size for size in tensor.shape if isinstance(size, int) and size > 0]
+    if not _C_DTYPES.accepts(tensor.dtype) or len(sizes) < len(tensor.shape) or sizes[:1] != [1]:
+        raise ValueError(f"has an input or output of {tensor.dtype}, {list(tensor.shape)}")
+    if math.prod(sizes) > _MOST_VALUES:
+        raise ValueError(f"has an input or output of {math.prod(sizes):,} values")
+    return np.zeros(sizes, tensor.dtype)
+
+
+def _c_details(tensor: Tensor) -> dict[str, Any]:
+    return {"dtype": tensor.dtype, "quantization": (tensor.scale, tensor.zero_point)}
+
+
+@dataclasses.dataclass(frozen=True)
 class _Runtime:
     """A runtime: the module to import, the package to install, and the function to open a file."""
 
@@ -350,4 +437,5 @@ _RUNTIMES = {
     ".keras": _Runtime("keras", "keras with a backend", _open_keras),
     ".tflite": _Runtime("ai_edge_litert.interpreter", "ai-edge-litert", _open_tflite),
     ".onnx": _Runtime("onnxruntime", "onnxruntime", _open_onnx),
+    ".c": _Runtime("mnist_edge.c_compiler", "a C compiler", _open_c),
 }

@@ -21,6 +21,7 @@ TABLE = {
     "mnist_edge/training": {"mnist_edge", "numpy", "keras"},
     "export": {"mnist_edge", "numpy", "tensorflow", "tf2onnx", "onnx", "flatbuffers", "tqdm"}
     | RUNTIMES,
+    "export/c": {"mnist_edge", "numpy", "flatbuffers", "ai_edge_litert"},
     "export/coverage": {"mnist_edge", "numpy", "keras"},
     "export/onnx": {"mnist_edge", "numpy", "tf2onnx", "onnx", "onnxsim"} | RUNTIMES,
     "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,

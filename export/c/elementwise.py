@@ -32,9 +32,16 @@ def lookup(to: Builder, node: Node) -> bool:
 
 
 def quantize(to: Builder, node: Node) -> None:
-    """Lowers QUANTIZE."""
-    if not lookup(to, node):
-        raise Unsupported(f"takes {node.input(0).dtype}, gives {node.output.dtype}")
+    """Lowers QUANTIZE of floats and DEQUANTIZE."""
+    data, out = node.input(0), node.output
+    kernel = node.kind.lower()
+    byte, other = (out, data) if kernel == "quantize" else (data, out)
+    checks.bytes_only(node, byte)
+    if other.dtype != "float32" or data.size != out.size:
+        raise Unsupported(f"takes {data.dtype}, gives {out.dtype}")
+    zero = "zero_out" if kernel == "quantize" else "zero_in"
+    layer: dict[str, Field] = {"scale": float(byte.scale), zero: byte.zero, "count": out.size}
+    to.step(kernel, layer, (data,), out)
 
 
 def softmax(to: Builder, node: Node) -> None:
@@ -57,12 +64,11 @@ def softmax(to: Builder, node: Node) -> None:
 
 def add(to: Builder, node: Node) -> None:
     """Lowers ADD and SUB: both inputs are scaled to twice the larger step, times 2**20."""
+    if node.output.dtype == "float32":
+        _in_floats(to, node)
+        return
     a, b, out = _binary(node)
-    common = 2 * float(max(a.scale, b.scale))
-    layer: dict[str, Field] = {"steps": steps(a, b, out), "zero_a": a.zero, "zero_b": b.zero}
-    for name, tensor in (("a", a), ("b", b)):
-        pair = checks.factor(float(tensor.scale) / common, 255 << 20)
-        layer[f"multiplier_{name}"], layer[f"shift_{name}"] = pair
+    common, layer = _scaled(a, b, out, 20)
     layer["multiplier"], layer["shift"] = checks.factor(
         common / ((1 << 20) * float(out.scale)), 255 << 20
     )
@@ -70,8 +76,62 @@ def add(to: Builder, node: Node) -> None:
     to.step("add", layer | checks.activation(node), (a, b), out)
 
 
+def _scaled(a: Tensor, b: Tensor, out: Tensor, bits: int) -> tuple[float, dict[str, Field]]:
+    """Returns the common step of two inputs, times 2**bits, and how each is scaled to it."""
+    common = 2 * float(max(a.scale, b.scale))
+    layer: dict[str, Field] = {"steps": steps(a, b, out), "zero_a": a.zero, "zero_b": b.zero}
+    for name, tensor in (("a", a), ("b", b)):
+        pair = checks.factor(float(tensor.scale) / common, 255 << bits)
+        layer[f"multiplier_{name}"], layer[f"shift_{name}"] = pair
+    return common, layer
+
+
+def squared_difference(to: Builder, node: Node) -> None:
+    """Lowers SQUARED_DIFFERENCE: inputs are scaled as those of ADD, times 2**7."""
+    a, b, out = _binary(node)
+    common, layer = _scaled(a, b, out, 7)
+    largest = (255 << 7) ** 2
+    pair = checks.factor(common * common / ((1 << 14) * float(out.scale)), largest)
+    layer["multiplier"], layer["shift"] = pair
+    layer |= {"zero_out": out.zero, "low": 0, "high": 255}
+    to.step("squared_difference", layer, (a, b), out)
+
+
+def extreme(to: Builder, node: Node) -> None:
+    """Lowers MINIMUM and MAXIMUM."""
+    a, b, out = _binary(node)
+    checks.same_scale(a, out)
+    checks.same_scale(b, out)
+    to.step(node.kind.lower(), {"steps": steps(a, b, out)}, (a, b), out)
+
+
+def prelu(to: Builder, node: Node) -> None:
+    """Lowers PRELU."""
+    a, b, out = _binary(node)
+    layer: dict[str, Field] = {"steps": steps(a, b, out), "zero_a": a.zero, "zero_b": b.zero}
+    real = float(a.scale) / float(out.scale)
+    layer["multiplier"], layer["shift"] = checks.factor(real, 255)
+    real = float(a.scale * b.scale) / float(out.scale)
+    layer["multiplier_below"], layer["shift_below"] = checks.factor(real, 255 * 255)
+    to.step("prelu", layer | {"zero_out": out.zero}, (a, b), out)
+
+
+def _in_floats(to: Builder, node: Node) -> None:
+    """Lowers SUB and MUL of floats, which may come before the first integers."""
+    a, b, out = node.input(0), node.input(1), node.output
+    if {a.dtype, b.dtype} != {"float32"} or checks.option(node, "fusedActivationFunction"):
+        raise Unsupported("computes in floats")
+    if node.kind == "ADD":
+        raise Unsupported("adds floats")
+    layer: dict[str, Field] = {"steps": steps(a, b, out), "is_product": int(node.kind == "MUL")}
+    to.step("float_elementwise", layer, (a, b), out)
+
+
 def multiply(to: Builder, node: Node) -> None:
     """Lowers MUL."""
+    if node.output.dtype == "float32":
+        _in_floats(to, node)
+        return
     a, b, out = _binary(node)
     multiplier, shift = checks.factor(float(a.scale * b.scale / out.scale), 255 * 255)
     layer: dict[str, Field] = {"steps": steps(a, b, out), "zero_a": a.zero, "zero_b": b.zero}
@@ -114,10 +174,19 @@ def steps(a: Tensor, b: Tensor, out: Tensor) -> dict[str, tuple[int, ...]]:
     found = {"dims": tuple(row[0] for row in rows)}
     for i, name in enumerate(("a_steps", "b_steps"), 1):
         own = [1 if row[i] else row[0] for row in rows]
-        found[name] = tuple(
-            0 if row[i] else math.prod(own[k + 1 :]) for k, row in enumerate(rows)
-        )
+        found[name] = tuple(0 if row[i] else math.prod(own[k + 1 :]) for k, row in enumerate(rows))
     return found
 
 
-OPERATORS = {"QUANTIZE": quantize, "SOFTMAX": softmax, "ADD": add, "SUB": add, "MUL": multiply}
+OPERATORS = {
+    "QUANTIZE": quantize,
+    "DEQUANTIZE": quantize,
+    "SOFTMAX": softmax,
+    "ADD": add,
+    "SUB": add,
+    "MUL": multiply,
+    "SQUARED_DIFFERENCE": squared_difference,
+    "MINIMUM": extreme,
+    "MAXIMUM": extreme,
+    "PRELU": prelu,
+}

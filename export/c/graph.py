@@ -73,8 +73,10 @@ class Tensor:
         """A constant as it is kept: int8 values with 128 added, as uint8."""
         if self.data is None:
             raise Unsupported(f"needs a constant in place of {self.name!r}")
-        return (self.data.astype(np.int16) + 128).astype(np.uint8) if self.dtype == "int8" else (
-            self.data
+        return (
+            (self.data.astype(np.int16) + 128).astype(np.uint8)
+            if self.dtype == "int8"
+            else (self.data)
         )
 
 
@@ -88,6 +90,7 @@ class Node:
         outputs: Its outputs.
         options: The fields of its options.
         raw: The operator as the schema's object.
+        version: Its version.
     """
 
     kind: str
@@ -95,6 +98,7 @@ class Node:
     outputs: tuple[Tensor, ...]
     options: Mapping[str, Any]
     raw: Any
+    version: int
 
     @property
     def layer(self) -> str:
@@ -181,7 +185,7 @@ def _read(content: bytes) -> Net:
         inputs = tuple(None if i == -1 else at(i) for i in _list(raw.inputs))
         outputs = tuple(map(at, _list(raw.outputs)))
         options = {} if raw.builtinOptions is None else vars(raw.builtinOptions)
-        nodes.append(Node(custom or kind, inputs, outputs, options, raw))
+        nodes.append(Node(custom or kind, inputs, outputs, options, raw, int(code.version)))
     net = Net(at(graph.inputs[0]), at(graph.outputs[0]), tuple(nodes), tuple(tensors))
     _check_order(net)
     return net

@@ -60,7 +60,7 @@ def _alone(node: Node, flowing: Tensor) -> bytes:
 
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, node.kind)
-    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 2
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), node.version
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
     model.buffers, graph.tensors = [schema.BufferT()], []

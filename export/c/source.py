@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from mnist_edge.runtimes import Predictor
+
 from . import kernels, plan
 from .graph import Tensor
-from .steps import Constant, Operand, Place, Program, Step
+from .steps import Constant, Operand, Program, Step
 
-_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
+C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
 _WIDTH = 100
 # Between these the header is found, which is made from the source.
 INTERFACE = ("/* interface */", "/* end of interface */")
@@ -52,9 +54,17 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         *writer.constants,
         _functions(program, name, planned, calls, writer),
         _self_test(program, name, golden) if golden else "",
-        "#ifdef __cplusplus\n}\n#endif",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def vectors(
+    program: Program, opened: Predictor, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images as the source takes them, and the bytes that an artifact makes of them."""
+    shape = program.input_tensor.shape
+    given = opened.encode(images).reshape(len(images), *shape)
+    return given, np.stack([opened.call(one) for one in given])
 
 
 def constant_bytes(program: Program) -> int:
@@ -77,7 +87,7 @@ class _Writer:
         """Returns the call of a step."""
         struct = f"{step.kernel}_layer"
         values = self._initializer(struct, step.kernel, step.layer, i)
-        label = _comment(step.comment)
+        label = comment(step.comment)[:80]
         self.constants.append(f"/* {label} */\nstatic const {struct} layer_{i} = {values};")
         places = (*step.reads, step.writes, *([step.work] if step.work else []))
         operands = [self.operand(place, planned) for place in places]
@@ -91,9 +101,7 @@ class _Writer:
             return name
         return f"scratch + {planned.offsets[place]}" if place in planned.offsets else "input"
 
-    def _initializer(
-        self, struct: str, kernel: str, layer: Mapping[str, Any], i: int
-    ) -> str:
+    def _initializer(self, struct: str, kernel: str, layer: Mapping[str, Any], i: int) -> str:
         kinds = kernels.fields(struct, kernel)
         if set(kinds) != set(layer):
             raise KeyError(f"{struct} has {sorted(kinds)}, the layer {sorted(layer)}")
@@ -102,7 +110,8 @@ class _Writer:
             value = layer[field]
             if isinstance(value, np.ndarray):
                 self.bytes += 4
-                words.append(self._array(kind.removeprefix("const ").removesuffix(" *"), value, field))
+                element = kind.removeprefix("const ").removesuffix(" *")
+                words.append(self._array(element, value, field))
             elif isinstance(value, Mapping):
                 words.append(self._initializer(kind, kernel, value, i))
             elif isinstance(value, tuple):
@@ -141,14 +150,14 @@ def array(kind: str, name: str, values: np.ndarray) -> str:
     return f"static const {kind} {name}[{values.size}] = {{\n" + "\n".join([*lines, line]) + "\n};"
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Returns text that can't end a comment: a file's names may hold anything."""
-    return re.sub(r"[^\w .,:=+-]", "_", text, flags=re.ASCII)[:80]
+    return re.sub(r"[^\w .,:;=+()*\[\]-]", "_", text, flags=re.ASCII)
 
 
 def _interface(program: Program, name: str, scratch_bytes: int) -> str:
     upper, given, out = name.upper(), program.input_tensor, program.output_tensor
-    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
     return f"""{INTERFACE[0]}
 #define {upper}_INPUT_SIZE {given.size} /* elements of the input */
 #define {upper}_CLASSES {out.size}
@@ -170,6 +179,10 @@ void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch)
 /* Returns the number of golden vectors of which a byte of the output differs. */
 int {name}_self_test(void *scratch);
 #endif
+
+#ifdef __cplusplus
+}}
+#endif
 {INTERFACE[1]}"""
 
 
@@ -177,10 +190,11 @@ def _functions(
     program: Program, name: str, planned: plan.Plan, calls: Sequence[str], writer: _Writer
 ) -> str:
     given, out, logits = program.input_tensor, program.output_tensor, program.logits_tensor
-    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
     output, before = (writer.operand(p, planned) for p in (program.output, program.logits))
     body = "\n".join(calls)
-    start = "const uint8_t *input = (const uint8_t *)pixels;\n    uint8_t *scratch = (uint8_t *)memory;"
+    start = """const uint8_t *input = (const uint8_t *)pixels;
+    uint8_t *scratch = (uint8_t *)memory;"""
     return f"""static void run(const uint8_t *input, uint8_t *scratch)
 {{
 {body}
@@ -226,7 +240,7 @@ def _bytes(tensor: Tensor, place: str) -> str:
 
 def _self_test(program: Program, name: str, golden: Golden) -> str:
     given, out = program.input_tensor, program.output_tensor
-    kind, raw = _C_TYPES[given.dtype], _C_TYPES[out.dtype]
+    kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
     count = len(golden.inputs)
     return f"""#ifdef {name.upper()}_SELF_TEST
 {array(kind, "golden_inputs", golden.inputs)}

@@ -1,5 +1,6 @@
 """Lower convolutions, dense layers and pooling."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -157,6 +158,63 @@ def _factor(node: Node, weights: Tensor, scale: np.float32) -> float:
     return float(image.scale) * float(scale) / float(out.scale)
 
 
+def matrix_multiply(to: Builder, node: Node) -> None:
+    """Lowers BATCH_MATMUL of matrices that are computed."""
+    a, b, out = node.input(0), node.input(1), node.output
+    checks.bytes_only(node, a, b, out)
+    if min(len(a.shape), len(b.shape)) < 2 or a.shape[:-2] != b.shape[:-2]:
+        raise Unsupported(f"multiplies {list(a.shape)} by {list(b.shape)}")
+    left, right = (bool(node.options.get(name)) for name in ("adjX", "adjY"))
+    rows, inner = a.shape[-2:][::-1] if left else a.shape[-2:]
+    other, columns = b.shape[-2:][::-1] if right else b.shape[-2:]
+    if other != inner:
+        raise Unsupported(f"multiplies {list(a.shape)} by {list(b.shape)}")
+    checks.require_shape(out, (*a.shape[:-2], rows, columns))
+    real = float(a.scale * b.scale) / float(out.scale)
+    multiplier, shift = checks.factor(real, _LARGEST_BYTE**2 * inner)
+    layer: dict[str, Field] = {
+        "batch": math.prod(a.shape[:-2]),
+        "rows": rows,
+        "columns": columns,
+        "inner": inner,
+        "a_row": 1 if left else inner,
+        "a_inner": rows if left else 1,
+        "b_column": inner if right else 1,
+        "b_inner": 1 if right else columns,
+        "a_batch": rows * inner,
+        "b_batch": inner * columns,
+        "zero_a": a.zero,
+        "zero_b": b.zero,
+        "multiplier": multiplier,
+        "shift": shift,
+        "zero_out": out.zero,
+    }
+    to.step("matrix_multiply", layer, (a, b), out)
+
+
+def transpose_conv(to: Builder, node: Node) -> None:
+    """Lowers TRANSPOSE_CONV: weights `[out_c, k_h, k_w, in_c]`, the image is the third input."""
+    inputs = (node.input(2), node.input(1), *node.inputs[3:4])
+    turned = dataclasses.replace(node, inputs=inputs)
+    image, weights, out = turned.input(0), _weights(turned, 4), node.output
+    out_c, k_h, k_w, in_c = weights.shape
+    if len(image.shape) != 4 or len(out.shape) != 4 or image.shape[3] != in_c:
+        raise Unsupported(f"has weights for {in_c} channels")
+    sizes: dict[str, Field] = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c}
+    padding = checks.option(node, "padding", most=1)
+    for end, side, wide, kernel in zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w)):
+        stride = checks.option(node, f"stride{end.upper()}", 1)
+        # The output is the image that a convolution would have made this one of.
+        back = -(-wide // stride) if padding == _SAME else (wide - kernel) // stride + 1
+        if back != side:
+            raise Unsupported(f"gives a side of {wide} of {side}")
+        total = max(0, (side - 1) * stride + kernel - wide) if padding == _SAME else 0
+        values = {"in": side, "out": wide, "k": kernel, "stride": stride, "pad": total // 2}
+        sizes |= {f"{name}_{end}": value for name, value in values.items()}
+    checks.require_shape(out, (image.shape[0], *out.shape[1:3], out_c))
+    to.step("transpose_conv", sizes | _weighted(turned, weights, 0, False), (image,), out)
+
+
 def reduced(to: Builder, node: Node) -> None:
     """Lowers MEAN and REDUCE_MAX over dimensions that follow each other."""
     data, out = node.input(0), node.output
@@ -169,9 +227,7 @@ def reduced(to: Builder, node: Node) -> None:
         checks.same_scale(data, out)
         to.step("reduce_max", sizes, (data,), out)
         return
-    multiplier, shift = checks.factor(
-        float(data.scale) / float(out.scale), _LARGEST_BYTE * count
-    )
+    multiplier, shift = checks.factor(float(data.scale) / float(out.scale), _LARGEST_BYTE * count)
     # The kernel divides the multiplier, after it has moved as many bits up as there is room for.
     more = min(count.bit_length() - 1, 32, 31 + shift)
     sizes |= {
@@ -186,7 +242,8 @@ def reduced(to: Builder, node: Node) -> None:
 def _reduced_sizes(node: Node, data: Tensor) -> tuple[int, int, int]:
     """Returns the number of elements before, along and after the reduced dimensions."""
     rank = len(data.shape)
-    axes = sorted({int(axis) % rank for axis in node.constant(1).reshape(-1) if -rank <= axis < rank})
+    given = node.constant(1).reshape(-1)
+    axes = sorted({int(axis) % rank for axis in given if -rank <= axis < rank})
     if not axes:
         raise Unsupported("reduces no dimension")
     first, last = axes[0], axes[-1]
@@ -207,4 +264,6 @@ OPERATORS = {
     "AVERAGE_POOL_2D": average_pool,
     "MEAN": reduced,
     "REDUCE_MAX": reduced,
+    "BATCH_MATMUL": matrix_multiply,
+    "TRANSPOSE_CONV": transpose_conv,
 }

@@ -4,6 +4,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+# Of operators that have no second version.
+VERSIONS = {"PRELU": 1, "RESHAPE": 1, "HARD_SWISH": 1, "ELU": 1}
+
 
 class Builder:
     """A graph of one input; `op` adds an operator and returns its output's number."""
@@ -40,7 +43,7 @@ class Builder:
         shapes = shape if isinstance(shape, list) else [shape]
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
-        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 2
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), VERSIONS.get(kind, 2)
         self.model.operatorCodes.append(code)
         node = schema.OperatorT()
         node.opcodeIndex = len(self.model.operatorCodes) - 1

@@ -1,0 +1,53 @@
+"""Find a C compiler, and compile a source to a library that this process can load."""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# Without contraction a*b+c is rounded twice on every machine, so that all give the same floats.
+FLAGS = ("-std=c99", "-O3", "-march=native", "-ffp-contract=off")
+# Further flags, such as those that choose a kernel by its macro; appended to the others.
+FLAGS_VARIABLE = "MNIST_EDGE_C_FLAGS"
+MISSING = (
+    "no C compiler: install gcc or clang, or run pip install 'mnist-edge[c]', or name one in CC"
+)
+_COMPILERS = ("gcc", "clang", "cc")
+_SHOWN = 300  # characters of a compiler's message
+
+
+def command() -> list[str] | None:
+    """Returns how to start a C compiler: $CC, gcc, clang, or ziglang's; None if there is none."""
+    if named := shlex.split(os.environ.get("CC", "")):
+        return named if shutil.which(named[0]) else None
+    for name in _COMPILERS:
+        if shutil.which(name):
+            return [name]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    return None
+
+
+def shared_library(source: Path, folder: Path) -> Path:
+    """Compiles a source to a shared library in a folder; returns its path.
+
+    Raises:
+        RuntimeError: There is no compiler, or it fails.
+    """
+    compiler, library = command(), folder / "library.so"
+    if compiler is None:
+        raise RuntimeError(MISSING)
+    extra = shlex.split(os.environ.get(FLAGS_VARIABLE, ""))
+    arguments = [*compiler, *FLAGS, *extra, "-shared", "-fPIC", "-o", str(library), str(source)]
+    # Zig keeps what it compiles; its folder must not be the user's.
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(folder), "TMPDIR": str(folder)}
+    done = subprocess.run(
+        arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
+    )
+    if done.returncode:
+        message = " ".join(done.stderr.decode(errors="replace").split())[:_SHOWN]
+        raise RuntimeError(f"{compiler[0]} fails with status {done.returncode}: {message}")
+    return library

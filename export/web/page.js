@@ -301,7 +301,8 @@ function listen() {
   matchMedia("(prefers-color-scheme: dark)").onchange = draw;
 }
 
-const label = element("option").nextElementSibling;
+paper.height = innerWidth < 600 ? 640 : 480; // taller on a phone
+const label = element("option").nextElementSibling, help = element("help").firstChild;
 if (spec.draws) {
   usePen();
   paper.tabIndex = 0;
@@ -309,16 +310,17 @@ if (spec.draws) {
   paper.setAttribute("aria-label", "Drawing area: arrow keys move the pen, Space lowers and lifts it");
   paper.setAttribute("aria-describedby", "help");
   element("hint").textContent = `Draw ${spec.what} here, one or several`;
-  element("help").textContent = "Or drop, paste or photograph a picture. Keyboard: arrow keys move the "
-    + "pen, Space lowers and lifts it, Backspace undoes, Delete clears.";
-  label.textContent = "Several in a picture";
+  help.textContent = "Or drop, paste or photograph a picture.";
+  element("keys").textContent = "Keyboard: arrow keys move the pen, Space lowers and lifts it, "
+    + "Backspace undoes, Delete clears.";
+  label.textContent = "Find several in a picture";
   element("option").checked = true;
 } else {
   paper.setAttribute("role", "img");
   paper.setAttribute("aria-label", "The picture that was opened");
   element("undo").hidden = true;
   element("hint").textContent = "Drop a picture here, paste it, or open one";
-  element("help").textContent = `The whole picture is read, at ${WIDTH} × ${HEIGHT} pixels. `
+  help.textContent = `The whole picture is read, at ${WIDTH} × ${HEIGHT} pixels. `
     + `Classes: ${spec.labels.slice(0, 12).join(", ")}${spec.labels.length > 12 ? ", and more" : ""}.`;
   label.textContent = "Invert light and dark";
 }

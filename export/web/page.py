@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge import bundle, drawing, examples, heads, manifest, staging
+from mnist_edge import drawing, examples, heads, manifest, staging
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import Manifest
 
-from ..c import graph, lower, source
-from ..c.graph import Net, Tensor
+from ..c import convert, source
+from ..c.graph import Tensor
+from ..c.steps import Program
 from . import wasm
 
 FILE = "index.html"
@@ -71,16 +72,12 @@ def make(folder: Path) -> Page:
         InputError: As for `write`.
     """
     record = manifest.read(folder, f"{_EXPORT} {folder}")
-    net = _net(folder, record)
-    described = describe(record, net, str(folder))
-    try:
-        text = source.write(lower.lower(net), wasm.PREFIX, "")
-    except graph.Unsupported as error:
-        raise InputError(f"{folder} can't be a page: {error}. Use the TFLite file.") from error
-    return assemble(described, wasm.compile_c(text))
+    program = convert.program(_artifact(folder, record))
+    described = describe(record, program, str(folder))
+    return assemble(described, wasm.compile_c(source.write(program, wasm.PREFIX, "")))
 
 
-def _net(folder: Path, record: Manifest) -> Net:
+def _artifact(folder: Path, record: Manifest) -> bytes:
     entry = next((entry for entry in record.artifacts if entry.variant == VARIANT), None)
     if entry is None:
         raise InputError(f"{folder} must have {VARIANT} and has not. {_EXPORT} {folder}")
@@ -88,18 +85,15 @@ def _net(folder: Path, record: Manifest) -> Net:
     fault = manifest.damage(path, entry)
     if fault:
         raise InputError(f"{path} {fault}. {_EXPORT} {folder}")
-    try:
-        return graph.read(path.read_bytes())
-    except graph.Unsupported as error:
-        raise InputError(f"{path} can't be a page: it {error}. Use the TFLite file.") from error
+    return path.read_bytes()
 
 
-def describe(record: Manifest, net: Net, where: str) -> dict[str, Any]:
+def describe(record: Manifest, program: Program, where: str) -> dict[str, Any]:
     """Returns what the page is told of its model.
 
     Args:
         record: The bundle's manifest.
-        net: The graph of its int8 file.
+        program: What its C computes.
         where: The bundle's name in error messages.
 
     Raises:
@@ -114,14 +108,15 @@ def describe(record: Manifest, net: Net, where: str) -> dict[str, Any]:
     shape, labels = record.model.input_shape, ends[0].labels
     draws = examples.finds_digits(shape, labels, False)
     pixels = examples.pixel_range(record.model.input_range)
-    if not (draws or drawing.is_picture(shape)) or not pixels or not net.input.is_byte:
+    given, output = program.input_tensor, program.output_tensor
+    if not (draws or drawing.is_picture(shape)) or not pixels or not given.is_byte:
         raise InputError(
             f"{where} must take pictures of 8 bits to be a page. Got: {list(shape)}, "
-            f"{net.input.dtype}. Use the TFLite file."
+            f"{given.dtype}. Use the TFLite file."
         )
-    if not net.output.is_byte:
+    if not output.is_byte:
         raise InputError(
-            f"{where} must give bytes to be a page. Got: {net.output.dtype}. {_EXPORT} {where}"
+            f"{where} must give bytes to be a page. Got: {output.dtype}. {_EXPORT} {where}"
         )
     kind = "digits" if all(label.isdecimal() for label in labels) else "letters"
     return {
@@ -131,12 +126,12 @@ def describe(record: Manifest, net: Net, where: str) -> dict[str, Any]:
         "draws": draws,
         "shape": [28, 28, 1] if draws else [*shape, 1][:3],
         "labels": list(labels),
-        "levels": _levels(net.input, pixels),
+        "levels": _levels(given, pixels),
         "output": {
-            "kind": net.output.dtype,
-            "count": net.output.size,
-            "scale": float(net.output.scale),
-            "zero": net.output.zero_point,
+            "kind": output.dtype,
+            "count": output.size,
+            "scale": float(output.scale),
+            "zero": output.zero_point,
         },
     }
 

@@ -35,7 +35,7 @@ def compile_c(source: str, simd: bool = True) -> bytes:
     Raises:
         InputError: The compiler is not installed, or refuses the source.
     """
-    with cli.needing("web"):
+    with cli.needing("c"):
         import ziglang  # noqa: F401 - started as a module below
     with scratch.folder() as folder:
         (folder / "model.c").write_text(source, "utf-8")

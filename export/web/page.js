@@ -42,11 +42,8 @@ function probabilitiesOf(pixels) {
 
 function read() {
   const {data, width, height} = pixelsOf();
-  const gray = element("option").checked;
   try {
-    const digits = spec.draws ? prepare(luminance(data, width, height), photo ? gray : true)
-      : [{pixels: whole(data, [width, height], WIDTH, HEIGHT, CHANNELS).map(x => gray ? 255 - x : x)}];
-    found = digits.map(digit => {
+    found = (spec.draws ? digitsIn : wholeOf)(data, width, height).map(digit => {
       const probabilities = probabilitiesOf(digit.pixels);
       const best = probabilities.indexOf(Math.max(...probabilities));
       return {...digit, probabilities, best, label: spec.labels[best]};
@@ -56,6 +53,17 @@ function read() {
     found = [];
     show(error.message);
   }
+}
+
+function digitsIn(rgba, width, height) {
+  const gray = luminance(rgba, width, height);
+  if (photo) photo.scale = photo.shown / gray.w;
+  return prepare(gray, !photo || element("option").checked);
+}
+
+function wholeOf(rgba, width, height) {
+  const pixels = whole(rgba, [width, height], WIDTH, HEIGHT, CHANNELS);
+  return [{pixels: element("option").checked ? pixels.map(x => 255 - x) : pixels}];
 }
 
 // RGBA of the picture as it was given, or of black strokes on white paper.
@@ -68,10 +76,8 @@ function pixelsOf() {
   }
   Object.assign(canvas, {width, height});
   const context = canvas.getContext("2d", {willReadFrequently: true});
-  if (photo) {
-    context.drawImage(photo.bitmap, 0, 0, width, height);
-    photo.scale = paper.width && photo.shown / width;
-  } else {
+  if (photo) context.drawImage(photo.bitmap, 0, 0, width, height);
+  else {
     context.fillStyle = "#fff";
     context.fillRect(0, 0, width, height);
     drawStrokes(context, "#000");

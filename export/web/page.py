@@ -1,6 +1,6 @@
 """Write a bundle's model as one page: markup, styles, script and WebAssembly in `index.html`.
 
-    page.write("artifacts/edge")  # artifacts/edge/index.html
+page.write("artifacts/edge")  # artifacts/edge/index.html
 """
 
 import base64

@@ -11,15 +11,17 @@ from mnist_edge.safety import scratch
 
 PREFIX = "model"  # of the functions in the source
 _SECONDS = 300  # far more than a network of 100 MB takes
-# Debian's clang has these headers and Zig's does not for a target without a system; the compiler
-# knows the three functions and makes instructions of them.
-_STRING_H = "\n".join(
-    ["#include <stddef.h>", *(f"#define {f} __builtin_{f}" for f in ("memcpy", "memset", "memcmp"))]
-)
-_FLAGS = (
-    "-target wasm32-freestanding -nostdlib -std=c99 -O3 -mbulk-memory "
-    "-Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384"
-).split()
+# For a target without a system Zig has no such header. The compiler knows the three functions and
+# makes instructions of them.
+_STRING_H = """#include <stddef.h>
+#define memcpy __builtin_memcpy
+#define memset __builtin_memset
+#define memcmp __builtin_memcmp
+"""
+_FLAGS = [
+    *("-target", "wasm32-freestanding", "-nostdlib", "-std=c99", "-O3", "-mbulk-memory"),
+    *("-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=16384"),
+]
 
 
 def compile_c(source: str, simd: bool = True) -> bytes:
@@ -58,9 +60,10 @@ def compile_c(source: str, simd: bool = True) -> bytes:
                 "smaller model."
             ) from error
         if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            said = [line for line in done.stderr.splitlines() if "error:" in line]
+            cause = said[0] if said else f"exit status {done.returncode}"
             raise InputError(
-                f"the model's C must compile. Got: {cli.one_line(said[0])}. Install the version of "
+                f"the model's C must compile. Got: {cli.one_line(cause)}. Install the version of "
                 "ziglang that constraints.txt names."
             )
         return (folder / "web.wasm").read_bytes()

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import checks
 from .graph import Node, Tensor, Unsupported
-from .steps import Builder
+from .steps import Builder, Field
 
 _RANK = 5
 # One dimension of a walk: its size, and the steps in the input and in the output.
@@ -45,7 +45,7 @@ def move(to: Builder, data: Tensor, out: Tensor, rows: list[Row], start: int, en
     if len(joined) > _RANK:
         raise Unsupported(f"moves elements in more than {_RANK} dimensions")
     joined = [(1, 0, 0)] * (_RANK - len(joined)) + joined
-    layer = {
+    layer: dict[str, Field] = {
         "dims": tuple(row[0] for row in joined),
         "in_steps": tuple(row[1] * size for row in joined),
         "out_steps": tuple(row[2] * size for row in joined),
@@ -84,7 +84,7 @@ def cut(to: Builder, node: Node) -> None:
     data, out = node.input(0), node.output
     begin = [int(i) for i in node.constant(1).reshape(-1)]
     inside = len(begin) == len(data.shape) == len(out.shape) and all(
-        0 <= first and first + count <= size
+        first >= 0 and first + count <= size
         for first, count, size in zip(begin, out.shape, data.shape, strict=True)
     )
     if not inside:

@@ -202,7 +202,8 @@ def transpose_conv(to: Builder, node: Node) -> None:
         raise Unsupported(f"has weights for {in_c} channels")
     sizes: dict[str, Field] = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c}
     padding = checks.option(node, "padding", most=1)
-    for end, side, wide, kernel in zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w)):
+    ends = zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w), strict=True)
+    for end, side, wide, kernel in ends:
         stride = checks.option(node, f"stride{end.upper()}", 1)
         # The output is the image that a convolution would have made this one of.
         back = -(-wide // stride) if padding == _SAME else (wide - kernel) // stride + 1

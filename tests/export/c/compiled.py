@@ -66,3 +66,65 @@ def computed(loaded, name, content, inputs):
         run(*map(ctypes.c_void_p, places))
         found.append(output.copy())
     return np.stack(found)
+
+
+SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-common")
+
+
+def run_sanitized(nets, folder, inputs=2, missing=0):
+    """Runs sources on random inputs under the sanitizers, each array of exactly its size.
+
+    Args:
+        nets: Source and program by the prefix of the source's functions.
+        folder: Where to compile.
+        inputs: Number of random inputs of each.
+        missing: Bytes that the scratch buffer is too small.
+
+    Returns:
+        The finished process.
+    """
+    calls = []
+    for name, (text, lowered) in nets.items():
+        (folder / f"{name}.c").write_text(text)
+        given, made = lowered.input_tensor.bytes, lowered.output_tensor.bytes
+        size, logits = source.plan.plan(lowered).bytes - missing, 4 * lowered.logits_tensor.size
+        floats = int(lowered.input_tensor.dtype == "float32")
+        calls.append(f"    CHECK({name}, {given}, {made}, {size}, {logits}, {floats});")
+    parts = [f'namespace in_{name} {{\n#include "{name}.c"\n}}\nusing namespace in_{name};'
+             for name in nets]  # fmt: skip
+    main = _MAIN.replace("CALLS", "\n".join(calls)).replace("COUNT", str(inputs))
+    (folder / "main.cc").write_text(_HEAD + "\n".join(parts) + main)
+    program = folder / "main"
+    command = ["g++", *SANITIZED, "-o", str(program), str(folder / "main.cc")]
+    subprocess.run(command, check=True)
+    return subprocess.run([str(program)], capture_output=True, text=True, check=False)
+
+
+_HEAD = "#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+_MAIN = """
+template <typename T, typename O> static void check(
+    void (*run)(const T *, O *, void *), void (*logits)(const T *, float *, void *),
+    size_t in, size_t out, size_t size, size_t width, int floats)
+{
+    T *input = (T *)malloc(in);
+    O *output = (O *)malloc(out);
+    float *values = (float *)malloc(width);
+    void *scratch = aligned_alloc(16, size);
+    for (int i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < in / sizeof *input; k++) {
+            input[k] = floats ? (T)(rand() % 2000 - 1000) : (T)rand();
+        }
+        run(input, output, scratch);
+        logits(input, values, scratch);
+    }
+    free(input); free(output); free(values); free(scratch);
+}
+#define CHECK(name, in, out, size, width, floats) \\
+    check(name##_predict_quantized, name##_logits, in, out, size, width, floats)
+int main()
+{
+CALLS
+    puts("done");
+    return 0;
+}
+"""

@@ -360,13 +360,15 @@ class CSource:
         prefix: Prefix of their names.
         input: What the caller gives.
         output: What `PREFIX_predict_quantized` writes.
-        scratch_bytes: Bytes of memory that the caller gives.
+        scratch_bytes: Bytes of memory that the caller gives on a small target.
+        lanes_bytes: The same where there may be kernels with vectors.
     """
 
     prefix: Annotated[str, Check("a C identifier", lambda value: _is_identifier(value))]
     input: Tensor
     output: Tensor
     scratch_bytes: Annotated[int, integer(1, 2**31)]
+    lanes_bytes: Annotated[int, integer(1, 2**31)]
 
 
 def _is_identifier(value: object) -> bool:
@@ -386,7 +388,7 @@ def _open_c(path: str, threads: int) -> Predictor:
     with scratch.folder() as folder:
         library = ctypes.CDLL(str(c_compiler.shared_library(Path(path), folder)))
     given, output = _c_array(about.input), _c_array(about.output)
-    memory = np.zeros(about.scratch_bytes + _SCRATCH_ALIGNMENT, np.uint8)
+    memory = np.zeros(about.lanes_bytes + _SCRATCH_ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _SCRATCH_ALIGNMENT
     function = getattr(library, f"{about.prefix}_predict_quantized")
     function.restype = None

@@ -1,6 +1,7 @@
 """Lower a TFLite graph to steps: one function per kind of operator, in one table."""
 
 from . import elementwise, movement, windows
+from .fuse import fuse
 from .graph import Net, Tensor, Unsupported
 from .steps import Builder, Program
 
@@ -34,7 +35,7 @@ def lower(net: Net) -> Program:
             raise Unsupported(f"operator {node.kind} of layer {node.layer} {error}") from error
     logits = _logits(net)
     places = to.input, to.place(net.output), to.place(logits)
-    return Program(tuple(to.steps), *places, net.input, net.output, logits)
+    return fuse(Program(tuple(to.steps), *places, net.input, net.output, logits))
 
 
 def _logits(net: Net) -> Tensor:

@@ -33,12 +33,13 @@ def head(fields: Mapping[str, Any], program: Program, name: str, origin: bytes, 
         [o.kind, list(o.activations), [[c.dtype, int(c.size), c.rank] for c in o.weights]]
         for o in graph.operators
     ]
-    constants, scratch = source.constant_bytes(program), plan.plan(program).bytes
+    constants, planned = source.constant_bytes(program), plan.plan(program)
     about = {
         "prefix": name,
         "input": _tensor(program.input_tensor),
         "output": _tensor(program.output_tensor),
-        "scratch_bytes": scratch,
+        "scratch_bytes": planned.bytes,
+        "lanes_bytes": planned.lanes_bytes,
         "constant_bytes": constants,
         "tflite_sha256": sha256,
         "graph": {
@@ -51,7 +52,7 @@ def head(fields: Mapping[str, Any], program: Program, name: str, origin: bytes, 
     text = json.dumps({**fields, "c": about}, separators=(",", ":"))
     # Neither the end of a comment nor a trigraph: the file's names may hold anything.
     text = text.replace("/", "\\/").replace("?", "\\u003f")
-    return f"{C_COMMENT[0]}{text}{C_COMMENT[1]}\n{_words(fields, program, about)}"
+    return f"{C_COMMENT[0]}{text}{C_COMMENT[1]}\n{_words(fields, program, about, planned)}"
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -61,7 +62,9 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
     return found
 
 
-def _words(fields: Mapping[str, Any], program: Program, about: Mapping[str, Any]) -> str:
+def _words(
+    fields: Mapping[str, Any], program: Program, about: Mapping[str, Any], planned: plan.Plan
+) -> str:
     """Returns what a reader of the header must know, as a comment."""
     given, output = fields["input"], fields["output"]
     tensor, labels = program.input_tensor, ", ".join(output["labels"])
@@ -76,7 +79,8 @@ def _words(fields: Mapping[str, Any], program: Program, about: Mapping[str, Any]
         ),
         f"Output: {output['name']}, {program.output_tensor.size}: {labels}."[:2000],
         f"Flash: {about['constant_bytes']} bytes of constants, and code of about 1 to 4 kB.",
-        f"RAM: {about['scratch_bytes']} bytes of scratch, {tensor.bytes} of input.",
+        f"RAM: {planned.bytes} bytes of scratch ({planned.lanes_bytes} on x86 and WebAssembly), "
+        f"{tensor.bytes} of input.",
         f"Model {fields['source_model_sha256']}",
         f"TFLite {about['tflite_sha256']}",
     ]

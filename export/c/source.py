@@ -11,10 +11,11 @@ from mnist_edge.runtimes import Predictor
 
 from . import kernels, plan
 from .graph import Tensor
+from .packing import WORKS, Packed
 from .steps import Constant, Operand, Program, Step
+from .text import array, literal
 
 C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
-_WIDTH = 100
 # Between these the header is found, which is made from the source.
 INTERFACE = ("/* interface */", "/* end of interface */")
 
@@ -49,7 +50,7 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
     parts = [
         head,
         "#include <stdint.h>\n#include <string.h>",
-        _interface(program, name, planned.bytes),
+        _interface(program, name, planned),
         *(kernels.source(one)[1].rstrip() for one in needed),
         *writer.constants,
         _functions(program, name, planned, calls, writer),
@@ -81,7 +82,7 @@ class _Writer:
     def __init__(self) -> None:
         self.constants: list[str] = []
         self.bytes = 0
-        self._names: dict[tuple[str, bytes], str] = {}
+        self._names: dict[tuple[str, bytes, bool], str] = {}
 
     def call(self, i: int, step: Step, planned: plan.Plan) -> str:
         """Returns the call of a step."""
@@ -89,8 +90,8 @@ class _Writer:
         values = self._initializer(struct, step.kernel, step.layer, i)
         label = comment(step.comment)[:80]
         self.constants.append(f"/* {label} */\nstatic const {struct} layer_{i} = {values};")
-        places = (*step.reads, step.writes, *([step.work] if step.work else []))
-        operands = [self.operand(place, planned) for place in places]
+        operands = [self.operand(place, planned) for place in (*step.reads, step.writes)]
+        operands += [f"scratch + {planned.work}"] if step.kernel in WORKS else []
         return f"    {step.kernel}({', '.join([f'&layer_{i}', *operands])}); /* {label} */"
 
     def operand(self, place: Operand, planned: plan.Plan) -> str:
@@ -105,13 +106,18 @@ class _Writer:
         kinds = kernels.fields(struct, kernel)
         if set(kinds) != set(layer):
             raise KeyError(f"{struct} has {sorted(kinds)}, the layer {sorted(layer)}")
-        words = []
+        words, laned = [], isinstance(layer.get("weights"), Packed)
         for field, kind in kinds.items():
             value = layer[field]
-            if isinstance(value, np.ndarray):
+            if isinstance(value, Packed):
+                self.bytes += 4 + value.values.nbytes
+                name = f"{field}_{i}"
+                self.constants.append(value.definition(name))
+                words.append(f"(const int8_t *){name}")
+            elif isinstance(value, np.ndarray):
                 self.bytes += 4
                 element = kind.removeprefix("const ").removesuffix(" *")
-                words.append(self._array(element, value, field))
+                words.append(self._array(element, value, field, laned))
             elif isinstance(value, Mapping):
                 words.append(self._initializer(kind, kernel, value, i))
             elif isinstance(value, tuple):
@@ -122,32 +128,16 @@ class _Writer:
                 words.append(literal(value))
         return "{" + ", ".join(words) + "}"
 
-    def _array(self, kind: str, values: np.ndarray, field: str) -> str:
-        key = (kind, values.tobytes())
+    def _array(
+        self, kind: str, values: np.ndarray, field: str, laned: bool = False
+    ) -> str:
+        key = (kind, values.tobytes(), laned)
         if key not in self._names:
-            name = self._names[key] = f"{field}_{len(self._names)}"
+            name = self._names[key] = f"{field}_s{len(self._names)}"
             self.bytes += values.nbytes
-            self.constants.append(array(kind, name, values))
+            size = f"LANED({values.size})" if laned else ""
+            self.constants.append(array(kind, name, values, size))
         return self._names[key]
-
-
-def literal(value: int | float) -> str:
-    """Returns a number in C; a float is that of 32 bits."""
-    if isinstance(value, int | np.integer):
-        return str(int(value)) if int(value) > -(2**31) else "(-2147483647 - 1)"
-    text = f"{float(np.float32(value)):.9g}"
-    return (text if re.search(r"[.e]", text) else f"{text}.0") + "f"
-
-
-def array(kind: str, name: str, values: np.ndarray) -> str:
-    """Returns the definition of an array."""
-    words, lines, line = map(literal, values.reshape(-1).tolist()), [], "   "
-    for word in words:
-        if len(line) + len(word) + 2 > _WIDTH:
-            lines.append(line)
-            line = "   "
-        line += f" {word},"
-    return f"static const {kind} {name}[{values.size}] = {{\n" + "\n".join([*lines, line]) + "\n};"
 
 
 def comment(text: str) -> str:
@@ -155,14 +145,19 @@ def comment(text: str) -> str:
     return re.sub(r"[^\w .,:;=+()*\[\]-]", "_", text, flags=re.ASCII)
 
 
-def _interface(program: Program, name: str, scratch_bytes: int) -> str:
+def _interface(program: Program, name: str, planned: plan.Plan) -> str:
     upper, given, out = name.upper(), program.input_tensor, program.output_tensor
     kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
     return f"""{INTERFACE[0]}
 #define {upper}_INPUT_SIZE {given.size} /* elements of the input */
 #define {upper}_CLASSES {out.size}
 #define {upper}_LOGITS {program.logits_tensor.size}
-#define {upper}_SCRATCH_BYTES {scratch_bytes} /* bytes of memory that the caller gives */
+/* Bytes of memory that the caller gives: more where there may be kernels with vectors. */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__wasm__)
+#define {upper}_SCRATCH_BYTES {planned.lanes_bytes}
+#else
+#define {upper}_SCRATCH_BYTES {planned.bytes}
+#endif
 #define {upper}_SCRATCH_ALIGNMENT {plan.ALIGNMENT} /* its address is a multiple of this */
 
 #ifdef __cplusplus

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from .graph import Node, Tensor
+from .packing import Packed
 
 # A field of a kernel's layer: a number, several, an array, or a struct inside it.
-Field = int | float | tuple[int, ...] | np.ndarray | Mapping[str, tuple[int, ...]]
+Field = int | float | tuple[int, ...] | np.ndarray | Packed | Mapping[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +44,6 @@ class Step:
         layer: The fields of the struct.
         reads: The operands that it reads.
         writes: The place that it writes to.
-        work: A place that only it uses, or None.
         comment: The operator that it belongs to.
     """
 
@@ -51,7 +51,6 @@ class Step:
     layer: Mapping[str, Field]
     reads: tuple[Operand, ...]
     writes: Place
-    work: Place | None = None
     comment: str = ""
 
 
@@ -116,12 +115,10 @@ class Builder:
         layer: Mapping[str, Field],
         reads: tuple[Tensor, ...],
         writes: Tensor,
-        work_bytes: int = 0,
     ) -> None:
         """Adds the call of a kernel."""
         place = self.place(writes)
         assert isinstance(place, Place)
-        work = Place(work_bytes, "work") if work_bytes else None
         comment = f"{self.node.kind} {self.node.layer}" if self.node else ""
         operands = tuple(map(self.place, reads))
-        self.steps.append(Step(kernel, layer, operands, place, work, comment))
+        self.steps.append(Step(kernel, layer, operands, place, comment))

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from . import checks
+from . import checks, packing
 from .graph import Node, Tensor, Unsupported
 from .steps import Builder, Field
 
@@ -24,7 +24,8 @@ def conv(to: Builder, node: Node) -> None:
     checks.require_shape(out, (image.shape[0], window["out_h"], window["out_w"], out_c))
     layer = _weighted(node, weights, 0, padded=True)
     more = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c, "groups": in_c // channels}
-    to.step("conv", window | layer | more, (image,), out, k_h * k_w * channels)
+    layer = window | layer | more | {"pool": 1}
+    to.step("conv", _packed(layer, (out_c, k_h, k_w * channels)), (image,), out)
 
 
 def dense(to: Builder, node: Node) -> None:
@@ -38,7 +39,7 @@ def dense(to: Builder, node: Node) -> None:
     layer = _weighted(node, weights, 0, padded=True)
     del layer["zero_in"]  # in the bias
     sizes = {"rows": data.size // in_c, "in_c": in_c, "out_c": out_c}
-    to.step("dense", sizes | layer, (data,), out)
+    to.step("dense", _packed(sizes | layer, (out_c, 1, in_c)), (data,), out)
 
 
 def depthwise(to: Builder, node: Node) -> None:
@@ -148,6 +149,13 @@ def _weighted(node: Node, weights: Tensor, axis: int, padded: bool) -> dict[str,
         "zero_out": out.zero,
         **checks.activation(node),
     }
+
+
+def _packed(layer: dict[str, Field], shape: tuple[int, int, int]) -> dict[str, Field]:
+    """Returns a layer whose weights, of `[filters, rows, columns]`, fit each kernel path."""
+    lanes = packing.takes_lanes(layer)
+    packed = packing.Packed(np.reshape(layer["weights"], shape), lanes)
+    return layer | {"weights": packed, "lanes": int(lanes)}
 
 
 def _factor(node: Node, weights: Tensor, scale: np.float32) -> float:

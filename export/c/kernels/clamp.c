@@ -1,4 +1,6 @@
+/* Without branches, which a processor would have to guess. */
 static inline uint8_t clamp(int32_t x, int32_t low, int32_t high)
 {
-    return (uint8_t)(x < low ? low : x > high ? high : x);
+    const int32_t above = (x - low) & ~((x - low) >> 31), left = high - low - above;
+    return (uint8_t)(low + above + (left & left >> 31));
 }

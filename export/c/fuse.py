@@ -1,0 +1,71 @@
+"""Fuse steps: a convolution pads its input itself, and keeps the largest results of a pooling."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from .steps import Place, Program, Step
+
+Layer = Mapping[str, Any]
+
+
+def fuse(program: Program) -> Program:
+    """Returns the program with padding and 2 x 2 pooling in the convolutions beside them."""
+    steps: list[Step] = []
+    for step in program.steps:
+        steps.append(step)
+        for count, fused in ((3, _padded), (2, _pooled)):
+            found = fused(program, *steps[-count:]) if len(steps) >= count else None
+            if found:
+                steps[-count:] = [found]
+    return dataclasses.replace(program, steps=tuple(steps))
+
+
+def _padded(program: Program, fill: Step, move: Step, conv: Step) -> Step | None:
+    """Fuses a border of zeros, the rows moved into it, and a convolution without a border."""
+    layer: Layer = conv.layer
+    if (
+        (fill.kernel, move.kernel, conv.kernel) != ("fill", "move", "conv")
+        or not fill.writes is move.writes is conv.reads[0]
+        or not _is_passed_on(program, move.writes)
+        or layer["batch"] > 1
+        or layer["pad_h"] or layer["pad_w"]
+        or fill.layer["value"] != layer["zero_in"]
+    ):
+        return None
+    row, channels, run = layer["in_w"] * layer["in_c"], layer["in_c"], move.layer["run"]
+    *others, height = move.layer["dims"]
+    top, left = divmod(move.layer["out_start"], row)
+    by_rows = max(others) == 1 and (move.layer["in_steps"][-1], move.layer["out_steps"][-1]) == (
+        run,
+        row,
+    )
+    if not by_rows or move.layer["in_start"] or left % channels or run % channels:
+        return None
+    inner = {"in_h": height, "in_w": run // channels, "pad_h": top, "pad_w": left // channels}
+    return dataclasses.replace(conv, layer={**layer, **inner}, reads=move.reads)
+
+
+def _pooled(program: Program, conv: Step, pool: Step) -> Step | None:
+    """Fuses a convolution and a pooling that takes the largest of 2 x 2 neighbors."""
+    layer: Layer = pool.layer
+    if (
+        (conv.kernel, pool.kernel) != ("conv", "max_pool")
+        or pool.reads != (conv.writes,)
+        or not _is_passed_on(program, conv.writes)
+        or conv.layer["pool"] != 1
+        or any(layer[f"{name}_{end}"] != 2 for name in ("k", "stride") for end in "hw")
+        or (layer["pad_h"], layer["pad_w"], layer["low"], layer["high"]) != (0, 0, 0, 255)
+    ):
+        return None
+    sizes = {"out_h": layer["out_h"], "out_w": layer["out_w"], "pool": 2}
+    comment = f"{conv.comment}, {pool.comment}"
+    return dataclasses.replace(
+        conv, layer={**conv.layer, **sizes}, writes=pool.writes, comment=comment
+    )
+
+
+def _is_passed_on(program: Program, place: Place) -> bool:
+    """Whether one step reads a place, and nothing else needs it."""
+    reads = sum(step.reads.count(place) for step in program.steps)
+    return reads == 1 and place not in (program.output, program.logits)

@@ -1,0 +1,11 @@
+/* A convolution; the bias includes -zero_in * sum(weights). Of `pool` by `pool` results the
+   largest is kept. `lanes` says whether the weights are in the order of vectors. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    int32_t batch, in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w;
+    int32_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w, groups, pool, lanes;
+    int32_t zero_in, zero_out, low, high;
+} conv_layer;

@@ -18,8 +18,11 @@ _STRING_H = """#include <stddef.h>
 #define memset __builtin_memset
 #define memcmp __builtin_memcmp
 """
+# Loops that a compiler unrolls or vectorizes beside the kernels' own vectors made `edge` no faster,
+# and its page 3 kB larger.
 _FLAGS = [
     *("-target", "wasm32-freestanding", "-nostdlib", "-std=c99", "-O3", "-mbulk-memory"),
+    *("-fno-unroll-loops", "-fno-vectorize"),
     *("-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=16384"),
 ]
 

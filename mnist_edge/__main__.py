@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": ("predict", "read digits in pictures", True),
     "export": ("export.__main__", "export a model to TFLite and ONNX", True),
     "audit": ("export.audit", "show what an artifact contains", False),
+    "web": ("export.to_web", "write a web page with the model inside", True),
     "benchmark": ("benchmarks.__main__", "check and time every artifact", False),
     "layers": ("benchmarks.layers.__main__", "compare artifacts with Keras layer by layer", False),
     "microcontroller": (

@@ -25,6 +25,7 @@ TABLE = {
     "export/coverage": {"mnist_edge", "numpy", "keras"},
     "export/onnx": {"mnist_edge", "numpy", "tf2onnx", "onnx", "onnxsim"} | RUNTIMES,
     "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,
+    "export/web": {"mnist_edge", "numpy", "ziglang"},
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
     "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,

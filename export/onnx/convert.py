@@ -1,5 +1,6 @@
 """Convert a Keras model to ONNX: prepare it once, convert it per variant."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -246,8 +247,14 @@ def convert(
         activation_type=activations[variant.activations],
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=[*float_nodes, *NODES],
+        # The ranges, which the variants and the steps of a fallback share.
+        calibration_cache_path=source.with_name(f"{source.stem}-{_digest(images)}.json"),
     )
     return target.read_bytes()
+
+
+def _digest(images: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images)).hexdigest()[:16]
 
 
 def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "CalibrationDataReader":

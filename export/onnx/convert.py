@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 OLDEST_OPSET = 18
 # Keras's own export; the clean graph is made from it.
 _RAW = "keras.onnx"
+# New objects until garbage is looked for; a graph has tens of thousands.
+_COLLECT_AFTER = 1000
 # Largest difference in a probability by another order of sums; the gate's bound for float32.
 _SIMPLIFIED = 1e-4
 
@@ -85,18 +87,22 @@ def _register_operators() -> None:
 
 @contextlib.contextmanager
 def _collecting_garbage() -> Iterator[None]:
-    """Lets Python free what the block creates often, and leave the rest alone.
+    """Lets Python free what the block creates often and soon, and leave the rest alone.
 
     Each of tf2onnx's many passes copies the graph with all weights. A copy refers to itself, and
     Python collects such garbage only when it has become a share of all objects, of which
     TensorFlow has a million: ResNet50 took 8 GB.
     """
+    thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.collect()  # counts the objects that are left: none
+    gc.set_threshold(_COLLECT_AFTER, 1, 1)
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
+        gc.collect()
         gc.unfreeze()
 
 

@@ -271,18 +271,6 @@ _KINDS = (
         _network(lambda k: [k.Bidirectional(k.GRU(16))]),
     ),
     Kind(
-        "recurrent-stacked",
-        "Bidirectional LSTM, GRU backwards and in Keras 1's form, SimpleRNN",
-        samples.rows,
-        _network(
-            lambda k: [
-                k.Bidirectional(k.LSTM(8, return_sequences=True)),
-                k.GRU(16, return_sequences=True, go_backwards=True, reset_after=False),
-                k.SimpleRNN(16),
-            ]
-        ),
-    ),
-    Kind(
         "conv-lstm",
         "ConvLSTM2D",
         samples.frames,
@@ -334,12 +322,6 @@ _KINDS = (
                 k.Conv2D(8, 3, activation="relu"),
             )
         ),
-    ),
-    Kind(
-        "random-crop",
-        "RandomCrop, to fewer pixels",
-        samples.gray,
-        _network(lambda k: _scaled(k, k.RandomCrop(12, 12), k.Conv2D(8, 3, activation="relu"))),
     ),
     Kind(
         "mixed-float16",
@@ -426,12 +408,6 @@ _KINDS = (
                 *(k.Dense(32, name) for name in ("elu", "selu", "tanh", "softplus", "leaky_relu")),
             )
         ),
-    ),
-    Kind(
-        "celu",
-        "celu, between dense layers",
-        samples.gray,
-        _network(lambda k: _scaled(k, k.Flatten(), k.Dense(32, "celu"), k.Dense(32, "celu"))),
     ),
     Kind("nested", "a Sequential inside the model", samples.gray, _network(_nested)),
     Kind("gray-32", "conv on gray 32 x 32", samples.gray32, _network(_convolution)),

@@ -117,7 +117,8 @@ def steps(
         yield Step(
             f"the {count} worst of {len(layers)} layers in float32",
             Conversion(mixed, functools.partial(make_mixed, worst), record),
-            "in float32: " + ", ".join(worst),
+            # TFLite lists all operators that were fused into one.
+            "in float32: " + ", ".join(name.partition(";")[0] for name in worst),
         )
     wide = KNOWN[f"{variant.format}-int16x8"]
     if variant != wide:

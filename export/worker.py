@@ -20,7 +20,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord, Failure, FallbackAttempt
 from mnist_edge.models import saving
 from mnist_edge.safety import keras_file, supervise
-from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
+from mnist_edge.safety.isolated import Allowance, OutOfMemory, Process, WorkerFailed
 from mnist_edge.schema import Text
 
 from . import tflm
@@ -185,7 +185,9 @@ class Converter:
 
 
 def _reason(error: Exception) -> str:
-    return cli.one_line(error, _MOST_CHARACTERS).rstrip(".")
+    reason = cli.one_line(error, _MOST_CHARACTERS).rstrip(".")
+    more = f" (more with {supervise.LIMIT})" if isinstance(error, OutOfMemory) else ""
+    return reason + more
 
 
 def _attempt(tried: _Tried, made: CheckedArtifact | None) -> FallbackAttempt:

@@ -73,7 +73,7 @@ def run(settings: CoverageSettings, report: Callable[[str], object] = print) -> 
     for name in wanted:
         try:
             options = {"variants": settings.variants, "fallback_seconds": settings.fallback_seconds}
-            made = process.make(name, settings.seed, options)
+            made = process.make(name, settings.seed, options | {"report": print})
         except InputError as error:
             report(f"{name}: {error}")
             all_made = False

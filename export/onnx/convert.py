@@ -1,6 +1,9 @@
 """Convert a Keras model to ONNX: prepare it once, convert it per variant."""
 
-from collections.abc import Iterable
+import contextlib
+import gc
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 OLDEST_OPSET = 18
 # Keras's own export; the clean graph is made from it.
 _RAW = "keras.onnx"
+# New objects until garbage is looked for; a graph has tens of thousands.
+_COLLECT_AFTER = 1000
 # Largest difference in a probability by another order of sums; the gate's bound for float32.
 _SIMPLIFIED = 1e-4
 
@@ -43,7 +48,8 @@ def prepare(
     import onnx
 
     _register_operators()
-    raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
+    with _collecting_garbage():
+        raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
     graph = _simplified(onnx.load(raw))
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
@@ -77,6 +83,27 @@ def _register_operators() -> None:
         graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, **kept)
 
     tf_op("Erfc").register_compat_handler(erfc, version=9)  # the first opset that has Erf
+
+
+@contextlib.contextmanager
+def _collecting_garbage() -> Iterator[None]:
+    """Lets Python free what the block creates often and soon, and leave the rest alone.
+
+    Each of tf2onnx's many passes copies the graph with all weights. A copy refers to itself, and
+    Python collects such garbage only when it has become a share of all objects, of which
+    TensorFlow has a million: ResNet50 took 8 GB.
+    """
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # counts the objects that are left: none
+    gc.set_threshold(_COLLECT_AFTER, 1, 1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.collect()
+        gc.unfreeze()
 
 
 def _simplified(model: "onnx.ModelProto") -> "onnx.ModelProto":
@@ -247,8 +274,14 @@ def convert(
         activation_type=activations[variant.activations],
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=[*float_nodes, *NODES],
+        # The ranges, which the variants and the steps of a fallback share.
+        calibration_cache_path=source.with_name(f"{source.stem}-{_digest(images)}.json"),
     )
     return target.read_bytes()
+
+
+def _digest(images: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images)).hexdigest()[:16]
 
 
 def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "CalibrationDataReader":

@@ -47,6 +47,10 @@ class WorkerFailed(Exception):
     """A request failed, or its subprocess was ended; the message is the cause."""
 
 
+class OutOfMemory(WorkerFailed):
+    """The subprocess was ended because it took more memory than allowed."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Allowance:
     """Limits of an isolated subprocess.
@@ -206,7 +210,7 @@ class Process:
             limit_mb = self._allowance.memory_limit_mb
             used_mb = (limits.peak_resident_bytes(self._process.pid or "") or 0) / 1e6
             if used_mb > limit_mb:
-                raise WorkerFailed(
+                raise OutOfMemory(
                     f"took {used_mb:.0f} MB of memory in {request!r}, at most {limit_mb:g} allowed"
                 )
             if time.monotonic() > deadline:

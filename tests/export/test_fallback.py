@@ -63,6 +63,8 @@ def test_the_attempts_stand_in_the_manifest_in_order(mixed, format):
     assert last["passed"]
     assert last["agreement"] >= 0.98
     assert told["attempts"][0]["agreement"] < 0.98
+    assert last["remark"].startswith("in float32: ")
+    assert ";" not in last["remark"]  # one name per layer, not those of all fused operators
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])

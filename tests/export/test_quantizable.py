@@ -120,3 +120,35 @@ def test_a_layer_is_found_by_the_path_in_a_message(message, layer):
     model = classifier(layers.Conv2D(2, 1, name="first"), layers.ReLU(name="second"))
     found = unsupported._named_layer(model, message)
     assert (found.name if found else None) == layer
+
+
+def test_of_many_layers_the_one_that_fails_is_found_in_few_conversions(tmp_path):
+    model = classifier(*(layers.Conv2D(2 + i, 1, name=f"layer_{i}") for i in range(30)))
+    culprit, tried = model.get_layer("layer_17"), []
+
+    def export(part, folder):
+        tried.append(len(part.layers))
+        if culprit in part.layers:
+            raise ValueError("no such operator")
+
+    assert unsupported._unsupported_layer(model, export) is culprit
+    assert len(tried) <= 6
+
+
+def test_layers_of_equal_settings_are_tried_once():
+    model = classifier(*(layers.Conv2D(2, 1) for _ in range(20)))
+    tried = []
+    assert unsupported._unsupported_layer(model, lambda part, folder: tried.append(part)) is None
+    assert len(tried) <= 3
+
+
+def test_layers_are_exported_side_by_side_to_find_one_that_has_no_operator(tmp_path):
+    shape = (4, 4, 4, 2)
+    model = classifier(layers.Conv3D(2, 1), layers.MaxPooling3D(name="pool"), shape=shape)
+
+    def export(part, folder):
+        prepared = convert.prepare(part, 1, folder)
+        convert.convert(prepared, VARIANTS["tflite-float32"], np.zeros((1, *shape), np.float32))
+
+    with cli.native_logs_held():
+        assert unsupported._unsupported_layer(model, export).name == "pool"

@@ -1,0 +1,62 @@
+"""Making ONNX files: what it costs, and that calibration is done once."""
+
+import gc
+import weakref
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from export.onnx import convert
+from export.variants import VARIANTS
+
+RNG = np.random.default_rng(0)
+
+
+class Copy:
+    """A graph that refers to itself, as tf2onnx's do."""
+
+    def __init__(self):
+        self.itself, self.nodes = self, [[] for _ in range(10_000)]
+
+
+def made(count):
+    return [weakref.ref(Copy()) for _ in range(count)]
+
+
+def test_graphs_that_refer_to_themselves_are_freed_while_others_are_made():
+    imported = [[] for _ in range(1_000_000)]  # as many objects as TensorFlow's
+    gc.collect()
+    before = gc.get_threshold()
+    with convert._collecting_garbage():
+        copies = made(20)
+        held = sum(copy() is not None for copy in copies)
+    assert held <= 4
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, before)
+    assert len(imported) == 1_000_000
+
+
+def prepared_in(folder):
+    """A matrix product as the file that every precision is made from."""
+    weights = numpy_helper.from_array(RNG.normal(size=(8, 4)).astype(np.float32), "weights")
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", size])
+        for name, size in (("image", 8), ("probabilities", 4))
+    ]
+    node = helper.make_node("MatMul", ["image", "weights"], ["probabilities"], "MatMul_0")
+    graph = helper.make_graph([node], "product", values[:1], values[1:], [weights])
+    opset = helper.make_opsetid("", convert.OLDEST_OPSET)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)  # ONNX Runtime knows it
+    onnx.save(model, folder / "float32.onnx")
+    return folder / "float32.onnx"
+
+
+def test_calibration_images_are_run_once_for_all_steps_of_a_fallback(tmp_path, monkeypatch):
+    prepared, variant = prepared_in(tmp_path), VARIANTS["onnx-int8"]
+    images = RNG.random((20, 8), np.float32)
+    content = convert.convert(prepared, variant, images)
+    monkeypatch.setattr(convert, "_calibration_reader", lambda model, images: None)
+    assert convert.convert(prepared, variant, images) == content
+    with pytest.raises(ValueError, match="calibration_data_reader"):
+        convert.convert(prepared, variant, images[:10])  # other images have other ranges

@@ -18,7 +18,7 @@ def text_of(content, name="net", golden=None):
     return source.write(program(content), name, "/* test */", golden)
 
 
-def library(texts, folder, flags=("-O1",)):
+def library(texts, folder, flags=("-O0",)):
     """Compiles sources, by the prefix of their functions, to one library."""
     parts = ["#include <stdint.h>", "#include <string.h>"]
     for name, text in texts.items():

@@ -2,7 +2,7 @@
 // of threshold.py, segment.py and normalize.py, which say why; numbers are rounded to 32 bits where
 // NumPy rounds them. A picture is {w, h, v}: width, height and values, row by row.
 
-const FIELD = 28, BOX = 20, THINNEST = 1.7, THICKEST = 3, OUTLINE = 100, ROUNDS = 20;
+const FIELD = 28, BOX = 20, THINNEST = 1.7, THICKEST = 3, OUTLINE = 100, ROUNDS = 20, TIE = 1e-4;
 const LONGEST = 1600, MOST_STROKES = 5000;
 
 const round32 = Math.fround;
@@ -419,10 +419,12 @@ function asMnist(cut) {
   outline = map(outline, x => clip(round32(round32(round32(x / full) - edge) * 2) + 0.5));
   if (most(outline.v) < 0.5) throw Error("No digit found: the ink vanishes when it is reduced.");
   const small = clipped(resized(cropped(evenStroke(cropped(outline))), BOX));
-  let mass = 0, across = 0, down = 0;
-  small.v.forEach((x, i) => { mass += x; across += x * (i % small.w); down += x * Math.floor(i / small.w); });
-  const start = (sum, side) => Math.min(Math.max(round(FIELD / 2 - sum / mass), 0), FIELD - side);
-  const left = start(across, small.w), top = start(down, small.h), pixels = new Uint8Array(FIELD ** 2);
+  const mass = total(small.v), pixels = new Uint8Array(FIELD ** 2);
+  const start = (place, side) => {
+    const center = small.v.reduce((sum, x, i) => sum + x * place(i), 0) / mass;
+    return Math.min(Math.max(round(FIELD / 2 - center - TIE), 0), FIELD - side);
+  };
+  const left = start(i => i % small.w, small.w), top = start(i => Math.floor(i / small.w), small.h);
   small.v.forEach((x, i) => {
     pixels[(top + Math.floor(i / small.w)) * FIELD + left + i % small.w] = round(round32(x * 255));
   });

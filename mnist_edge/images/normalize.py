@@ -29,6 +29,9 @@ _THINNEST, _THICKEST = 1.7, 3.0
 # _THICKEST were tuned on the first 900 images of scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS, _ROUNDS = 100, 0.45, 2.0, 20
 _MOST_STROKES = 5_000  # takes two seconds, growing quadratically; a page has half as many
+# The center of a straight stroke may lie exactly between two pixels: it goes to the first of them,
+# not where the last bit of a sum sends it. Sums differ by 1e-6 between machines.
+_TIE = 1e-4
 _SHOWN = 160  # longest side of `Digit.original`, pixels
 
 
@@ -161,7 +164,7 @@ def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
         )
     outline = _cropped(outline)
     small = _resized(_cropped(_even_stroke(outline)), _BOX).clip(0, 1)
-    starts = np.round(_FIELD / 2 - np.array(ndimage.center_of_mass(small))).astype(int)
+    starts = np.round(_FIELD / 2 - np.array(ndimage.center_of_mass(small)) - _TIE).astype(int)
     top, left = starts.clip(0, _FIELD - np.array(small.shape))
     field = np.zeros((_FIELD, _FIELD), np.float32)
     field[top : top + small.shape[0], left : left + small.shape[1]] = small

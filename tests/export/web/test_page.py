@@ -113,7 +113,10 @@ def test_the_command_writes_index_html_or_one_line(edge, tmp_path, capsys):
     damaged = tmp_path / "edge"
     shutil.copytree(edge, damaged)
     (damaged / f"{pages.VARIANT}.tflite").write_bytes(b"TFL3")
-    for folder, message in [(damaged, "truncated or replaced"), (tmp_path / "no", "must be a bundle")]:
+    for folder, message in [
+        (damaged, "truncated or replaced"),
+        (tmp_path / "no", "must be a bundle"),
+    ]:
         assert to_web.main([str(folder)]) == 2
         said = capsys.readouterr().err
         assert said.startswith("error: ")

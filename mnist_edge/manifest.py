@@ -119,6 +119,7 @@ class ArtifactEntry(FileRecord):
         calibration: The calibration images; None if the variant needs none.
         audit: Summary of its graph.
         companions: Further files that belong to it, such as a C source's header.
+        made_from_sha256: SHA-256 of the artifact that it was made from, if from one.
     """
 
     variant: Name
@@ -131,6 +132,7 @@ class ArtifactEntry(FileRecord):
     calibration: CalibrationRecord | None
     audit: AuditRecord
     companions: tuple[FileRecord, ...] = ()
+    made_from_sha256: Sha256 | None = None
 
 
 @dataclasses.dataclass(frozen=True)

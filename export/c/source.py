@@ -221,7 +221,7 @@ def _floats(tensor: Tensor, place: str, target: str) -> str:
     if not tensor.is_byte:
         return f"    memcpy({target}, {place}, {tensor.bytes});"
     return f"""    for (int32_t i = 0; i < {tensor.size}; i++) {{
-        {target}[i] = (float)(({place})[i] - {tensor.zero}) * {literal(tensor.scale)};
+        {target}[i] = (float)(({place})[i] - {tensor.zero}) * {literal(float(tensor.scale))};
     }}"""
 
 

@@ -138,6 +138,15 @@ def _floats_first():
     return net
 
 
+def _embedding():
+    net, steps = Builder((1, 7), "float32", None), {"scale": 0.1, "zero": 4}
+    numbers = net.op("CAST", [0], (1, 7), None, dtype="int32", options="CastOptions", inDataType=0,
+                     outDataType=2)  # fmt: skip
+    table = net.constant(_weights(400, 5), "int8", **steps)
+    net.op("GATHER", [table, numbers], (1, 7, 5), options="GatherOptions", axis=0, **steps)
+    return net
+
+
 def _named():
     for padding, stride, dilation in ((0, 1, 1), (0, 2, 1), (1, 1, 1), (0, 1, 2), (1, 2, 1)):
         name = f"{('same', 'valid')[padding]} stride {stride} dilation {dilation}"
@@ -163,7 +172,7 @@ def _named():
     for kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         for padding, dtype, fused in ((0, "int8", 0), (1, "int8", 3), (0, "uint8", 1)):
             yield f"{kind} {padding} {dtype}", _pool(kind, padding, dtype, fused)
-    for axes, shape in (((1, 2), (1, 5)), ((3,), (1, 7, 6)), ((1,), (1, 6, 5))):
+    for axes, shape in (((1, 2), (1, 5)), ((3,), (1, 7, 6)), ((1,), (1, 6, 5)), ((1, 3), (1, 6))):
         yield f"REDUCE_MAX {axes}", _reduced("REDUCE_MAX", axes, shape, 0.05)
         for scale in (0.05, 0.03, 0.011):
             yield f"MEAN {axes} to {scale}", _reduced("MEAN", axes, shape, scale)
@@ -220,6 +229,14 @@ def _named():
     yield "TILE", _moved("TILE", four, (1, 8, 5, 18), [[1, 2, 1, 3]])
     yield "SPLIT and CONCATENATION", _split_and_joined()
     yield "UNPACK and PACK", _unpacked_and_packed()
+    yield "embedding", _embedding()
+    for half, corners in ((False, False), (True, False), (False, True)):
+        for shape in ((1, 9, 7, 6), (1, 3, 4, 6), (1, 8, 10, 6)):
+            yield (
+                f"RESIZE_BILINEAR {shape} {half} {corners}",
+                _moved("RESIZE_BILINEAR", four, shape, [shape[1:3]], "ResizeBilinearOptions",
+                       halfPixelCenters=half, alignCorners=corners),
+            )  # fmt: skip
     for left in (False, True):
         for right in (False, True):
             yield f"BATCH_MATMUL {left} {right}", _matrices(left, right)

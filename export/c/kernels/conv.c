@@ -3,24 +3,25 @@
 static void conv_patch(
     const conv_layer *l, const uint8_t *in, int32_t y, int32_t x, uint8_t *patch)
 {
-    const int32_t channels = l->in_c / l->groups;
-    for (int32_t i = 0; i < l->k_h; i++) {
-        const int32_t row = y + i * l->dilation_h;
-        const uint8_t *from = in + row * l->in_w * l->in_c;
-        if (row >= 0 && row < l->in_h && x >= 0 && l->groups == 1 && l->dilation_w == 1 &&
-            x + l->k_w <= l->in_w) {
-            memcpy(patch, from + x * channels, (size_t)(l->k_w * channels));
-            patch += l->k_w * channels;
-            continue;
-        }
-        for (int32_t j = 0; j < l->k_w; j++) {
-            const int32_t column = x + j * l->dilation_w;
-            if (row < 0 || row >= l->in_h || column < 0 || column >= l->in_w) {
-                memset(patch, l->zero_in, (size_t)channels);
-            } else {
-                memcpy(patch, from + column * l->in_c, (size_t)channels);
+    const int32_t channels = l->in_c / l->groups, size = l->k_w * channels;
+    const int32_t inside = x >= 0 && x + l->k_w <= l->in_w && l->groups == 1 && l->dilation_w == 1;
+    for (int32_t i = 0; i < l->k_h; i++, y += l->dilation_h) {
+        const uint8_t *row = in + y * l->in_w * l->in_c;
+        if (y < 0 || y >= l->in_h) {
+            memset(patch, l->zero_in, (size_t)size);
+            patch += size;
+        } else if (inside) {
+            memcpy(patch, row + x * channels, (size_t)size);
+            patch += size;
+        } else {
+            for (int32_t j = x; j < x + l->k_w * l->dilation_w; j += l->dilation_w) {
+                if (j < 0 || j >= l->in_w) {
+                    memset(patch, l->zero_in, (size_t)channels);
+                } else {
+                    memcpy(patch, row + j * l->in_c, (size_t)channels);
+                }
+                patch += channels;
             }
-            patch += channels;
         }
     }
 }
@@ -40,13 +41,10 @@ static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uin
     const int32_t channels = l->in_c / l->groups, filters = l->out_c / l->groups;
     const int32_t length = PADDED(l->k_h * l->k_w * channels), pools = l->pool * l->pool;
     const int32_t count = l->out_h * l->out_w * pools;
-    memset(work, 0, (size_t)(2 * length));
     for (int32_t first = 0; first < count; first += 2) {
         uint8_t *to[2];
-        int32_t kept[2];
-        const int32_t some = first + 1 < count ? 2 : 1;
         for (int32_t g = 0; g < l->groups; g++) {
-            for (int32_t k = 0; k < some; k++) {
+            for (int32_t k = 0; k < 2 && first + k < count; k++) {
                 const int32_t p = (first + k) / pools, i = (first + k) % pools;
                 const int32_t y = p / l->out_w * l->pool + i / l->pool;
                 const int32_t x = p % l->out_w * l->pool + i % l->pool;
@@ -54,19 +52,20 @@ static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uin
                     l, in + g * channels, y * l->stride_h - l->pad_h, x * l->stride_w - l->pad_w,
                     work + k * length);
                 to[k] = out + p * l->out_c;
-                kept[k] = i ? 255 : 0;
             }
+            const int32_t bytes = pools > 1 || first + 1 == count ? 2 : 4;
+            const int32_t kept = first % pools ? 255 : 0;
             for (int32_t f = 0; f < filters; f += 2) {
                 /* The last of an odd number comes with the one before, once more. */
                 const int32_t c = g * filters + (f + 1 < filters || f == 0 ? f : f - 1);
                 int32_t sums[4];
                 dot_pairs(work, l->weights + c * length, length, sums);
-                for (int32_t k = 0; k < some; k++) {
-                    uint8_t *at = to[k] + c;
-                    conv_keep(l, c, sums[2 * k], kept[k], at);
-                    if (filters > 1) {
-                        conv_keep(l, c + 1, sums[2 * k + 1], kept[k], at + 1);
-                    }
+                if (pools > 1) {
+                    sums[0] = sums[0] < sums[2] ? sums[2] : sums[0];
+                    sums[1] = sums[1] < sums[3] ? sums[3] : sums[1];
+                }
+                for (int32_t i = 0; i < bytes; i += filters > 1 ? 1 : 2) {
+                    conv_keep(l, c + i % 2, sums[i], kept, to[i / 2] + c + i % 2);
                 }
             }
         }

@@ -69,13 +69,11 @@ def test_the_c_file_of_a_bundle_gives_the_reference_kernels_bytes(folder, capsys
     assert shown.endswith(f"written: {folder / records.FILE}\n")
 
 
-def test_a_c_file_with_another_weight_fails(folder, capsys):
+def test_a_c_file_with_another_bias_fails(folder, capsys):
     """The manifest lists the changed file, so that only its bytes can betray it."""
     text = (folder / "c-int8.c").read_text()
-    start = text.index("{", text.index("static const int8_t ")) + 1  # the first layer's weights
-    first = text[start : text.index(",", start)]
-    changed = "-100" if int(first) > 0 else "100"
-    (folder / "c-int8.c").write_text(f"{text[:start]} {changed}{text[start + len(first) :]}")
+    start = text.index("{", text.index("static const int32_t bias")) + 1  # of the first layer
+    (folder / "c-int8.c").write_text(f"{text[:start]} 20000 + {text[start:]}")
     found = manifest.read(folder, "")
     *others, entry = found.artifacts
     entry = dataclasses.replace(entry, **vars(manifest.file_record(folder / "c-int8.c")))

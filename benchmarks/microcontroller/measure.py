@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mnist_edge import bundle
+from mnist_edge import manifest as manifests
 from mnist_edge.errors import InputError
+from mnist_edge.manifest import Manifest
 from mnist_edge.safety import scratch
 
 from .. import bundles
@@ -45,6 +47,7 @@ def measure(
     (loaded,) = bundles.load_all([folder], limit)
     c_file, tflite = (_find(folder, loaded.artifacts, name) for name in (C_VARIANT, TFLITE_VARIANT))
     inputs, expected = reference.predict(tflite.path, loaded.images.astype(np.float32))
+    _refuse_other_header(folder, loaded.manifest)
     source = build.read(c_file.path)
     if (source.input_bytes, source.output_bytes) != (inputs.shape[1], expected.shape[1]):
         raise InputError(
@@ -71,6 +74,17 @@ def _find(folder: Path, artifacts: Sequence[Artifact], variant: str) -> Artifact
     if cause := found[0].damage():
         raise InputError(f"{found[0].path}: {cause}. {remedy}")
     return found[0]
+
+
+def _refuse_other_header(folder: Path, manifest: Manifest) -> None:
+    """Raises `InputError` if a file beside the C file differs from the manifest."""
+    for entry in manifest.artifacts:
+        for one in entry.companions if entry.variant == C_VARIANT else ():
+            if cause := manifests.damage(folder / one.file, one):
+                raise InputError(
+                    f"{folder / one.file}: {cause}. "
+                    f"Run: python -m export {folder} --variants {C_VARIANT}"
+                )
 
 
 def on_core(

@@ -62,5 +62,6 @@ def comment(**changes):
         {"name": name, "shape": [1, size], "dtype": "uint8", "scale": 1.0, "zero_point": 0}
         for name, size in (("image", INPUT), ("probabilities", CLASSES))
     )
-    about = {"prefix": "stub", "input": given, "output": output, "scratch_bytes": 16} | changes
+    sizes = {"scratch_bytes": 16, "lanes_bytes": 16}
+    about = {"prefix": "stub", "input": given, "output": output, **sizes} | changes
     return json.dumps({"c": about}).join(C_COMMENT)

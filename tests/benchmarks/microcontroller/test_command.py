@@ -42,7 +42,8 @@ def folder(small, tmp_path):
     (folder / "c-int8.c").write_bytes(content)
     (folder / "c-int8.h").write_bytes(metadata.companions(content)[".h"])
     record = vars(manifest.file_record(folder / "c-int8.c"))
-    made = dataclasses.replace(entry, variant="c-int8", format="c", **record)
+    header = (manifest.file_record(folder / "c-int8.h"),)
+    made = dataclasses.replace(entry, variant="c-int8", format="c", companions=header, **record)
     listed = dataclasses.replace(found, artifacts=(*found.artifacts, made))
     schema.write(folder / bundle.MANIFEST, listed)
     return folder
@@ -68,13 +69,11 @@ def test_the_c_file_of_a_bundle_gives_the_reference_kernels_bytes(folder, capsys
     assert shown.endswith(f"written: {folder / records.FILE}\n")
 
 
-def test_a_c_file_with_another_weight_fails(folder, capsys):
+def test_a_c_file_with_another_bias_fails(folder, capsys):
     """The manifest lists the changed file, so that only its bytes can betray it."""
     text = (folder / "c-int8.c").read_text()
-    start = text.index("{", text.index("static const int8_t ")) + 1  # the first layer's weights
-    first = text[start : text.index(",", start)]
-    changed = "-100" if int(first) > 0 else "100"
-    (folder / "c-int8.c").write_text(f"{text[:start]} {changed}{text[start + len(first) :]}")
+    start = text.index("{", text.index("static const int32_t bias")) + 1  # of the first layer
+    (folder / "c-int8.c").write_text(f"{text[:start]} 20000 + {text[start:]}")
     found = manifest.read(folder, "")
     *others, entry = found.artifacts
     entry = dataclasses.replace(entry, **vars(manifest.file_record(folder / "c-int8.c")))
@@ -91,9 +90,10 @@ def test_a_bundle_without_c_is_one_line(small, capsys):
     )
 
 
-def test_a_damaged_c_file_is_one_line_and_nothing_is_written(folder, capsys):
-    with (folder / "c-int8.c").open("a") as file:
-        file.write("\n")
+@pytest.mark.parametrize("name", ["c-int8.c", "c-int8.h"])
+def test_a_damaged_c_file_is_one_line_and_nothing_is_written(name, folder, capsys):
+    text = (folder / name).read_text()
+    (folder / name).write_text(text.replace("int", "tni", 1))
     assert run(folder) == 2
-    assert "its SHA-256 differs from the manifest" in capsys.readouterr().err
+    assert f"{name}: replaced or damaged: its SHA-256" in capsys.readouterr().err
     assert not (folder / records.FILE).exists()

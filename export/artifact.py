@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mnist_edge
-from mnist_edge import bundle, cli, gate, runtimes
+from mnist_edge import bundle, cli, gate, manifest, runtimes
 from mnist_edge.data.parts import Part
 from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
-from mnist_edge.manifest import ArtifactEntry, CalibrationRecord
+from mnist_edge.manifest import ArtifactEntry, CalibrationRecord, FileRecord
 
 from . import audit, calibration, fallback, keras_export, metadata, tflm, unsupported
 from .calibration import Calibration
@@ -217,6 +217,8 @@ class Maker:
             calibration=conversion.calibration if variant.calibrated else None,
             audit=audit.record(graph),
             tflm=tflm.describe(graph),
+            companions=self._companions(variant, content),
+            made_from_sha256=FORMATS[variant.format].made_from(content),
         )
         breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(
@@ -229,6 +231,14 @@ class Maker:
             remarks=tuple(verdict.remarks),
             seconds=time.perf_counter() - started,
         )
+
+    def _companions(self, variant: Variant, content: bytes) -> tuple[FileRecord, ...]:
+        """Writes the further files of an artifact to the work folder; returns their records."""
+        found = []
+        for name, text in companions(variant, content).items():
+            (self._work / name).write_bytes(text)
+            found.append(manifest.file_record(self._work / name))
+        return tuple(found)
 
     def _metadata(self, variant: Variant) -> metadata.Metadata:
         about = self._task.about
@@ -272,6 +282,12 @@ class Maker:
         path = self._work / f"raw-{variant.file}"
         path.write_bytes(content)
         return path
+
+
+def companions(variant: Variant, content: bytes) -> dict[str, bytes]:
+    """Returns the further files of an artifact, by name."""
+    made = FORMATS[variant.format].companions(content)
+    return {f"{variant.name}{end}": text for end, text in made.items()}
 
 
 class NotRunnable(InputError):

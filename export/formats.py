@@ -46,6 +46,8 @@ class Format:
         open_converted: Opens what `convert` returned, as a file; the artifact's outputs must be
             bit for bit those of it.
         companions: Returns the further files of an artifact, by the end of their names.
+        made_from: Returns the SHA-256 of the bundle's artifact that an artifact was made from;
+            None if it was not made from one.
         falls_back: Whether alternatives are tried if a quantized variant fails the gate.
     """
 
@@ -59,6 +61,7 @@ class Format:
     size_breakdown: Callable[[bytes], dict[str, int]]
     open_converted: Callable[[Path], Predictor] = runtimes.open_artifact
     companions: Callable[[bytes], dict[str, bytes]] = lambda content: {}
+    made_from: Callable[[bytes], str | None] = lambda content: None
     falls_back: bool = True
 
 
@@ -100,6 +103,7 @@ FORMATS = {
         size_breakdown=c_inspect.size_breakdown,
         open_converted=c_convert.open_reference,
         companions=c_metadata.companions,
+        made_from=c_metadata.made_from,
         falls_back=False,  # what helps is done to the TFLite file that it is made from
     ),
 }

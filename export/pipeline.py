@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # What is said of a failure's cause.
 _CAUSES = {"unsupported": "is unsupported", "crash": "failed", "gate": "fails the gate"}
+_TORN = "c-int8 and tflite-int8 are of different exports. Name both with --variants."
 # Golden images of a model without classes.
 _GOLDEN_COUNT = 10
 # Called with progress messages, one line each.
@@ -151,11 +152,16 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
         if not made or (breaches and options.all_or_nothing):
             raise GateError("\n".join(breaches or _breaches(failures, set(planned))))
         kept = _kept(earlier, folder, source, set(KNOWN) - names - set(planned))
+        torn = _torn(made, kept)
+        kept = [artifact for artifact in kept if artifact not in torn]
+        for artifact in torn:
+            report(f"{artifact.path.name} left out: {_TORN}")
         artifacts = sorted([*made, *kept], key=lambda artifact: list(KNOWN).index(artifact.name))
         for artifact in made:
             (stage / artifact.path.name).write_bytes(artifact.content)
-            for end, content in FORMATS[artifact.entry.format].companions(artifact.content).items():
-                (stage / artifact.path.with_suffix(end).name).write_bytes(content)
+            of = artifacts_of.companions(KNOWN[artifact.name], artifact.content)
+            for name, content in of.items():
+                (stage / name).write_bytes(content)
         if folder / bundle.MODEL != source.path:
             shutil.copyfile(source.path, stage / bundle.MODEL)
         if source.dataset.source == data.IN_MEMORY:
@@ -174,7 +180,8 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
             versions=(earlier.versions if earlier and kept else {}) | _versions(formats),
         )
         schema.write(stage / bundle.MANIFEST, record)
-    for name in {*planned, *stale} - names:  # failed, replaced by a fallback, or stale
+    gone = {*planned, *stale, *(artifact.name for artifact in torn)} - names
+    for name in gone:  # failed, replaced by a fallback, stale, or no longer its origin's
         (folder / KNOWN[name].file).unlink(missing_ok=True)
     exported = Exported(tuple(artifacts), failures, fallbacks)
     if breaches:
@@ -360,6 +367,18 @@ def _kept(
     except (InputError, OSError):
         return []  # unreadable: nothing can be verified
     return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in intact]
+
+
+def _torn(made: Iterable[Artifact], kept: Iterable[Artifact]) -> list[Artifact]:
+    """Returns the kept artifacts that don't belong to those made now: one is made of the other."""
+    named = {artifact.name: artifact.entry for artifact in (*made, *kept)}
+    torn = []
+    for name, entry in named.items():
+        variant = KNOWN[name]
+        origin = named.get(f"tflite-{variant.precision}") if entry.made_from_sha256 else None
+        if origin and origin.sha256 != entry.made_from_sha256:
+            torn += [name, origin.variant]
+    return [artifact for artifact in kept if artifact.name in torn]
 
 
 def _write_golden(

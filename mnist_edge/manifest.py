@@ -140,6 +140,7 @@ class ArtifactEntry(FileRecord):
         audit: Summary of its graph.
         tflm: What is known of it on TFLite Micro; None for other formats.
         companions: Further files that belong to it, such as a C source's header.
+        made_from_sha256: SHA-256 of the artifact that it was made from, if from one.
     """
 
     variant: Name
@@ -153,6 +154,7 @@ class ArtifactEntry(FileRecord):
     audit: AuditRecord
     tflm: TflmRecord | None = None
     companions: tuple[FileRecord, ...] = ()
+    made_from_sha256: Sha256 | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib import resources
 
 _NEEDS = re.compile(r"\A/\* needs: ([\w ]+) \*/\n")
+_FIELDS = re.compile(r"\s*((?:const )?\w+)\s+([^;]*);")
+_NAME = re.compile(r"(\*?)([a-z]\w*)")
 _STRUCT = re.compile(r"typedef struct \{(.*?)\} (\w+);", re.DOTALL)
 
 
@@ -46,8 +48,6 @@ def fields(struct: str, kernel: str) -> dict[str, str]:
 
 def _declared(body: str) -> Iterable[tuple[str, str]]:
     """Yields the name and the type of each field, such as ("bias", "const int32_t *")."""
-    for declaration in body.split(";")[:-1]:
-        kind, names = re.match(r"\s*((?:const )?\w+)\s+(.*)", declaration, re.DOTALL).groups()
-        for name in names.split(","):
-            stars, field = re.match(r"\s*(\*?)(\w+)", name).groups()
+    for kind, names in _FIELDS.findall(body):
+        for stars, field in _NAME.findall(names):
             yield field, f"{kind} {stars}".rstrip()

@@ -13,7 +13,7 @@ from . import plan, source
 from .graph import Tensor
 from .steps import Program
 
-__all__ = ["companions", "head", "read"]
+__all__ = ["companions", "head", "made_from", "read"]
 
 _EXAMPLE = "main.c"
 
@@ -55,7 +55,7 @@ def head(fields: Mapping[str, Any], program: Program, name: str, origin: bytes, 
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
-    found = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    found: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "dtype": tensor.dtype}
     if tensor.is_byte:
         found |= {"scale": float(tensor.scale), "zero_point": tensor.zero_point}
     return found
@@ -84,11 +84,22 @@ def _words(fields: Mapping[str, Any], program: Program, about: Mapping[str, Any]
     return f"/* {text} */"
 
 
+def _fields(text: str) -> dict[str, Any]:
+    first = text.partition("\n")[0] + "\n"
+    fields: dict[str, Any] = json.loads(first.removeprefix(C_COMMENT[0]).removesuffix(C_COMMENT[1]))
+    return fields
+
+
+def made_from(content: bytes) -> str:
+    """Returns the SHA-256 of the TFLite file that a source was made from."""
+    sha256: str = _fields(content.decode())["c"]["tflite_sha256"]
+    return sha256
+
+
 def companions(content: bytes) -> dict[str, bytes]:
     """Returns the files beside a source, by the end of their names: header and example."""
     text = content.decode()
-    first = text.partition("\n")[0] + "\n"
-    about = json.loads(first.removeprefix(C_COMMENT[0]).removesuffix(C_COMMENT[1]))
+    about = _fields(text)
     name = about["c"]["prefix"]
     start, end = source.INTERFACE
     comment = text[text.index("\n\n") : text.index("#include")].strip()
@@ -105,10 +116,6 @@ def companions(content: bytes) -> dict[str, bytes]:
 #define {name.upper()}_MODEL_SHA256 "{about["source_model_sha256"]}"
 #define {name.upper()}_TFLITE_SHA256 "{about["c"]["tflite_sha256"]}"
 {interface}
-
-#ifdef __cplusplus
-}}
-#endif
 
 #endif
 """

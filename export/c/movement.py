@@ -6,7 +6,7 @@ import numpy as np
 
 from . import checks
 from .graph import Node, Tensor, Unsupported
-from .steps import Builder
+from .steps import Builder, Field
 
 _RANK = 5
 # One dimension of a walk: its size, and the steps in the input and in the output.
@@ -45,7 +45,7 @@ def move(to: Builder, data: Tensor, out: Tensor, rows: list[Row], start: int, en
     if len(joined) > _RANK:
         raise Unsupported(f"moves elements in more than {_RANK} dimensions")
     joined = [(1, 0, 0)] * (_RANK - len(joined)) + joined
-    layer = {
+    layer: dict[str, Field] = {
         "dims": tuple(row[0] for row in joined),
         "in_steps": tuple(row[1] * size for row in joined),
         "out_steps": tuple(row[2] * size for row in joined),
@@ -84,7 +84,7 @@ def cut(to: Builder, node: Node) -> None:
     data, out = node.input(0), node.output
     begin = [int(i) for i in node.constant(1).reshape(-1)]
     inside = len(begin) == len(data.shape) == len(out.shape) and all(
-        0 <= first and first + count <= size
+        first >= 0 and first + count <= size
         for first, count, size in zip(begin, out.shape, data.shape, strict=True)
     )
     if not inside:
@@ -210,6 +210,26 @@ def tile(to: Builder, node: Node) -> None:
     move(to, data, out, rows, 0, 0)
 
 
+def cast(to: Builder, node: Node) -> None:
+    """Lowers CAST of floats to int32, as indices are made of an input."""
+    data, out = node.input(0), node.output
+    if (data.dtype, out.dtype) != ("float32", "int32") or data.size != out.size:
+        raise Unsupported(f"takes {data.dtype}, gives {out.dtype}")
+    to.step("cast", {"count": out.size}, (data,), out)
+
+
+def gather(to: Builder, node: Node) -> None:
+    """Lowers GATHER: rows of a table, as an embedding's."""
+    table, numbers, out = node.input(0), node.input(1), node.output
+    if node.options.get("axis") or node.options.get("batchDims") or numbers.dtype != "int32":
+        raise Unsupported("takes other than rows")
+    checks.same_scale(table, out)
+    checks.require_shape(out, (*numbers.shape, *table.shape[1:]))
+    rows = table.shape[0] if table.shape else 1
+    layer: dict[str, Field] = {"rows": rows, "row_bytes": table.bytes // rows}
+    to.step("gather", layer | {"count": numbers.size}, (table, numbers), out)
+
+
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise Unsupported(f"has an axis of {axis} in {rank} dimensions")
@@ -230,4 +250,6 @@ OPERATORS = {
     "PAD": pad,
     "PADV2": pad,
     "TILE": tile,
+    "CAST": cast,
+    "GATHER": gather,
 }

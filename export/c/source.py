@@ -54,7 +54,6 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         *writer.constants,
         _functions(program, name, planned, calls, writer),
         _self_test(program, name, golden) if golden else "",
-        "#ifdef __cplusplus\n}\n#endif",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -180,6 +179,10 @@ void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch)
 /* Returns the number of golden vectors of which a byte of the output differs. */
 int {name}_self_test(void *scratch);
 #endif
+
+#ifdef __cplusplus
+}}
+#endif
 {INTERFACE[1]}"""
 
 
@@ -223,7 +226,7 @@ def _floats(tensor: Tensor, place: str, target: str) -> str:
     if not tensor.is_byte:
         return f"    memcpy({target}, {place}, {tensor.bytes});"
     return f"""    for (int32_t i = 0; i < {tensor.size}; i++) {{
-        {target}[i] = (float)(({place})[i] - {tensor.zero}) * {literal(tensor.scale)};
+        {target}[i] = (float)(({place})[i] - {tensor.zero}) * {literal(float(tensor.scale))};
     }}"""
 
 

@@ -202,7 +202,8 @@ def transpose_conv(to: Builder, node: Node) -> None:
         raise Unsupported(f"has weights for {in_c} channels")
     sizes: dict[str, Field] = {"batch": image.shape[0], "in_c": in_c, "out_c": out_c}
     padding = checks.option(node, "padding", most=1)
-    for end, side, wide, kernel in zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w)):
+    ends = zip("hw", image.shape[1:3], out.shape[1:3], (k_h, k_w), strict=True)
+    for end, side, wide, kernel in ends:
         stride = checks.option(node, f"stride{end.upper()}", 1)
         # The output is the image that a convolution would have made this one of.
         back = -(-wide // stride) if padding == _SAME else (wide - kernel) // stride + 1
@@ -215,19 +216,42 @@ def transpose_conv(to: Builder, node: Node) -> None:
     to.step("transpose_conv", sizes | _weighted(turned, weights, 0, False), (image,), out)
 
 
+def resize_bilinear(to: Builder, node: Node) -> None:
+    """Lowers RESIZE_BILINEAR."""
+    image, out = node.input(0), node.output
+    checks.bytes_only(node, image, out)
+    checks.same_scale(image, out)
+    if len(image.shape) != 4 or len(out.shape) != 4:
+        raise Unsupported(f"gives {list(out.shape)} of {list(image.shape)}")
+    checks.require_shape(out, (image.shape[0], *out.shape[1:3], image.shape[3]))
+    sizes: dict[str, Field] = {"batch": image.shape[0], "channels": image.shape[3]}
+    for end, side, wide in zip("hw", image.shape[1:3], out.shape[1:3], strict=True):
+        if node.options.get("alignCorners") and wide > 1:
+            step = ((side - 1) * 1024 + (wide - 1) // 2) // (wide - 1)
+        else:
+            step = (side * 1024 + wide // 2) // wide
+        start = step // 2 - 512 if node.options.get("halfPixelCenters") else 0
+        if max(side, wide) > 2**14 or step * wide > 2**30:
+            raise Unsupported(f"gives a side of {wide} of {side}")
+        values = {"in": side, "out": wide, "step": step, "start": start}
+        sizes |= {f"{name}_{end}": value for name, value in values.items()}
+    to.step("resize_bilinear", sizes | {"offset": 128 if out.dtype == "int8" else 0}, (image,), out)
+
+
 def reduced(to: Builder, node: Node) -> None:
-    """Lowers MEAN and REDUCE_MAX over dimensions that follow each other."""
+    """Lowers MEAN and REDUCE_MAX."""
     data, out = node.input(0), node.output
     checks.bytes_only(node, data, out)
-    outer, count, inner = _reduced_sizes(node, data)
-    if out.size != outer * inner:
+    sizes = _reduced_sizes(node, data)
+    count = sizes["reduced"] * sizes["also"]
+    if out.size * count != data.size:
         raise Unsupported(f"gives shape {list(out.shape)} from {list(data.shape)}")
-    sizes: dict[str, Field] = {"outer": outer, "reduced": count, "inner": inner}
     if node.kind == "REDUCE_MAX":
         checks.same_scale(data, out)
         to.step("reduce_max", sizes, (data,), out)
         return
-    multiplier, shift = checks.factor(float(data.scale) / float(out.scale), _LARGEST_BYTE * count)
+    real = float(data.scale) / float(out.scale)
+    multiplier, shift = checks.factor(real, _LARGEST_BYTE * count)
     # The kernel divides the multiplier, after it has moved as many bits up as there is room for.
     more = min(count.bit_length() - 1, 32, 31 + shift)
     sizes |= {
@@ -239,21 +263,23 @@ def reduced(to: Builder, node: Node) -> None:
     to.step("mean", sizes, (data,), out)
 
 
-def _reduced_sizes(node: Node, data: Tensor) -> tuple[int, int, int]:
-    """Returns the number of elements before, along and after the reduced dimensions."""
+def _reduced_sizes(node: Node, data: Tensor) -> dict[str, int]:
+    """Returns the shape as that of five dimensions, of which the second and fourth are reduced."""
     rank = len(data.shape)
-    given = node.constant(1).reshape(-1)
-    axes = sorted({int(axis) % rank for axis in given if -rank <= axis < rank})
-    if not axes:
-        raise Unsupported("reduces no dimension")
-    first, last = axes[0], axes[-1]
-    if any(data.shape[i] > 1 for i in range(first, last) if i not in axes):
-        raise Unsupported(f"reduces dimensions {axes} of {rank}, which don't follow each other")
-    return (
-        math.prod(data.shape[:first]),
-        math.prod(data.shape[first : last + 1]),
-        math.prod(data.shape[last + 1 :]),
-    )
+    axes = {int(axis) % rank for axis in node.constant(1).reshape(-1) if -rank <= axis < rank}
+    groups: list[tuple[bool, int]] = [(False, 1)]
+    for i, size in enumerate(data.shape):
+        is_reduced = i in axes
+        if size == 1:
+            continue
+        if groups[-1][0] == is_reduced:
+            groups[-1] = (is_reduced, groups[-1][1] * size)
+        else:
+            groups.append((is_reduced, size))
+    sizes = [size for _, size in groups] + [1] * (5 - len(groups))
+    if len(sizes) > 5 or not axes:
+        raise Unsupported(f"reduces dimensions {sorted(axes)} of {rank}")
+    return dict(zip(("outer", "reduced", "middle", "also", "inner"), sizes, strict=True))
 
 
 OPERATORS = {
@@ -264,6 +290,7 @@ OPERATORS = {
     "AVERAGE_POOL_2D": average_pool,
     "MEAN": reduced,
     "REDUCE_MAX": reduced,
+    "RESIZE_BILINEAR": resize_bilinear,
     "BATCH_MATMUL": matrix_multiply,
     "TRANSPOSE_CONV": transpose_conv,
 }

@@ -5,7 +5,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 # Of operators that have no second version.
-VERSIONS = {"PRELU": 1, "HARD_SWISH": 1, "ELU": 1}
+VERSIONS = {"PRELU": 1, "RESHAPE": 1, "HARD_SWISH": 1, "ELU": 1}
 
 
 class Builder:

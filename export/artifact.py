@@ -216,9 +216,9 @@ class Maker:
             source_model_sha256=task.about.sha256,
             calibration=conversion.calibration if variant.calibrated else None,
             audit=audit.record(graph),
+            tflm=tflm.describe(graph),
             companions=self._companions(variant, content),
             made_from_sha256=FORMATS[variant.format].made_from(content),
-            tflm=tflm.describe(graph),
         )
         breaches = [*audit.findings(graph, variant), *changes(before, computed), *verdict.breaches]
         return CheckedArtifact(

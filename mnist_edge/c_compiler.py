@@ -53,17 +53,8 @@ def shared_library(source: Path, folder: Path, flags: Sequence[str] = ()) -> Pat
     if compiler is None:
         raise RuntimeError(MISSING)
     extra = shlex.split(os.environ.get(FLAGS_VARIABLE, ""))
-    arguments = [
-        *compiler,
-        *FLAGS,
-        *flags,
-        *extra,
-        "-shared",
-        "-fPIC",
-        "-o",
-        str(library),
-        str(source),
-    ]
+    options = [*FLAGS, *flags, *extra, "-shared", "-fPIC"]
+    arguments = [*compiler, *options, "-o", str(library), str(source)]
     environment = os.environ | {"TMPDIR": str(folder)}
     done = subprocess.run(
         arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False

@@ -459,7 +459,7 @@ def _open_c(path: str, threads: int, flags: Sequence[str] = (), kernels: str = "
 
     call.memory = memory  # type: ignore[attr-defined]  # lives as long as the function
     return Predictor(
-        runtime=f"C{kernels}, {c_compiler.name()}",
+        runtime=f"C, {c_compiler.name()}{kernels}",
         batch=1,
         encode=_quantizer(_c_details(about.input)),
         call=call,

@@ -249,7 +249,7 @@ def test_a_replaced_artifact_fails_and_the_others_answer(
 
 
 def test_with_no_runtime_nothing_is_answered(small, picture, monkeypatch, capsys):
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: False)
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: False)
     assert benchmarks_predict.main([picture, str(small.folder)]) == 2
     assert "Install ai-edge-litert or onnxruntime" in capsys.readouterr().err
 

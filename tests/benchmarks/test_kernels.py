@@ -208,10 +208,8 @@ def test_c_is_compiled_judged_and_timed_and_so_are_its_portable_kernels(with_c, 
     default, portable = rows(found)["c-int8"], rows(found)["c-int8 (portable kernels)"]
     assert (default.status, default.runtime) == ("passed", f"C, {c_compiler.name()}")
     assert default.latency[0].p50_us > 0
-    assert (portable.status, portable.runtime) == (
-        "breached",
-        f"C, portable kernels, {c_compiler.name()}",
-    )
+    assert portable.status == "breached"
+    assert portable.runtime == f"{default.runtime}, portable kernels"
     assert portable.differences == (Difference("c-int8", tiny.COUNT, tiny.COUNT),)
     assert {breach.partition(": ")[0] for breach in found.breaches} == {"c-int8 (portable kernels)"}
 

@@ -67,14 +67,14 @@ def test_replaced_golden_vectors_are_refused(small, tmp_path, capsys):
 
 
 def test_with_one_runtime_its_artifacts_are_tested_and_the_rest_skipped(small, monkeypatch, capsys):
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: path.suffix == ".tflite")
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: path.suffix == ".tflite")
     assert selftest.main([str(small.folder)]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" skipped ") == sum(v.format == "onnx" for v in VARIANTS.values())
 
 
 def test_with_no_runtime_nothing_passes(small, monkeypatch, capsys):
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: False)
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: False)
     assert selftest.main([str(small.folder)]) == 1
     assert "nothing was tested" in capsys.readouterr().out
 

@@ -106,7 +106,7 @@ def test_a_damaged_file_is_never_opened_and_a_missing_runtime_is_no_pass(
     bundle_of_three, monkeypatch, capsys
 ):
     (bundle_of_three / "onnx-float32.onnx").write_bytes(b"x")
-    monkeypatch.setattr(runtimes, "is_installed", lambda path: path.suffix == ".onnx")
+    monkeypatch.setattr(runtimes, "is_installed", lambda path, *_: path.suffix == ".onnx")
     argv = [str(bundle_of_three), "--variants", "tflite-int8"]
     assert soak.main(argv) == 1
     assert "tflite-int8 skipped: its runtime is not installed" in capsys.readouterr().out

@@ -29,7 +29,8 @@ def _padded(program: Program, fill: Step, move: Step, conv: Step) -> Step | None
         or not fill.writes is move.writes is conv.reads[0]
         or not _is_passed_on(program, move.writes)
         or layer["batch"] > 1
-        or layer["pad_h"] or layer["pad_w"]
+        or layer["pad_h"]
+        or layer["pad_w"]
         or fill.layer["value"] != layer["zero_in"]
     ):
         return None

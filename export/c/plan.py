@@ -102,9 +102,11 @@ def _gaps(program: Program) -> dict[tuple[Place, Place], int]:
         gap = _gap(step)
         if gap is not None and len(step.reads) == 1:
             read = step.reads[0]
-            if isinstance(read, Place) and read in lives and lives[read][1] == i == lives[
-                step.writes
-            ][0]:
+            if (
+                isinstance(read, Place)
+                and read in lives
+                and lives[read][1] == i == lives[step.writes][0]
+            ):
                 gaps[read, step.writes] = gap
     return gaps
 

@@ -128,9 +128,7 @@ class _Writer:
                 words.append(literal(value))
         return "{" + ", ".join(words) + "}"
 
-    def _array(
-        self, kind: str, values: np.ndarray, field: str, laned: bool = False
-    ) -> str:
+    def _array(self, kind: str, values: np.ndarray, field: str, laned: bool = False) -> str:
         key = (kind, values.tobytes(), laned)
         if key not in self._names:
             name = self._names[key] = f"{field}_s{len(self._names)}"

@@ -31,6 +31,12 @@ def command() -> list[str] | None:
     return None
 
 
+def name() -> str:
+    """Returns what a report calls the compiler, such as "gcc"."""
+    found = command() or [""]
+    return "ziglang" if "ziglang" in found else Path(found[0]).name
+
+
 def shared_library(source: Path, folder: Path) -> Path:
     """Compiles a source to a shared library in a folder; returns its path.
 
@@ -42,8 +48,7 @@ def shared_library(source: Path, folder: Path) -> Path:
         raise RuntimeError(MISSING)
     extra = shlex.split(os.environ.get(FLAGS_VARIABLE, ""))
     arguments = [*compiler, *FLAGS, *extra, "-shared", "-fPIC", "-o", str(library), str(source)]
-    # Zig keeps what it compiles; its folder must not be the user's.
-    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(folder), "TMPDIR": str(folder)}
+    environment = os.environ | {"TMPDIR": str(folder)}
     done = subprocess.run(
         arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False
     )

@@ -402,7 +402,7 @@ def _open_c(path: str, threads: int) -> Predictor:
 
     call.memory = memory  # type: ignore[attr-defined]  # lives as long as the function
     return Predictor(
-        runtime="C",
+        runtime=f"C, {c_compiler.name()}",
         batch=1,
         encode=_quantizer(_c_details(about.input)),
         call=call,

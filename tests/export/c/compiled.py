@@ -18,7 +18,7 @@ def text_of(content, name="net", golden=None):
     return source.write(program(content), name, "/* test */", golden)
 
 
-def library(texts, folder, flags=("-O1",)):
+def library(texts, folder, flags=("-O0",)):
     """Compiles sources, by the prefix of their functions, to one library."""
     parts = ["#include <stdint.h>", "#include <string.h>"]
     for name, text in texts.items():
@@ -68,10 +68,10 @@ def computed(loaded, name, content, inputs):
     return np.stack(found)
 
 
-SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-common")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-common")
 
 
-def run_sanitized(nets, folder, inputs=2, missing=0, flags=()):
+def run_sanitized(nets, folder, inputs=2, missing=0, images=b"", flags=()):
     """Runs sources on random inputs under the sanitizers, each array of exactly its size.
 
     Args:
@@ -79,10 +79,11 @@ def run_sanitized(nets, folder, inputs=2, missing=0, flags=()):
         folder: Where to compile.
         inputs: Number of random inputs of each.
         missing: Bytes that the scratch buffer is too small.
+        images: The first inputs, in place of random ones.
         flags: More flags of the compiler.
 
     Returns:
-        The finished process.
+        The program's status, output and messages.
     """
     calls = []
     for name, (text, lowered) in nets.items():
@@ -99,9 +100,13 @@ def run_sanitized(nets, folder, inputs=2, missing=0, flags=()):
     main = _MAIN.replace("CALLS", "\n".join(calls)).replace("COUNT", str(inputs))
     (folder / "main.cc").write_text(_HEAD + "\n".join(parts) + main)
     program = folder / "main"
-    command = ["g++", *SANITIZED, *flags, "-o", str(program), str(folder / "main.cc")]
+    # Many images take longer than the compiler, a few shorter.
+    level = "-O1" if images else "-O0"
+    built = ["-o", str(program), str(folder / "main.cc")]
+    command = ["g++", level, *SANITIZED, *flags, *built]
     subprocess.run(command, check=True)
-    return subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program)], input=images, capture_output=True, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 _HEAD = "#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
@@ -115,7 +120,8 @@ template <typename T, typename O> static void check(
     float *values = (float *)malloc(width);
     void *scratch = aligned_alloc(16, size);
     for (int i = 0; i < COUNT; i++) {
-        for (size_t k = 0; k < in / sizeof *input; k++) {
+        const int is_given = fread(input, 1, in, stdin) == in;
+        for (size_t k = 0; !is_given && k < in / sizeof *input; k++) {
             input[k] = floats ? (T)(rand() % 2000 - 1000) : (T)rand();
         }
         run(input, output, scratch);

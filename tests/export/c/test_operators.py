@@ -24,7 +24,7 @@ def loaded(tmp_path_factory):
     names = {f"net{i}": content for i, content in enumerate(NETS.values())}
     texts = {name: compiled.text_of(content, name) for name, content in names.items()}
     folder = tmp_path_factory.mktemp("operators")
-    return compiled.library(texts, folder, ("-O1", "-Wall", "-Wextra", "-Werror"))
+    return compiled.library(texts, folder, ("-O0", "-Wall", "-Wextra", "-Werror"))
 
 
 @pytest.mark.parametrize("number", range(len(NETS)), ids=list(NETS).__getitem__)

@@ -24,6 +24,7 @@ def fuse(program: Program) -> Program:
 def _padded(program: Program, fill: Step, move: Step, conv: Step) -> Step | None:
     """Fuses a border of zeros, the rows moved into it, and a convolution without a border."""
     layer: Layer = conv.layer
+    moved: Layer = move.layer
     if (
         (fill.kernel, move.kernel, conv.kernel) != ("fill", "move", "conv")
         or not fill.writes is move.writes is conv.reads[0]
@@ -34,14 +35,14 @@ def _padded(program: Program, fill: Step, move: Step, conv: Step) -> Step | None
         or fill.layer["value"] != layer["zero_in"]
     ):
         return None
-    row, channels, run = layer["in_w"] * layer["in_c"], layer["in_c"], move.layer["run"]
-    *others, height = move.layer["dims"]
-    top, left = divmod(move.layer["out_start"], row)
-    by_rows = max(others) == 1 and (move.layer["in_steps"][-1], move.layer["out_steps"][-1]) == (
+    row, channels, run = layer["in_w"] * layer["in_c"], layer["in_c"], moved["run"]
+    *others, height = moved["dims"]
+    top, left = divmod(moved["out_start"], row)
+    by_rows = max(others) == 1 and (moved["in_steps"][-1], moved["out_steps"][-1]) == (
         run,
         row,
     )
-    if not by_rows or move.layer["in_start"] or left % channels or run % channels:
+    if not by_rows or moved["in_start"] or left % channels or run % channels:
         return None
     inner = {"in_h": height, "in_w": run // channels, "pad_h": top, "pad_w": left // channels}
     return dataclasses.replace(conv, layer={**layer, **inner}, reads=move.reads)

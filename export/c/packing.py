@@ -33,7 +33,7 @@ class Packed:
         plain = f"static const int8_t {name}[{max(filters, 2)}][PADDED({length})] = {{\n{rows}\n}};"
         if not self.lanes:
             return plain
-        parts = []
+        parts: list[str] = []
         for group in _GROUPS:
             grouped = self._grouped(group)
             size = f"{grouped.size} + LANED({filters}) * {group} - {filters * group}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .packing import WORKS
 from .steps import Place, Program, Step
@@ -117,7 +118,7 @@ def _gap(step: Step) -> int | None:
     Windows move from row to row: when a row is written, the rows above the window are not
     needed any more.
     """
-    layer = step.layer
+    layer: Mapping[str, Any] = step.layer
     if step.kernel == "lookup":
         return 0
     if step.kernel not in _WINDOWS or layer["batch"] != 1 or layer.get("groups", 1) != 1:

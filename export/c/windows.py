@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -151,10 +152,10 @@ def _weighted(node: Node, weights: Tensor, axis: int, padded: bool) -> dict[str,
     }
 
 
-def _packed(layer: dict[str, Field], shape: tuple[int, int, int]) -> dict[str, Field]:
+def _packed(layer: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Field]:
     """Returns a layer whose weights, of `[filters, rows, columns]`, fit each kernel path."""
     lanes = packing.takes_lanes(layer)
-    packed = packing.Packed(np.reshape(layer["weights"], shape), lanes)
+    packed = packing.Packed(layer["weights"].reshape(shape), lanes)
     return layer | {"weights": packed, "lanes": int(lanes)}
 
 

@@ -29,7 +29,9 @@ static inline lanes lanes_max(lanes a, lanes b)
     return wasm_i32x4_max(a, b);
 }
 
-static inline void lanes_write(const lanes_layer *l, lanes sum, int32_t first, uint8_t *out)
+/* Not a copy in every tile: the file is to be small. */
+__attribute__((noinline)) static void lanes_write(
+    const lanes_layer *l, lanes sum, int32_t first, uint8_t *out)
 {
     int32_t sums[LANES];
     wasm_v128_store(sums, sum);

@@ -3,7 +3,15 @@
 #if defined(MNIST_EDGE_PORTABLE) || !defined(__GNUC__)
 #define LANES 1
 #elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* gcc 12 warns of its own header */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 #define LANES 16
 #define GROUP 4
 #elif defined(__AVX2__)

@@ -55,7 +55,7 @@ def expected(content, inputs):
 def computed(loaded, name, content, inputs):
     """What compiled C makes of inputs, with a scratch buffer of exactly the size it asks for."""
     lowered = program(content)
-    size = source.plan.plan(lowered).bytes
+    size = source.plan.plan(lowered).lanes_bytes
     memory = np.zeros(size + 16, np.uint8)
     place = memory.ctypes.data + -memory.ctypes.data % 16
     output = np.empty(lowered.output_tensor.shape, lowered.output_tensor.dtype)
@@ -71,7 +71,7 @@ def computed(loaded, name, content, inputs):
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-common")
 
 
-def run_sanitized(nets, folder, inputs=2, missing=0, images=b""):
+def run_sanitized(nets, folder, inputs=2, missing=0, images=b"", flags=()):
     """Runs sources on random inputs under the sanitizers, each array of exactly its size.
 
     Args:
@@ -80,6 +80,7 @@ def run_sanitized(nets, folder, inputs=2, missing=0, images=b""):
         inputs: Number of random inputs of each.
         missing: Bytes that the scratch buffer is too small.
         images: The first inputs, in place of random ones.
+        flags: More flags of the compiler.
 
     Returns:
         The program's status, output and messages.
@@ -88,7 +89,10 @@ def run_sanitized(nets, folder, inputs=2, missing=0, images=b""):
     for name, (text, lowered) in nets.items():
         (folder / f"{name}.c").write_text(text)
         given, made = lowered.input_tensor.bytes, lowered.output_tensor.bytes
-        size, logits = source.plan.plan(lowered).bytes - missing, 4 * lowered.logits_tensor.size
+        size, logits = (
+            source.plan.plan(lowered).lanes_bytes - missing,
+            4 * lowered.logits_tensor.size,
+        )
         floats = int(lowered.input_tensor.dtype == "float32")
         calls.append(f"    CHECK({name}, {given}, {made}, {size}, {logits}, {floats});")
     parts = [f'namespace in_{name} {{\n#include "{name}.c"\n}}\nusing namespace in_{name};'
@@ -97,14 +101,9 @@ def run_sanitized(nets, folder, inputs=2, missing=0, images=b""):
     (folder / "main.cc").write_text(_HEAD + "\n".join(parts) + main)
     program = folder / "main"
     # Many images take longer than the compiler, a few shorter.
-    command = [
-        "g++",
-        "-O1" if images else "-O0",
-        *SANITIZED,
-        "-o",
-        str(program),
-        str(folder / "main.cc"),
-    ]
+    level = "-O1" if images else "-O0"
+    built = ["-o", str(program), str(folder / "main.cc")]
+    command = ["g++", level, *SANITIZED, *flags, *built]
     subprocess.run(command, check=True)
     done = subprocess.run([str(program)], input=images, capture_output=True, check=False)
     return done.returncode, done.stdout.decode(), done.stderr.decode()

@@ -65,7 +65,8 @@ KERNEL void lanes_tiles(const lanes_layer *l, const staged *in, uint8_t *out)
 {
     const int32_t all = (l->filters + LANES - 1) / LANES;
     const int32_t most_blocks = l->out_h * l->out_w == 1 ? 4 : 2;
-    const int32_t blocks = all < most_blocks ? all : all % 3 == 0 && all % 2 ? 3 : most_blocks;
+    const int32_t three = all % 2 && all % 3 == 0 && l->pool == 1;
+    const int32_t blocks = all < most_blocks ? all : three ? 3 : most_blocks;
     const int32_t most = SUMS / blocks / (l->pool * l->pool);
     const int32_t across = (l->out_w + most - 1) / most;
     const int32_t wide = (l->out_w + across - 1) / across;

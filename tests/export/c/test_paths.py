@@ -52,6 +52,7 @@ FUSED = {
     "10 filters, pooled, odd sides": convolution((11, 13, 5), 10, pooled=True),
     "33 filters, pooled, a border": convolution((9, 8, 3), 33, same=False, pooled=True, border=2),
     "1 filter, a row": convolution((1, 9, 2), 1, 1),
+    "24 filters, pooled": convolution((6, 6, 2), 24, pooled=True),
     "48 filters, any zero point": convolution((7, 7, 6), 48, zero=11, relu=False),
     "16 filters, stride 2, any zero point": convolution((14, 15, 1), 16, 5, 2, zero=4, pooled=True),
 }

@@ -87,7 +87,7 @@ def _unsupported_layer(
     """
     import keras
 
-    different = {}
+    different: dict[object, keras.Layer] = {}
     for layer in model.layers:
         tensor = getattr(layer, "input", None)  # None if the layer is never called
         if tensor is None or isinstance(tensor, list) or isinstance(layer, keras.layers.InputLayer):

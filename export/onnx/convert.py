@@ -281,7 +281,7 @@ def convert(
 
 
 def _digest(images: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images)).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()[:16]
 
 
 def _calibration_reader(model: "onnx.ModelProto", images: np.ndarray) -> "CalibrationDataReader":

@@ -177,7 +177,7 @@ def test_a_report_with_unknown_kernels_is_refused(found):
 
 
 # The first ten pixels of a `tests.tiny` image, one of which is 1; portable kernels move them.
-SOURCE = """/* mnist-edge {"c": {"prefix": "one", "scratch_bytes": 1,
+SOURCE = """/* mnist-edge {"c": {"prefix": "one", "scratch_bytes": 1, "lanes_bytes": 1,
 "input": {"name": "x", "shape": [1, 28, 28, 1], "dtype": "uint8", "scale": 1, "zero_point": 0},
 "output": {"name": "y", "shape": [1, 10], "dtype": "uint8", "scale": 1, "zero_point": 0}}} */
 #ifdef MNIST_EDGE_PORTABLE

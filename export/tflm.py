@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mnist_edge import runtimes, tflm
+from mnist_edge import runtimes
 from mnist_edge.manifest import ArtifactEntry, TflmRecord
+from mnist_edge.runtimes import tflm
 from mnist_edge.safety import limits
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import overhead
 from export.variants import VARIANTS
 from mnist_edge import bundle, data, runtimes
+from mnist_edge.runtimes import predictor
 
 SHAPE = (28, 28, 1)
 
@@ -54,6 +55,6 @@ def test_an_artifact_of_any_batch_size_gets_large_images_in_parts(monkeypatch):
 
     opened = runtimes.Predictor("none", None, np.asarray, call, np.asarray)
     images = np.arange(28.0, dtype=np.float32).reshape(7, 4)
-    monkeypatch.setattr(runtimes, "_MOST_VALUES", 12)
+    monkeypatch.setattr(predictor, "MOST_VALUES", 12)
     np.testing.assert_array_equal(opened.predict(images), images)
     assert sizes == [3, 3, 1]

@@ -8,7 +8,8 @@ import pytest
 
 from export import tflm as export_tflm
 from export.graph import Graph, Operator
-from mnist_edge import manifest, runtimes, tflm
+from mnist_edge import manifest, runtimes
+from mnist_edge.runtimes import tflm
 from mnist_edge.safety import isolated
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import artifact_metadata, runtimes, schema
+from mnist_edge import artifact_metadata, schema
 from mnist_edge.errors import InputError
-from mnist_edge.runtimes import Tensor
+from mnist_edge.runtimes import Tensor, compiled_c
 
 from . import tools
 from .boards import Board
@@ -55,7 +55,7 @@ def read(file: Path) -> Source:
         InputError: It is no C file of export.
     """
     try:
-        about = schema.decode(runtimes.CSource, artifact_metadata.read_c(file).get("c"), "c")
+        about = schema.decode(compiled_c.CSource, artifact_metadata.read_c(file).get("c"), "c")
     except InputError:
         raise
     except ValueError as error:

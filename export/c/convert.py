@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge import runtimes
 from mnist_edge.errors import InputError
-from mnist_edge.runtimes import Predictor
+from mnist_edge.runtimes import Predictor, litert
 
 from ..tflite import convert as tflite_convert
 from ..tflite import metadata as tflite_metadata
@@ -67,7 +66,7 @@ def embed(content: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> byte
     origin = tflite_metadata.embed(content, {**fields, "variant": _FROM.name})
     lowered = program(content)
     name = source.identifier(str(fields["model"]))
-    opened = runtimes.of_interpreter(reference.interpreter(content))
+    opened = litert.of_interpreter(reference.interpreter(content))
     given, output = source.vectors(lowered, opened, golden)
     head = metadata.head(fields, lowered, name, origin, hashlib.sha256(origin).hexdigest())
     return source.write(lowered, name, head, Golden(given, output)).encode()
@@ -75,4 +74,4 @@ def embed(content: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> byte
 
 def open_reference(path: Path) -> Predictor:
     """Opens a TFLite file in LiteRT's reference kernels."""
-    return runtimes.of_interpreter(reference.interpreter(path.read_bytes()))
+    return litert.of_interpreter(reference.interpreter(path.read_bytes()))

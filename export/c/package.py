@@ -6,8 +6,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import mnist_edge
-from mnist_edge import artifact_metadata, bundle, runtimes, schema, staging
+from mnist_edge import artifact_metadata, bundle, schema, staging
 from mnist_edge.errors import InputError
+from mnist_edge.runtimes import compiled_c
 from mnist_edge.safety import files
 
 from . import metadata
@@ -56,7 +57,7 @@ def write(path: Path, kind: str, folder: Path) -> None:
 def _read(path: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """Returns the model's files by the end of their names, and what the templates say of it."""
     try:
-        about = schema.decode(runtimes.CSource, artifact_metadata.read_c(path).get("c"), "c")
+        about = schema.decode(compiled_c.CSource, artifact_metadata.read_c(path).get("c"), "c")
         with files.open_regular(path, bundle.MOST_FILE_BYTES) as file:
             content = file.read()
         model = {".c": content, **metadata.companions(content)}

@@ -11,8 +11,9 @@ from benchmarks.__main__ import main
 from benchmarks.measurement import Difference
 from benchmarks.run import benchmark
 from benchmarks.settings import BenchmarkSettings
-from mnist_edge import c_compiler, heads, manifest, runtimes, schema
+from mnist_edge import heads, manifest, runtimes, schema
 from mnist_edge.errors import InputError
+from mnist_edge.runtimes import c_compiler
 from tests import tiny
 from tests.benchmarks import made
 from tests.conftest import QUICK

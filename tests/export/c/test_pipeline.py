@@ -9,6 +9,7 @@ from export.c import reference
 from export.formats import FORMATS
 from mnist_edge import bundle, data, manifest, runtimes
 from mnist_edge.errors import GateError
+from mnist_edge.runtimes import litert
 
 BOTH = ("tflite-int8", "c-int8")
 pytestmark = pytest.mark.usefixtures("converted_here")
@@ -54,7 +55,7 @@ def test_the_bundle_holds_source_header_and_example(model, dataset, tmp_path):
     assert manifest.read(folder, "").artifacts == (tflite, c)
     assert audit.report(folder / "c-int8.c").passed
     images = data.as_inputs(dataset.x_test, (8, 9, 1))
-    opened = runtimes.of_interpreter(
+    opened = litert.of_interpreter(
         reference.interpreter((folder / "tflite-int8.tflite").read_bytes())
     )
     found = runtimes.open_artifact(folder / "c-int8.c").predict(images)

@@ -12,7 +12,8 @@ import pytest
 from export import audit
 from export.c import convert, inspect, metadata, source
 from export.tflite import metadata as tflite_metadata
-from mnist_edge import c_compiler, runtimes
+from mnist_edge import runtimes
+from mnist_edge.runtimes import c_compiler
 from tests.export.c import compiled
 from tests.export.c.test_sanitizers import classifier
 

@@ -10,12 +10,16 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mnist_edge import artifact_metadata
 from mnist_edge.cli import one_line
+
+from .predictor import Predictor, dequantizer, quantizer
 
 # Address space for the arena; a page takes memory only once it is used.
 _MOST_ARENA_BYTES = 2**28
@@ -89,6 +93,28 @@ def open_file(path: Path) -> tuple[Any, int]:
     if not found:
         raise RuntimeError("the interpreter does not report its arena")
     return interpreter, int(found[1])
+
+
+def open_artifact(path: str, threads: int) -> Predictor:
+    """Opens a TFLite file in TFLite Micro, which has one thread and names no tensor."""
+    interpreter, arena_bytes = open_file(Path(path))
+    inputs = details(interpreter.get_input_details(0))
+    outputs = details(interpreter.get_output_details(0))
+
+    def call(values: np.ndarray) -> np.ndarray:
+        interpreter.set_input(values, 0)
+        interpreter.invoke()
+        return interpreter.get_output(0)
+
+    return Predictor(
+        runtime=f"TFLite Micro {version('tflite-micro')}",
+        batch=int(inputs["shape"][0]),
+        encode=quantizer(inputs),
+        call=call,
+        decode=dequantizer(outputs),
+        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
+        arena_bytes=arena_bytes,
+    )
 
 
 def call_on_zeros(interpreter: Any, inputs: int) -> None:

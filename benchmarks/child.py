@@ -60,7 +60,7 @@ class Lap:
     resident_bytes: CountFrom1 | None
 
 
-def _import(state: dict[str, Any], path: str, threads: int, kernels: str) -> Imported:
+def _import(state: dict[str, Any], path: str, threads: int, kernels: str = "") -> Imported:
     """Imports the file's runtime, then limits further memory reservations."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
@@ -70,7 +70,7 @@ def _import(state: dict[str, Any], path: str, threads: int, kernels: str) -> Imp
     return Imported(round(1000 * (imported - started), 2), idle_bytes)
 
 
-def _open(state: dict[str, Any], path: str, threads: int, kernels: str) -> Opened:
+def _open(state: dict[str, Any], path: str, threads: int, kernels: str = "") -> Opened:
     state.pop("opened", None)
     state.pop("inputs", None)
     started = time.perf_counter()

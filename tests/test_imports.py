@@ -30,7 +30,7 @@ TABLE = {
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
     "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
-    "benchmarks/microcontroller": {"mnist_edge", "numpy", "ai_edge_litert"},
+    "benchmarks/microcontroller": {"mnist_edge", "numpy"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},
 }
 # What every installation has; all else is imported inside the function that needs it, so that

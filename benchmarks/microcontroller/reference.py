@@ -40,25 +40,13 @@ def predict(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _open(state: dict[str, Any], path: str, images: np.ndarray) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    inputs = runtimes.open_artifact(path).encode(images)
-    interpreter = Interpreter(
-        path, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
-    )
-    interpreter.allocate_tensors()
-    state.update(interpreter=interpreter, inputs=inputs)
+    state["opened"] = opened = runtimes.open_artifact(path, kernels="reference")
+    state["inputs"] = inputs = opened.encode(images)
     return _as_bytes(inputs)
 
 
 def _run(state: dict[str, Any]) -> np.ndarray:
-    interpreter = state["interpreter"]
-    (image,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
-    outputs = []
-    for one in state["inputs"]:
-        interpreter.set_tensor(image["index"], one[None])
-        interpreter.invoke()
-        outputs.append(interpreter.get_tensor(answer["index"])[0])
+    outputs = [state["opened"].call(one[None])[0] for one in state["inputs"]]
     return _as_bytes(np.stack(outputs))
 
 

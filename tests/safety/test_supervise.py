@@ -21,6 +21,7 @@ UNWATCHED = {
     "opens in an isolated subprocess": (
         *("benchmarks/__main__.py", "benchmarks/compare.py", "benchmarks/soak.py"),
         *("benchmarks/predict.py", "benchmarks/selftest.py", "benchmarks/layers/__main__.py"),
+        *("benchmarks/corruptions/__main__.py", "benchmarks/microcontroller/__main__.py"),
         "export/audit.py",
     ),
     "watches those of its subcommands that open models": ("mnist_edge/__main__.py",),

@@ -49,7 +49,7 @@ def test_the_page_on_python_runs_from_top_to_bottom(small_data, tmp_path, monkey
         (lambda: mnist_edge.load_dataset("mnst"), "Did you mean mnist?"),
         (lambda: mnist_edge.load_dataset("keras:fashion-mnist"), "Did you mean keras:fashion_m"),
         (lambda: mnist_edge.open_artifact("no.tflite"), "Got: nothing of this name."),
-        (lambda: mnist_edge.open_artifact(__file__), "must be a .keras, .tflite, .onnx or .c file."),
+        (lambda: mnist_edge.open_artifact(__file__), "must be a .keras, .tflite, .onnx or .c"),
         (lambda: mnist_edge.train_model("nano", [1]), "Got: list. Give Dataset("),
         (lambda: mnist_edge.export_model("a.keras", None, "new"), "keras.models.load_model(...)"),
     ],

@@ -114,6 +114,19 @@ def swift(layers: ModuleType) -> Layers:
     ]
 
 
+def micro(layers: ModuleType) -> Layers:
+    """Four narrow convolutions, the first with stride 2: 2.8 kB of int8 weights and biases."""
+    # ReLU alone, and no feature map above 1,352 values: made for microcontrollers.
+    return [
+        *_conv_bn(layers, 8, 4, strides=2, padding="valid"),  # 13 x 13
+        *_conv_bn(layers, 8, 3, padding="valid"),
+        *_conv_bn(layers, 8, 3, padding="valid"),
+        layers.MaxPooling2D(),
+        *_conv_bn(layers, 12, 3, padding="valid"),  # 2 x 2
+        layers.Flatten(),
+    ]
+
+
 def nano(layers: ModuleType, classes: int) -> Layers:
     """Six convolutions, five of them separable with shared depthwise kernels, no dense layer."""
 

@@ -72,6 +72,7 @@ _NANO = dataclasses.replace(
     muon_rate=5e-2,
     augment=Affine(rotation=6, shift=1, zoom=0.06, shear=4),
 )
+_MICRO = dataclasses.replace(_SMALL, weight_decay=1e-2, augment=_NANO.augment)
 _BRANCHED = dataclasses.replace(
     _AVERAGED,
     epochs=4,
@@ -117,6 +118,11 @@ ZOO = {
         longer=dataclasses.replace(_NANO, epochs=80, all_images=True),
         folded=True,
         classifies=True,
+    ),
+    "micro": Network(
+        architectures.micro,
+        _MICRO,
+        longer=dataclasses.replace(_MICRO, epochs=40, all_images=True),
     ),
     "accurate": Network(
         architectures.accurate,

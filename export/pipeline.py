@@ -1,27 +1,21 @@
-"""Export a model: convert and check every variant, then write what passed."""
+"""Export a model: convert and check every variant; what passes is written together."""
 
 import dataclasses
 import importlib
-import math
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tqdm
 
-import mnist_edge
-from mnist_edge import backend, bundle, cli, data, heads, lock, manifest, schema, staging
-from mnist_edge.data import npz
+from mnist_edge import backend, bundle, cli, data, lock, staging
 from mnist_edge.errors import GateError, InputError
-from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord, Manifest
+from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord
 from mnist_edge.safety import scratch
 
 from . import artifact as artifacts_of
-from . import description, fallback
+from . import description, fallback, write
 from . import source as sources
 from .artifact import Artifact, CheckedArtifact
 from .formats import FORMATS
@@ -40,8 +34,6 @@ if TYPE_CHECKING:
 # What is said of a failure's cause.
 _CAUSES = {"unsupported": "is unsupported", "crash": "failed", "gate": "fails the gate"}
 _TORN = "c-int8 and tflite-int8 are of different exports. Name both with --variants."
-# Golden images of a model without classes.
-_GOLDEN_COUNT = 10
 # Called with progress messages, one line each.
 Printer = Callable[[str], object]
 
@@ -134,76 +126,51 @@ def export_model(
 def _export(source: Source, folder: Path, options: ExportOptions, report: Printer) -> Exported:
     for line in description.description(source):
         report(cli.printable(line))
-    earlier = _earlier(folder)
-    stale = _stale(earlier, source)
+    earlier = write.read_earlier(folder)
+    stale = write.stale(earlier, source)
     planned = _planned(folder, options, stale)
     formats = {KNOWN[name].format for name in planned}
     _import_packages(formats)
     if "onnx" in formats:
         onnx_convert.check_opset(options.opset)
-    images, labels = _golden_images(source)
+    golden = write.golden_images(source)
     with staging.staged(folder) as stage, scratch.folder() as work:
         chosen = artifacts_of.choose(source, options, options.calibration_count)
-        task = artifacts_of.describe(source, options, chosen, images)
+        task = artifacts_of.describe(source, options, chosen, golden[0])
         with Converter(source, task, folder, work, options.variant_seconds) as converter:
             made, fallbacks, failures = _make(converter, planned, source, options, report)
         breaches = _breaches(failures, options.required(planned))
         names = {artifact.name for artifact in made}
         if not made or (breaches and options.all_or_nothing):
             raise GateError("\n".join(breaches or _breaches(failures, set(planned))))
-        kept = _kept(earlier, folder, source, set(KNOWN) - names - set(planned))
-        torn = _torn(made, kept)
+        kept = write.kept(earlier, folder, source, set(KNOWN) - names - set(planned))
+        torn = write.torn(made, kept)
         kept = [artifact for artifact in kept if artifact not in torn]
         for artifact in torn:
             report(f"{artifact.path.name} left out: {_TORN}")
-        artifacts = sorted([*made, *kept], key=lambda artifact: list(KNOWN).index(artifact.name))
-        for artifact in made:
-            (stage / artifact.path.name).write_bytes(artifact.content)
-            of = artifacts_of.companions(KNOWN[artifact.name], artifact.content)
-            for name, content in of.items():
-                (stage / name).write_bytes(content)
         if folder / bundle.MODEL != source.path:
             shutil.copyfile(source.path, stage / bundle.MODEL)
-        if source.dataset.source == data.IN_MEMORY:
-            source.dataset.save(stage / bundle.DATA)
-        probabilities = source.test_answers()
-        np.savez_compressed(stage / bundle.REFERENCE, probabilities=probabilities)
-        _write_golden(stage / bundle.GOLDEN, source, images, labels, artifacts)
-        record = Manifest(
-            model=source.model_entry(),
-            data=source.data_record(),
-            reference=manifest.file_record(stage / bundle.REFERENCE),
-            golden=manifest.file_record(stage / bundle.GOLDEN),
-            artifacts=tuple(artifact.entry for artifact in artifacts),
+        artifacts = write.files(
+            stage,
+            source,
+            golden,
+            made,
+            kept,
             fallbacks=fallbacks,
             failures=failures,
-            versions=(earlier.versions if earlier and kept else {}) | _versions(formats),
+            versions=(earlier.versions if earlier and kept else {}) | write.versions(formats),
         )
-        schema.write(stage / bundle.MANIFEST, record)
     gone = {*planned, *stale, *(artifact.name for artifact in torn)} - names
-    for name in gone:  # failed, replaced by a fallback, stale, or no longer its origin's
-        (folder / KNOWN[name].file).unlink(missing_ok=True)
-    exported = Exported(tuple(artifacts), failures, fallbacks)
+    for path in (folder / KNOWN[name].file for name in KNOWN if name in gone):
+        if path.exists():  # failed, replaced by a fallback, stale, or no longer its origin's
+            path.unlink()
+            report(f"{path.name} removed: it was of an earlier export")
+    exported = Exported(artifacts, failures, fallbacks)
     if breaches:
         error = GateError("\n".join(breaches))
         error.exported = exported
         raise error
     return exported
-
-
-def _earlier(folder: Path) -> Manifest | None:
-    """Reads the manifest of an earlier export; None if missing or unreadable."""
-    try:
-        return manifest.read(folder, "")
-    except (InputError, OSError):
-        return None
-
-
-def _stale(earlier: Manifest | None, source: Source) -> list[str]:
-    """Returns the variants that an earlier export made from a different model."""
-    if not earlier or earlier.model.sha256 == source.sha256:
-        return []
-    return [entry.variant for entry in earlier.artifacts if entry.variant in KNOWN]
 
 
 def _planned(folder: Path, options: ExportOptions, stale: Iterable[str]) -> tuple[str, ...]:
@@ -239,34 +206,6 @@ def _import_packages(formats: Iterable[str]) -> None:
                     f"{module} must be installed and importable. "
                     f"Got: {cli.in_words(error)}. Install 'mnist-edge[export]'."
                 ) from error
-
-
-def _versions(formats: Iterable[str]) -> dict[str, str]:
-    """Returns the version of each package that the formats need."""
-    packages = dict.fromkeys(package for f in sorted(formats) for package in FORMATS[f].packages)
-    return {
-        "mnist-edge": mnist_edge.__version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("keras", "numpy", *packages)},
-    }
-
-
-def _golden_images(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first test image of each class, as model input, and their labels.
-
-    Without classes, the first ten. Images beyond what fits into the self-test's size limit for
-    `golden.npz`, which also holds every artifact's outputs, are left out.
-    """
-    if source.dataset.targets:
-        first = np.arange(min(_GOLDEN_COUNT, len(source.dataset.y_test)))
-        labels = source.dataset.y_test[first]
-    else:
-        labels, first = np.unique(source.dataset.y_test, return_index=True)
-    answers = heads.width(source.heads) * (len(KNOWN) + 1)
-    room = manifest.MOST_GOLDEN_BYTES - (len(KNOWN) + 3) * npz.HEADER_BYTES
-    most = max(1, room // (4 * (math.prod(source.shape) + answers)))
-    labels, first = labels[:most], first[:most]
-    return data.as_inputs(source.dataset.x_test[first], source.shape), labels
 
 
 def _make(
@@ -343,55 +282,6 @@ def _line(made: CheckedArtifact) -> str:
         f"{made.path.name:<26} {made.entry.size_bytes / 1000:8.1f} kB  "
         f"agreement {made.agreement:7.2%}  {made.seconds:5.1f} s  {state}"
     )
-
-
-def _kept(
-    earlier: Manifest | None, folder: Path, source: Source, names: set[str]
-) -> list[Artifact]:
-    """Returns the undamaged artifacts of an earlier export of the same model and data."""
-    if not earlier or (earlier.model.sha256, earlier.data) != (source.sha256, source.data_record()):
-        return []
-    intact = [
-        entry
-        for entry in earlier.artifacts
-        if entry.variant in names
-        and entry.file == KNOWN[entry.variant].file
-        and not manifest.damage(folder / entry.file, entry)
-    ]
-    if not intact or manifest.damage(folder / bundle.GOLDEN, earlier.golden):
-        return []
-    try:
-        golden = npz.read(
-            folder / bundle.GOLDEN, [entry.variant for entry in intact], manifest.MOST_GOLDEN_BYTES
-        )
-    except (InputError, OSError):
-        return []  # unreadable: nothing can be verified
-    return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in intact]
-
-
-def _torn(made: Iterable[Artifact], kept: Iterable[Artifact]) -> list[Artifact]:
-    """Returns the kept artifacts that don't belong to those made now: one is made of the other."""
-    named = {artifact.name: artifact.entry for artifact in (*made, *kept)}
-    torn = []
-    for name, entry in named.items():
-        variant = KNOWN[name]
-        origin = named.get(f"tflite-{variant.precision}") if entry.made_from_sha256 else None
-        if origin and origin.sha256 != entry.made_from_sha256:
-            torn += [name, origin.variant]
-    return [artifact for artifact in kept if artifact.name in torn]
-
-
-def _write_golden(
-    path: Path,
-    source: Source,
-    images: np.ndarray,
-    labels: np.ndarray,
-    artifacts: Iterable[Artifact],
-) -> None:
-    """Writes the expected outputs that `python -m benchmarks.selftest` compares with."""
-    answers: dict[str, Any] = {artifact.name: artifact.golden for artifact in artifacts}
-    keras = source.predict(images)
-    np.savez_compressed(path, images=images, labels=labels, keras=keras, **answers)
 
 
 def summary(exported: Exported) -> str:

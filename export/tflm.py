@@ -1,7 +1,8 @@
 """What the manifest says of a TFLite file on TFLite Micro."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,30 @@ def describe(graph: Graph) -> TflmRecord | None:
     return TflmRecord(resolver=tflm.resolver(kinds), lacking=tuple(sorted(kinds - tflm.OPERATORS)))
 
 
-def measured(entry: ArtifactEntry, path: Path) -> ArtifactEntry:
-    """Adds whether TFLite Micro runs a file, and its arena, if tflite-micro is installed.
+def measured(entries: Iterable[ArtifactEntry], folder: Path) -> list[ArtifactEntry]:
+    """Adds whether TFLite Micro runs each file, and its arena, if tflite-micro is installed.
 
-    The file is opened in a process of its own, as the interpreter may crash.
+    The files are opened in a process of their own, as the interpreter may crash; after one that
+    is refused, in another.
 
     Args:
-        entry: The file's entry in the manifest.
-        path: The file.
+        entries: The files' entries in the manifest.
+        folder: Where the files are.
     """
-    if not entry.tflm or not runtimes.is_installed(path, "tflm"):
-        return entry
-    with Process(_REQUESTS, _ALLOWANCE) as process:
-        try:
-            arena_bytes = process.ask("run", str(path), len(entry.inputs))
-            found = dataclasses.replace(entry.tflm, runs=True, arena_bytes=arena_bytes)
-        except WorkerFailed as error:
-            found = dataclasses.replace(entry.tflm, runs=False, refusal=str(error))
-    return dataclasses.replace(entry, tflm=found)
+    found, process = [], None
+    with contextlib.ExitStack() as stack:
+        for entry in entries:
+            path, record = folder / entry.file, entry.tflm
+            if record and runtimes.is_installed(path, "tflm"):
+                process = process or stack.enter_context(Process(_REQUESTS, _ALLOWANCE))
+                try:
+                    arena_bytes = process.ask("run", str(path), len(entry.inputs))
+                    record = dataclasses.replace(record, runs=True, arena_bytes=arena_bytes)
+                except WorkerFailed as error:
+                    record = dataclasses.replace(record, runs=False, refusal=str(error))
+                    process = None
+            found.append(dataclasses.replace(entry, tflm=record))
+    return found
 
 
 def _run(state: dict[str, Any], path: str, inputs: int) -> int:

@@ -23,7 +23,6 @@ from mnist_edge.safety import keras_file, supervise
 from mnist_edge.safety.isolated import Allowance, OutOfMemory, Process, WorkerFailed
 from mnist_edge.schema import Text
 
-from . import tflm
 from .artifact import About, CheckedArtifact, Maker, NotRunnable, Task
 from .calibration import Calibration
 from .source import Source
@@ -171,12 +170,11 @@ class Converter:
         """Returns the artifact that the subprocess has just made."""
         variant, task = KNOWN[answer.entry.variant], self._task
         most = len(task.golden) * task.expected.shape[1] * 4 + _HEAD_BYTES
-        path = _file(self._work / str(self._starts), variant)
         return CheckedArtifact(
             path=self._folder / variant.file,
-            entry=tflm.measured(answer.entry, path),
+            entry=answer.entry,
             golden=process.ask("golden", most_bytes=most),
-            content=path.read_bytes(),
+            content=_file(self._work / str(self._starts), variant).read_bytes(),
             agreement=answer.agreement,
             breaches=answer.breaches,
             remarks=answer.remarks,

@@ -1,10 +1,14 @@
 """Start Keras on the configured backend."""
 
+import contextlib
+import gc
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mnist_edge import cli
 from mnist_edge.errors import InputError
@@ -12,6 +16,11 @@ from mnist_edge.errors import InputError
 # Keras's backend names, which are also the names of their packages.
 NAMES = ("tensorflow", "jax", "torch", "numpy", "openvino")
 TRAINING = NAMES[:3]
+# What Keras and TensorFlow import, where it is installed, for functions that no command calls:
+# two fifths of their start.
+_EXTRAS = ("jax", "matplotlib", "sklearn")
+
+_is_ours = False  # this process
 
 
 def chosen() -> str:
@@ -46,7 +55,7 @@ def import_keras() -> ModuleType:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # failures are reported by this project
-    with cli.native_logs_held():
+    with cli.native_logs_held(), _without_extras():
         try:
             import keras
 
@@ -61,7 +70,31 @@ def import_keras() -> ModuleType:
                 f"Keras must start. Got: {cli.in_words(error)}. Check KERAS_BACKEND, one of "
                 f"{', '.join(NAMES)}, and keras.json in ~/.keras or KERAS_HOME."
             ) from error
+    if _is_ours:
+        gc.freeze()  # a million objects that stay, and TensorFlow's converter collects garbage
     return keras
+
+
+def start_lean() -> None:
+    """Makes Keras start without the packages that only a user's own code would call it with.
+
+    For processes that this project starts; call it before `start_keras`.
+    """
+    global _is_ours
+    _is_ours = True
+
+
+@contextlib.contextmanager
+def _without_extras() -> Iterator[None]:
+    """Makes imports of `_EXTRAS` fail in the block, as if they were not installed."""
+    extras = {*_EXTRAS} - {chosen(), *sys.modules} if _is_ours else ()
+    missing: dict[str, Any] = dict.fromkeys(extras)
+    sys.modules.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            del sys.modules[name]
 
 
 def require(names: tuple[str, ...], what: str) -> None:

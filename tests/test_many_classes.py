@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import measurement, report, selftest, tables
-from export import pipeline
+from export import write
 from mnist_edge import bundle, data, evaluate, evaluation_plots, heads, manifest, runtimes
 from mnist_edge.data import catalog
 from mnist_edge.errors import InputError
@@ -139,9 +139,9 @@ def test_golden_images_are_as_many_as_the_self_test_reads(shape, classes):
         shape=shape,
         heads=heads.plain(range(classes)),
     )
-    images, labels = pipeline._golden_images(source)
+    images, labels = write.golden_images(source)
     assert 0 < len(images) == len(labels) < 100
-    answers = len(images) * classes * 4 * (len(pipeline.KNOWN) + 1)
+    answers = len(images) * classes * 4 * (len(write.KNOWN) + 1)
     assert images.nbytes + answers < manifest.MOST_GOLDEN_BYTES
 
 

@@ -94,19 +94,18 @@ def test_without_the_wheel_the_manifest_leaves_it_open(small, monkeypatch):
     assert old.tflm.resolver
     unknown = manifest.TflmRecord(old.tflm.resolver)
     old = dataclasses.replace(old, tflm=unknown)
-    assert export_tflm.measured(old, small.folder / old.file) is old
+    assert export_tflm.measured([old], small.folder) == [old]
 
 
-@pytest.mark.parametrize(
-    ("variant", "runs"),
-    [("tflite-int8", True), ("tflite-float32", True), ("tflite-float16", False)],
-)
-def test_the_manifest_says_what_it_runs_and_in_which_arena(small, variant, runs):
+def test_the_manifest_says_what_it_runs_and_in_which_arena(small):
     pytest.importorskip("tflite_micro", reason="tflite-micro is not installed")
-    found = export_tflm.measured(entry(small, variant), small.folder / f"{variant}.tflite").tflm
-    assert found.runs is runs
-    assert (found.arena_bytes is not None) == runs
-    assert ("DEQUANTIZE" in found.refusal) == (not runs)
+    runs = {"tflite-int8": True, "tflite-float16": False, "tflite-float32": True}
+    made = export_tflm.measured([entry(small, variant) for variant in runs], small.folder)
+    for one in made:
+        found = one.tflm
+        assert found.runs is runs[one.variant]
+        assert (found.arena_bytes is not None) == found.runs
+        assert ("DEQUANTIZE" in found.refusal) == (not found.runs)
 
 
 def test_the_reported_arena_is_the_smallest_but_for_alignment(small):

@@ -93,7 +93,7 @@ def _collecting_garbage() -> Iterator[None]:
     Python collects such garbage only when it has become a share of all objects, of which
     TensorFlow has a million: ResNet50 took 8 GB.
     """
-    thresholds = gc.get_threshold()
+    thresholds, was_frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.collect()  # counts the objects that are left: none
@@ -103,7 +103,8 @@ def _collecting_garbage() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.collect()
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
 
 
 def _simplified(model: "onnx.ModelProto") -> "onnx.ModelProto":

@@ -25,7 +25,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mnist_edge import schema
+from mnist_edge import backend, schema
 from mnist_edge.cli import in_words, one_line
 from mnist_edge.safety import limits, scratch
 
@@ -255,6 +255,7 @@ def _serve(
 ) -> None:
     """Runs in the subprocess: answers each request with a result or an error message."""
     limits.die_with_parent(*parent)
+    backend.start_lean()
     for name in ("SIGINT", "SIGHUP"):  # sent to the whole process group; the parent handles them
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mnist_edge import backend
 from mnist_edge.cli import one_line, open_streams, say
 from mnist_edge.errors import BAD_INPUT, InputError
 from mnist_edge.safety import limits
@@ -49,6 +50,7 @@ def run(main: Callable[[], int]) -> int:
     forwarded to the child, and the child ends with this process. Calling `main` directly runs
     it unsupervised.
     """
+    backend.start_lean()
     if limits.held_bytes() is None:
         return main()
     open_streams()  # otherwise the pipe could become file descriptor 1

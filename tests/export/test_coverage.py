@@ -12,7 +12,7 @@ from export.coverage.kinds import APPLICATIONS, KINDS
 from export.coverage.rows import Cell, Row, Rows
 from export.variants import VARIANTS
 from mnist_edge import schema
-from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord
+from mnist_edge.manifest import Failure, FallbackAttempt, FallbackRecord, Manifest
 from tests.safety import culprits
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -109,7 +109,7 @@ def test_a_fallback_and_a_failure_are_cells_with_their_reasons(small):
     artifact = pipeline.CheckedArtifact(
         **{"path": small.folder, "golden": None, "content": b"", "agreement": 1.0},
         **{"breaches": (), "remarks": (), "seconds": 1.0},
-        entry=schema.read(pipeline.Manifest, small.folder / "manifest.json", "").artifacts[5],
+        entry=schema.read(Manifest, small.folder / "manifest.json", "").artifacts[5],
     )
     exported = pipeline.Exported(
         (artifact,),

@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from export import pipeline
 from export import source as sources
+from export import write
 from export.variants import VARIANTS
 from mnist_edge import bundle
 from tests.safety.test_hostile_bundles import HASH, changed
@@ -24,12 +24,12 @@ def folder(small, tmp_path):
 
 
 def kept(folder, source):
-    found = pipeline._kept(pipeline._earlier(folder), folder, source, set(VARIANTS))
+    found = write.kept(write.read_earlier(folder), folder, source, set(VARIANTS))
     return [artifact.name for artifact in found]
 
 
 def stale(folder, source):
-    return pipeline._stale(pipeline._earlier(folder), source)
+    return write.stale(write.read_earlier(folder), source)
 
 
 def test_a_whole_one_is_kept_and_is_not_stale(folder, source):

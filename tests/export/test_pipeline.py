@@ -317,8 +317,8 @@ def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
     program = (
-        "import os, signal, sys; from export import __main__ as command, pipeline; "
-        "pipeline._versions = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
+        "import os, signal, sys; from export import __main__ as command, write; "
+        "write.versions = lambda *_: os.kill(os.getpid(), signal.SIGKILL); "
         "command.main(sys.argv[1:])"
     )
     ended = run_in_child(program, folder, "--variants", "onnx-float32", "--opset", "20")
@@ -337,7 +337,7 @@ def test_an_interrupted_export_leaves_the_last_good_bundle(small, tmp_path, monk
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.pipeline._versions", interrupt)
+    monkeypatch.setattr("export.write.versions", interrupt)
     assert command.main([str(folder), "--variants", "onnx-float32", "--opset", "20"]) == 130
     assert contents(folder) == before
 

@@ -395,6 +395,7 @@ def _measurement(
         runtime=opened.runtime if opened else None,
         batch=opened.batch if opened else None,
         arena_bytes=opened.arena_bytes if opened else None,
+        compiled_bytes=opened.compiled_bytes if opened else None,
         parity=measured_parity,
         differences=first.differences.get(key, ()),
         latency=tuple(block.latency[key] for block in blocks if key in block.latency),

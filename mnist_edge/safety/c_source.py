@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mnist_edge
+from mnist_edge.errors import InputError
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
 # Of the networks of the zoo, the largest takes 10 s and 600 MB.
@@ -35,10 +36,10 @@ def fault(path: Path, sha256: str) -> str | None:
     """
     if cause := missing():
         return cause
-    with Process(_REQUESTS, _ALLOWANCE) as process:
+    with Process(_REQUESTS, _ALLOWANCE, (InputError,)) as process:
         try:
             process.ask("check", str(path))
-        except WorkerFailed as error:
+        except (InputError, WorkerFailed) as error:
             return str(error)
     return None
 

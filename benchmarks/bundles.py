@@ -14,6 +14,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.heads import Head
 from mnist_edge.manifest import FileRecord, Manifest
 from mnist_edge.models import opened
+from mnist_edge.safety import c_source
 from mnist_edge.training import train_record
 
 from . import parity
@@ -26,7 +27,7 @@ class Artifact:
 
     Attributes:
         variant: Name of the variant.
-        format: "keras", "tflite" or "onnx".
+        format: "keras", "tflite", "onnx" or "c".
         precision: Precision, as in the variant's name.
         path: Path of the file.
         record: The manifest's size and hash of the file.
@@ -63,9 +64,22 @@ class Artifact:
         """Whether the artifact computes in float32."""
         return self.precision == "float32"
 
+    def missing(self) -> str | None:
+        """Returns what its row needs and is not installed; None if nothing is missing."""
+        kernels = self.kernels or ""
+        if not runtimes.is_installed(self.path, kernels):
+            return runtimes.missing(self.path, kernels)
+        return c_source.missing() if self.format == "c" else None
+
     def damage(self) -> str | None:
-        """Returns how the file differs from its manifest entry; None if it matches."""
-        return manifests.damage(self.path, self.record)
+        """Returns why the file must not be opened; None if it may be.
+
+        It must match its manifest entry, and C must be what the exporter makes: it is code.
+        """
+        cause = manifests.damage(self.path, self.record)
+        if cause or self.format != "c":
+            return cause
+        return c_source.fault(self.path, self.record.sha256)
 
     def finish(self, outputs: np.ndarray) -> np.ndarray:
         """Returns the file's outputs `[n, width]` as the artifacts give them."""

@@ -32,7 +32,8 @@ class Opened:
     """An opened artifact.
 
     `batch` is its fixed batch size, None if any size is accepted; `arena_bytes` is the memory that
-    TFLite Micro takes for it, None in other runtimes.
+    TFLite Micro takes for it, `compiled_bytes` code and constants of a compiled C source, None in
+    other runtimes.
     """
 
     runtime: Text
@@ -40,6 +41,7 @@ class Opened:
     batch: Annotated[int, integer(1, 2**16)] | None
     load_ms: NotNegative
     arena_bytes: Count | None = None
+    compiled_bytes: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,8 @@ def _open(state: dict[str, Any], path: str, threads: int, kernels: str = "") -> 
     started = time.perf_counter()
     state["opened"] = opened = overhead.open_artifact(path, threads, kernels)
     load_ms = round(1000 * (time.perf_counter() - started), 2)
-    return Opened(opened.runtime, opened.batch, load_ms, opened.arena_bytes)
+    sizes = opened.arena_bytes, opened.compiled_bytes
+    return Opened(opened.runtime, opened.batch, load_ms, *sizes)
 
 
 def _first_call(state: dict[str, Any], images: np.ndarray) -> FirstCall:

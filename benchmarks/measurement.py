@@ -163,10 +163,16 @@ class Measurement:
     runtime: Text | None = None
     batch: CountFrom1 | None = None
     arena_bytes: Count | None = None
+    compiled_bytes: Count | None = None
     parity: Parity | None = None
     differences: tuple[Difference, ...] = ()
     latency: tuple[Latency, ...] = ()
     robustness: Robustness | None = None
+
+    @property
+    def shipped_bytes(self) -> int:
+        """What a device stores: the file, or what is compiled of it."""
+        return self.size_bytes if self.compiled_bytes is None else self.compiled_bytes
 
     def name(self, several: bool) -> str:
         """Returns the row's name: its variant, prefixed by its bundle if there are `several`."""

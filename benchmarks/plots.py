@@ -51,15 +51,15 @@ def draw(report: Report, loaded: Sequence[Bundle], folder: Path) -> list[str]:
 def _scatter(
     points: Sequence[tuple[Measurement, Parity]], several: bool, used: str, path: Path
 ) -> None:
-    """Plots accuracy against latency; a disc's area is the file's size."""
+    """Plots accuracy against latency; a disc's area is the size."""
     figure = drawing.blank(12, 8.5)
     axes = figure.subplots()
-    largest = max(row.size_bytes for row, _ in points)
+    largest = max(row.shipped_bytes for row, _ in points)
     labels = list(dict.fromkeys(row.bundle for row, _ in points))
     x = [row.latency[0].p50_us for row, _ in points]
     y = [100 * parity.accuracy for _, parity in points]
     # In points squared: 900 is a disc about half an inch wide.
-    areas = [30 + 900 * row.size_bytes / largest for row, _ in points]
+    areas = [30 + 900 * row.shipped_bytes / largest for row, _ in points]
     for i, (row, parity) in enumerate(points):
         color = f"C{labels.index(row.bundle)}"
         axes.scatter(x[i], y[i], s=areas[i], color=color, alpha=0.4)

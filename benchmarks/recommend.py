@@ -13,7 +13,7 @@ class _Choice:
     def __init__(self, row: Measurement, parity: Parity, several: bool) -> None:
         self.row, self.name, self.accuracy = row, row.name(several), parity.accuracy
         self.accuracy_interval = parity.accuracy_interval
-        self.kb, self.latency = row.size_bytes / 1000, row.latency[0]
+        self.kb, self.latency = row.shipped_bytes / 1000, row.latency[0]
         self.us = self.latency.p50_us
 
     def __str__(self) -> str:

@@ -88,11 +88,8 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     candidates = {
         (one.label, file.name): (one, file) for one in loaded for file in one.rows(settings.kernels)
     }
-    installed = {
-        key: (one, file)
-        for key, (one, file) in candidates.items()
-        if runtimes.is_installed(file.path, file.kernels or "")
-    }
+    lacking = {key: file.missing() for key, (_, file) in candidates.items()}
+    installed = {key: row for key, row in candidates.items() if not lacking[key]}
     damages = {key: file.damage() for key, (_, file) in installed.items()}
     failures = {key: cli.printable(cause) for key, cause in damages.items() if cause}
     blocks: list[_Block] = []
@@ -101,7 +98,7 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
         blocks.append(_run_block(settings, remaining, threads))
         failures |= blocks[-1].failures
     measurements = tuple(
-        _measurement(one, file, key in installed, failures.get(key), blocks)
+        _measurement(one, file, lacking[key], failures.get(key), blocks)
         for key, (one, file) in candidates.items()
     )
     breaches = _breaches(settings, loaded, measurements)
@@ -366,14 +363,14 @@ class _Session:
 
 
 def _measurement(
-    one: Bundle, file: Artifact, is_installed: bool, failure: str | None, blocks: Sequence[_Block]
+    one: Bundle, file: Artifact, lacking: str | None, failure: str | None, blocks: Sequence[_Block]
 ) -> Measurement:
     """Combines an artifact's results at every number of threads into one row."""
     key, first = (one.label, file.name), blocks[0]
     measured_parity, verdict = first.checks.get(key, (None, gate.Verdict([], [])))
     breaches, remarks = [*verdict.breaches], [*verdict.remarks]
-    if not is_installed:
-        remarks.append(runtimes.missing(file.path, file.kernels or ""))
+    if lacking:
+        remarks.append(lacking)
     if failure:
         refused = any(key in block.refused for block in blocks)
         (remarks if refused else breaches).append(failure)
@@ -391,13 +388,14 @@ def _measurement(
         file=file.record.file,
         size_bytes=file.record.size_bytes,
         sha256=file.record.sha256,
-        status=status if is_installed else NOT_INSTALLED,
+        status=NOT_INSTALLED if lacking else status,
         kernels=file.kernels,
         breaches=tuple(breaches),
         remarks=tuple(remarks),
         runtime=opened.runtime if opened else None,
         batch=opened.batch if opened else None,
         arena_bytes=opened.arena_bytes if opened else None,
+        compiled_bytes=opened.compiled_bytes if opened else None,
         parity=measured_parity,
         differences=first.differences.get(key, ()),
         latency=tuple(block.latency[key] for block in blocks if key in block.latency),

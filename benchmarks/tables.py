@@ -78,7 +78,7 @@ _MAIN = (
     _ACCURACY,
     _AGREEMENT,
     Column("largest difference", Parity, lambda one: f"{one.max_probability_difference:.1e}"),
-    Column("size, kB", Measurement, lambda row: f"{row.size_bytes / 1000:.1f}"),
+    Column("size, kB", Measurement, lambda row: f"{row.shipped_bytes / 1000:.1f}"),
     _MEDIAN,
     Column("p99, µs", Latency, lambda one: f"{one.p99_us:.1f}"),
     Column("speedup vs Keras", Latency, lambda one: _times(one.speedup_vs_keras)),

@@ -63,10 +63,23 @@ def embed(content: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> byte
     Raises:
         InputError: It has no C.
     """
-    origin = tflite_metadata.embed(content, {**fields, "variant": _FROM.name})
-    lowered = program(content)
+    return of_tflite(tflite_metadata.embed(content, {**fields, "variant": _FROM.name}), fields, golden)
+
+
+def of_tflite(origin: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> bytes:
+    """Returns the C source of a TFLite file as it is in a bundle, with its metadata.
+
+    Args:
+        origin: The file.
+        fields: The metadata of the source.
+        golden: Images for the self-test, float32 `[n, ...]`.
+
+    Raises:
+        InputError: It has no C.
+    """
+    lowered = program(origin)
     name = source.identifier(str(fields["model"]))
-    opened = litert.of_interpreter(reference.interpreter(content))
+    opened = litert.of_interpreter(reference.interpreter(origin))
     given, output = source.vectors(lowered, opened, golden)
     head = metadata.head(fields, lowered, name, origin, hashlib.sha256(origin).hexdigest())
     return source.write(lowered, name, head, Golden(given, output)).encode()

@@ -167,7 +167,12 @@ def _litert(resolver: str, label: str) -> KernelSet:
     return KernelSet(*_LITERT, opener, ".tflite", label)
 
 
-_UNOPTIMIZED, _PORTABLE = "no graph optimizations", "portable kernels"
+def _c(label: str, *flags: str) -> KernelSet:
+    opener = functools.partial(compiled_c.open_artifact, flags=flags, kernels=f", {label}")
+    return KernelSet(*_C, opener, ".c", label)
+
+
+_UNOPTIMIZED = "no graph optimizations"
 KERNELS = {
     "no-delegate": _litert("BUILTIN_WITHOUT_DEFAULT_DELEGATES", "no delegate"),
     "reference": _litert("BUILTIN_REF", "reference kernels"),
@@ -188,14 +193,8 @@ KERNELS = {
         ".onnx",
         _UNOPTIMIZED,
     ),
-    "portable": KernelSet(
-        *_C,
-        functools.partial(
-            compiled_c.open_artifact, flags=("-DMNIST_EDGE_PORTABLE",), kernels=f", {_PORTABLE}"
-        ),
-        ".c",
-        _PORTABLE,
-    ),
+    "portable": _c("portable kernels", "-DMNIST_EDGE_PORTABLE"),
+    "avx2": _c("AVX2 kernels", "-march=haswell"),  # the last -march counts
 }
 
 

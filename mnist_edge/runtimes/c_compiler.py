@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ MISSING = (
 )
 _COMPILERS = ("gcc", "clang", "cc")
 _SHOWN = 300  # characters of a compiler's message
+# Of an ELF file by its class, 32 or 64 bits: where its header says where the sections' headers start,
+# and where how many there are; the layout of one of these: name, ..., offset, size, ...
+_ELF = {1: ("<I", 32, 46, "<6I"), 2: ("<Q", 40, 58, "<2I4Q")}
+_LITTLE_ENDIAN = 1
+_SHIPPED = (b".text", b".rodata", b".data")  # code, constants, constants that hold addresses
 
 
 def command() -> list[str] | None:
@@ -63,3 +69,19 @@ def shared_library(source: Path, folder: Path, flags: Sequence[str] = ()) -> Pat
         message = " ".join(done.stderr.decode(errors="replace").split())[:_SHOWN]
         raise RuntimeError(f"{compiler[0]} fails with status {done.returncode}: {message}")
     return library
+
+
+def shipped_bytes(library: Path) -> int | None:
+    """Returns the bytes of code and constants in a compiled library; None if it is not ELF."""
+    content = library.read_bytes()
+    if content[:4] != b"\x7fELF" or content[5] != _LITTLE_ENDIAN:
+        return None
+    pointer, start_at, counts_at, layout = _ELF[content[4]]
+    (start,) = struct.unpack_from(pointer, content, start_at)
+    step, count, names = struct.unpack_from("<3H", content, counts_at)
+    headers = [struct.unpack_from(layout, content, start + step * i) for i in range(count)]
+    return sum(
+        size
+        for name, *_, size in headers
+        if content[headers[names][4] + name :].startswith(_SHIPPED)
+    )

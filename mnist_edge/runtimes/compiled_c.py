@@ -56,7 +56,8 @@ def open_artifact(
         raise ValueError("is no C source of mnist-edge: the comment with its metadata is missing")
     about = schema.decode(CSource, fields.get("c"), "c")
     with scratch.folder() as folder:
-        library = ctypes.CDLL(str(c_compiler.shared_library(Path(path), folder, flags)))
+        file = c_compiler.shared_library(Path(path), folder, flags)
+        library, compiled_bytes = ctypes.CDLL(str(file)), c_compiler.shipped_bytes(file)
     given, output = _array(about.input), _array(about.output)
     memory = np.zeros(about.lanes_bytes + _SCRATCH_ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _SCRATCH_ALIGNMENT
@@ -80,6 +81,7 @@ def open_artifact(
         inputs=(about.input,),
         outputs=(about.output,),
         metadata=lambda: artifact_metadata.of_c(fields),
+        compiled_bytes=compiled_bytes,
     )
 
 

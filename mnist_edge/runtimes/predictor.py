@@ -58,6 +58,7 @@ class Predictor:
         metadata: Reads what the file says of itself; None if it says nothing.
         arena_bytes: Memory that TFLite Micro takes for activations and its own structures on this
             machine; None for other runtimes.
+        compiled_bytes: Code and constants of a compiled C source; None for other runtimes.
     """
 
     runtime: str
@@ -69,6 +70,7 @@ class Predictor:
     outputs: tuple[Tensor, ...] = ()
     metadata: Callable[[], Metadata | None] = lambda: None
     arena_bytes: int | None = None
+    compiled_bytes: int | None = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.

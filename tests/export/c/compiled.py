@@ -125,7 +125,7 @@ template <typename T, typename O> static void check(
             input[k] = floats ? (T)(rand() % 2000 - 1000) : (T)rand();
         }
         run(input, output, scratch);
-        logits(input, values, scratch);
+        if (i < 10) logits(input, values, scratch);
     }
     free(input); free(output); free(values); free(scratch);
 }

@@ -28,6 +28,7 @@ from ..c.steps import Program
 FILE = "index.html"
 VARIANT = "tflite-int8"
 _PREFIX = "model"
+_MODULES = ("pixels.js", "model.js")
 _EXPORT = "Run: python -m export --variants tflite-int8"
 
 
@@ -73,10 +74,19 @@ def make(folder: Path) -> Page:
     Raises:
         InputError: As for `write`.
     """
+    return assemble(*model(folder))
+
+
+def model(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Returns what a page is told of a bundle's model, and the model's WebAssembly.
+
+    Raises:
+        InputError: As for `write`.
+    """
     record = manifest.read(folder, f"{_EXPORT} {folder}")
     program = convert.program(_artifact(folder, record))
     described = describe(record, program, str(folder))
-    return assemble(described, wasm.compile_c(source.write(program, _PREFIX, ""), _PREFIX))
+    return described, wasm.compile_c(source.write(program, _PREFIX, ""), _PREFIX)
 
 
 def _artifact(folder: Path, record: Manifest) -> bytes:
@@ -157,7 +167,7 @@ def assemble(described: dict[str, Any], module: bytes) -> Page:
     """
     style = minified(text("style.css"), is_script=False)
     loader = minified(text("loader.js"))
-    code = "{" + minified(_scoped(text("pixels.js")) + text("page.js")) + "}"
+    code = "{" + minified("".join(map(_scoped, map(text, _MODULES))) + text("page.js")) + "}"
     policy = (
         f"default-src 'none'; script-src {_hash(loader)} {_hash(code)} 'wasm-unsafe-eval'; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"

@@ -58,7 +58,8 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
         name = row.name(True)
         after = latest.pop(name, None)
         if after is None and row.kernels:
-            notes.append(f"{name}: not compared, --kernels did not ask for it")
+            what = "benchmarks.browser was not run" if row.in_browser else "--kernels did not ask"
+            notes.append(f"{name}: not compared, {what} for it")
         elif after is None:
             regressions.append(f"{name}: is missing")
         elif NOT_INSTALLED in (row.status, after.status):
@@ -119,8 +120,8 @@ def _latency(before: Measurement, after: Measurement, old: Report, new: Report) 
         later = latest.get(one.threads)
         if later is None:
             continue
-        then, then_interval = _in_workloads(one, old)
-        now, now_interval = _in_workloads(later, new)
+        then, then_interval = _in_workloads(before, one, old)
+        now, now_interval = _in_workloads(after, later, new)
         rise = now / then - 1
         if rise > _MAX_SLOWDOWN and is_above(now_interval, then_interval):
             found.append(
@@ -130,12 +131,12 @@ def _latency(before: Measurement, after: Measurement, old: Report, new: Report) 
     return found
 
 
-def _in_workloads(one: Latency, report: Report) -> tuple[float, Interval | None]:
+def _in_workloads(row: Measurement, one: Latency, report: Report) -> tuple[float, Interval | None]:
     """Returns a median and its interval as multiples of the run's reference workload."""
-    block = report.block(one.threads)
-    own, workload = one.p50_interval_us, block.reference_workload_p50_interval_us
+    timed = report.baselines(row, one.threads)
+    own, workload = one.p50_interval_us, timed.reference_workload_p50_interval_us
     interval = (own[0] / workload[1], own[1] / workload[0]) if own and workload else None
-    return one.p50_us / block.reference_workload_p50_us, interval
+    return one.p50_us / timed.reference_workload_p50_us, interval
 
 
 def _has_intervals(report: Report) -> bool:

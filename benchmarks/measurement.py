@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from mnist_edge import runtimes, schema
 from mnist_edge.gate import Thresholds
-from mnist_edge.runtimes import KERNELS
+from mnist_edge.runtimes import BROWSER, KERNELS
 from mnist_edge.schema import (
     Check,
     Count,
@@ -124,6 +124,25 @@ class Latency(CallTimes):
 
 
 @dataclasses.dataclass(frozen=True)
+class BrowserCosts:
+    """What a browser fetches to open an artifact, and how long that takes.
+
+    Attributes:
+        file_count: Number of files: the runtime's and the artifact.
+        wire_bytes: Their bytes as the server sent them, uncompressed, without headers.
+        gzip_bytes: Their bytes if each were sent with gzip.
+        cold_load_ms: Time on the first visit, until the artifact is open; the median.
+        warm_load_ms: The same on the next visit, with the files in the browser's cache.
+    """
+
+    file_count: Count
+    wire_bytes: Count
+    gzip_bytes: Count
+    cold_load_ms: NotNegative
+    warm_load_ms: NotNegative
+
+
+@dataclasses.dataclass(frozen=True)
 class Robustness:
     """Accuracy and calibration error by distortion, on `image_count` of the test images.
 
@@ -145,8 +164,9 @@ class Robustness:
 class Measurement:
     """Results for one artifact or the Keras model; None for whatever was not measured.
 
-    `kernels` is None for the runtime's own choice of kernels. `differences` are from the rows above
-    it that run the same weights, the runtime's own choice first.
+    `kernels` is None for the runtime's own choice of kernels, and names the browser in rows that
+    `benchmarks.browser` adds. `differences` are from the rows above it that run the same weights,
+    the runtime's own choice first.
     """
 
     bundle: Text
@@ -157,7 +177,7 @@ class Measurement:
     size_bytes: Count
     sha256: Sha256
     status: Annotated[str, one_of(PASSED, BREACHED, FAILED, NOT_INSTALLED, REFUSED)]
-    kernels: Annotated[str, one_of(*KERNELS)] | None = None
+    kernels: Annotated[str, one_of(*KERNELS, *BROWSER)] | None = None
     breaches: tuple[Text, ...] = ()
     remarks: tuple[Text, ...] = ()
     runtime: Text | None = None
@@ -167,12 +187,18 @@ class Measurement:
     parity: Parity | None = None
     differences: tuple[Difference, ...] = ()
     latency: tuple[Latency, ...] = ()
+    browser: BrowserCosts | None = None
     robustness: Robustness | None = None
 
     @property
     def shipped_bytes(self) -> int:
         """What a device stores: the file, or what is compiled of it."""
         return self.size_bytes if self.compiled_bytes is None else self.compiled_bytes
+
+    @property
+    def in_browser(self) -> bool:
+        """Whether it ran in a browser, apart from the other rows."""
+        return self.kernels in BROWSER
 
     def name(self, several: bool) -> str:
         """Returns the row's name: its variant, prefixed by its bundle if there are `several`."""
@@ -220,6 +246,27 @@ class Timing:
     timeout_seconds: Positive
     memory_limit_mb: Positive
     blocks: tuple[TimingBlock, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BrowserRun:
+    """The run of the rows in a browser.
+
+    Attributes:
+        browser: Its name and version.
+        rounds: Number of timing rounds.
+        loads: Number of first visits of each row, and of next visits.
+        clock_step_us: Step of the clock that single calls were timed by.
+        reference_workload_p50_us: The reference workload, timed by Python in the same rounds.
+        reference_workload_p50_interval_us: Interval of its median.
+    """
+
+    browser: Text
+    rounds: CountFrom1
+    loads: CountFrom1
+    clock_step_us: Microseconds
+    reference_workload_p50_us: Microseconds
+    reference_workload_p50_interval_us: tuple[Microseconds, Microseconds] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -271,6 +318,7 @@ class Report(schema.Record):
         machine: The machine that ran the benchmark.
         bundles: The bundles, in the order given.
         measurements: The rows, by bundle, each starting with the Keras model.
+        browser: The run of the rows that ran in a browser; None if there are none.
     """
 
     passed: bool
@@ -282,12 +330,17 @@ class Report(schema.Record):
     machine: Machine
     bundles: tuple[BundleRecord, ...]
     measurements: tuple[Measurement, ...]
+    browser: BrowserRun | None = None
 
     def __post_init__(self) -> None:
         timed = [block.threads for block in self.timing.blocks]
         if not timed or len(set(timed)) < len(timed):
             raise SchemaError("timing.blocks must hold one block per number of threads")
-        missing = {one.threads for row in self.measurements for one in row.latency} - set(timed)
+        in_browser = [row for row in self.measurements if row.in_browser]
+        if in_browser and not self.browser:
+            raise SchemaError("browser must describe the run of the rows in it and is null")
+        others = [row for row in self.measurements if not row.in_browser]
+        missing = {one.threads for row in others for one in row.latency} - set(timed)
         if missing:
             raise SchemaError(f"timing.blocks must hold threads {min(missing)} and does not")
 
@@ -296,8 +349,10 @@ class Report(schema.Record):
         """Whether the run covers more than one bundle."""
         return len(self.bundles) > 1
 
-    def block(self, threads: int) -> TimingBlock:
-        """Returns the timing block of a number of threads."""
+    def baselines(self, row: Measurement, threads: int) -> TimingBlock | BrowserRun:
+        """Returns what was timed in the same rounds as a row at a number of threads."""
+        if row.in_browser and self.browser:
+            return self.browser
         return next(block for block in self.timing.blocks if block.threads == threads)
 
     def records(self) -> list[dict[str, Any]]:
@@ -324,8 +379,8 @@ def read(path: Path, remedy: str) -> Report:
 
 # Fields that `records` omits.
 _NESTED = {
-    *("breaches", "remarks", "differences", "parity", "latency", "robustness", "pinned_cores"),
-    *("recall_per_class", "wrong_indices", "disagreements", "images_per_second"),
+    *("breaches", "remarks", "differences", "parity", "latency", "browser", "robustness"),
+    *("pinned_cores", "recall_per_class", "wrong_indices", "disagreements", "images_per_second"),
 }
 
 

@@ -18,7 +18,8 @@ FILES = (BENCHMARK_JSON, BENCHMARK_MARKDOWN, *plots.FILES)
 def caption(report: Report) -> str:
     """Describes how the main table was measured: test set, timing, machine."""
     timing, machine = report.timing, report.machine
-    calls = sorted({row.latency[0].calls for row in report.measurements if row.latency}) or [0]
+    native = [row for row in report.measurements if row.latency and not row.in_browser]
+    calls = sorted({row.latency[0].calls for row in native}) or [0]
     few = "" if calls[0] == calls[-1] else f"{calls[0]:,} (slow artifacts) to "
     counts = [f"{one.bundle} on {tables.test_images(one)}" for one in report.bundles]
     accuracies = [f"{one.reference_accuracy:.2%}" for one in report.bundles]
@@ -31,6 +32,7 @@ def caption(report: Report) -> str:
         *map(_block, timing.blocks),
         *_too_little_time(timing),
         *_kernels(report),
+        *browser(report),
         f"{machine.processor}, {machine.cpu_count} cores{governor}, Python {machine.python}.",
     ]
     return "\n".join(lines)
@@ -85,6 +87,17 @@ def _kernels(report: Report) -> Iterator[str]:
         )
 
 
+def browser(report: Report) -> Iterator[str]:
+    """Yields one line on how the rows in a browser were measured, if there are such rows."""
+    if run := report.browser:
+        yield (
+            f"In {run.browser}, apart from the other rows: one thread, typed array in, typed array "
+            "out; medians of batches of calls, p99 of single calls by a clock with steps of "
+            f"{run.clock_step_us:.0f} µs; {run.rounds} rounds, {run.loads} loads; bytes of all "
+            "files of runtime and artifact, uncompressed."
+        )
+
+
 def _short(name: str, first: str) -> str:
     """Returns a row's name without that of the artifact, if it shares it with the first row."""
     kernels = name.removeprefix(f"{first} (")
@@ -115,6 +128,8 @@ def text(report: Report) -> str:
     parts = [tables.main_table(report)]
     if len(report.timing.blocks) > 1:
         parts.append(tables.latency_table(report))
+    if report.browser:
+        parts.append(tables.browser_table(report))
     if any(row.robustness for row in report.measurements):
         parts += _robustness(report)
     return "\n\n".join([*parts, f"{caption(report)}\n{verdict(report)}"])
@@ -128,6 +143,8 @@ def markdown(report: Report) -> str:
         ("Recall by class", tables.recall_table(report)),
         ("Latency", tables.latency_table(report), _LATENCY_NOTE),
     ]
+    if report.browser:
+        sections.append(("In a browser", tables.browser_table(report), *browser(report)))
     if any(row.robustness for row in report.measurements):
         sections.append(("Robustness", *_robustness(report)))
     parts = [f"## {heading}\n\n" + "\n\n".join(body) for heading, *body in sections]

@@ -9,6 +9,7 @@ from mnist_edge import cli, data
 from . import corruptions
 from .measurement import (
     BENCHMARK_JSON,
+    BrowserCosts,
     BundleRecord,
     Interval,
     Latency,
@@ -26,7 +27,7 @@ class Column(NamedTuple):
     """A table column: `cell` formats a record of type `of`, or a dash if there is none."""
 
     heading: str
-    of: type[Measurement] | type[Parity] | type[Latency]
+    of: type[Measurement] | type[Parity] | type[Latency] | type[BrowserCosts]
     cell: Callable[[Any], str]
     is_numeric: bool = True  # numeric columns are right-aligned
 
@@ -70,6 +71,8 @@ def _verdict(row: Measurement) -> str:
 _ACCURACY = Column("accuracy", Parity, lambda one: f"{one.accuracy:.2%}")
 _AGREEMENT = Column("agreement", Parity, lambda one: f"{one.agreement:.2%}")
 _MEDIAN = Column("median, µs", Latency, lambda one: f"{one.p50_us:.1f}")
+_P99 = Column("p99, µs", Latency, lambda one: f"{one.p99_us:.1f}")
+_VERDICT = Column("verdict", Measurement, _verdict, is_numeric=False)
 _OVERHEAD = Column(
     "times runtime overhead", Latency, lambda one: shown(one.times_runtime_overhead, ".2f")
 )
@@ -80,11 +83,11 @@ _MAIN = (
     Column("largest difference", Parity, lambda one: f"{one.max_probability_difference:.1e}"),
     Column("size, kB", Measurement, lambda row: f"{row.shipped_bytes / 1000:.1f}"),
     _MEDIAN,
-    Column("p99, µs", Latency, lambda one: f"{one.p99_us:.1f}"),
+    _P99,
     Column("speedup vs Keras", Latency, lambda one: _times(one.speedup_vs_keras)),
     Column("speedup vs float32", Latency, lambda one: _times(one.speedup_vs_tflite_float32)),
     _OVERHEAD,
-    Column("verdict", Measurement, _verdict, is_numeric=False),
+    _VERDICT,
 )
 _PARITY = (
     _ACCURACY,
@@ -115,6 +118,19 @@ _LATENCY = (
     Column("images/s at 1", Latency, _rate(1)),
     Column("at 32", Latency, _rate(32)),
     Column("at 256", Latency, _rate(256)),
+)
+_BROWSER = (
+    _MAIN[0],
+    _ACCURACY,
+    _AGREEMENT,
+    Column("files", BrowserCosts, lambda one: str(one.file_count)),
+    Column("bytes", BrowserCosts, lambda one: f"{one.wire_bytes:,}"),
+    Column("with gzip", BrowserCosts, lambda one: f"{one.gzip_bytes:,}"),
+    Column("cold load, ms", BrowserCosts, lambda one: f"{one.cold_load_ms:.1f}"),
+    Column("warm load, ms", BrowserCosts, lambda one: f"{one.warm_load_ms:.1f}"),
+    _MEDIAN,
+    _P99,
+    _VERDICT,
 )
 
 
@@ -153,6 +169,12 @@ def latency_table(report: Report) -> str:
     """Formats latency in detail: one row per artifact and number of threads."""
     pairs = [(row, one) for row in report.measurements for one in row.latency]
     return _table(report, _LATENCY, pairs)
+
+
+def browser_table(report: Report) -> str:
+    """Formats the rows that ran in a browser."""
+    rows = [row for row in report.measurements if row.in_browser]
+    return _table(report, _BROWSER, [(row, next(iter(row.latency), None)) for row in rows])
 
 
 def robustness_table(report: Report, what: str = "accuracy") -> str:
@@ -217,7 +239,12 @@ def _table(
     headings = [("artifact", False), *((column.heading, column.is_numeric) for column in columns)]
     lines = []
     for row, one in pairs:
-        parts = {Measurement: row, Parity: row.parity, Latency: one}
+        parts = {
+            Measurement: row,
+            Parity: row.parity,
+            Latency: one,
+            BrowserCosts: row.browser,
+        }
         cells = (
             MISSING if parts[column.of] is None else column.cell(parts[column.of])
             for column in columns

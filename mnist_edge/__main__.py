@@ -22,6 +22,7 @@ COMMANDS = {
         *("benchmarks.microcontroller.__main__", "measure the C file on emulated Cortex-M cores"),
         False,
     ),
+    "browser": ("benchmarks.browser.__main__", "measure artifacts in headless Chromium", False),
     "compare": ("benchmarks.compare", "report regressions between two runs", False),
     "selftest": ("benchmarks.selftest", "check artifacts on this device", False),
     "soak": ("benchmarks.soak", "run artifacts for a long time", False),

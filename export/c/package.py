@@ -40,11 +40,7 @@ def write(path: Path, kind: str, folder: Path) -> None:
     Raises:
         InputError: The folder holds something, or the file is no such C file.
     """
-    if files.kind(folder) != "nothing" and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(
-            f"{folder} must be a new or an empty folder. Got: something is there. "
-            "Give another by --output."
-        )
+    require_empty(folder)
     model, facts = _read(path)
     place, ends = _MODEL[kind]
     with staging.staged(folder) as stage:
@@ -52,6 +48,15 @@ def write(path: Path, kind: str, folder: Path) -> None:
         (stage / place).mkdir(exist_ok=True)
         for end in ends:
             (stage / place / f"{facts['name']}{end}").write_bytes(model[end])
+
+
+def require_empty(folder: Path) -> None:
+    """Raises `InputError` if a folder to write holds something, or is no folder."""
+    if files.kind(folder) != "nothing" and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            f"{folder} must be a new or an empty folder. Got: something is there. "
+            "Give another by --output."
+        )
 
 
 def _read(path: Path) -> tuple[dict[str, bytes], dict[str, str]]:

@@ -6,7 +6,7 @@ const paper = element("paper"), pen = paper.getContext("2d"), PEN_WIDTH = 20, ST
 const MOST_PIXELS = 2 ** 24; // what Safari's canvas holds
 const strokes = [], underWay = new Map(); // each stroke a list of [x, y]
 let photo = null; // {bitmap, left, top, scale}: a picture, and where it is on the paper
-let found = [], chosen = 0, model = null, cursor = [360, 120], keyStroke = null;
+let found = [], chosen = 0, probabilitiesOf = null, cursor = [360, 120], keyStroke = null;
 
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 const percent = p => `${(100 * p).toFixed(1)} %`;
@@ -15,7 +15,8 @@ const percent = p => `${(100 * p).toFixed(1)} %`;
 
 async function start() {
   const {instance} = await WebAssembly.instantiate(await unpack("wasm").arrayBuffer());
-  model = instance.exports;
+  const model = instance.exports;
+  probabilitiesOf = reader(model, spec);
   const bytes = new Uint8Array(WIDTH * HEIGHT * CHANNELS);
   probabilitiesOf(bytes);
   let calls = 8, spent = 0; // enough calls to be seen by a coarse clock
@@ -29,15 +30,6 @@ async function start() {
   element("facts").textContent = `${spec.name} · ${micros < 10 ? micros.toFixed(1) : Math.round(micros)}`
     + ` µs per call · ${(spec.bytes / 1000).toFixed(1)} kB of WebAssembly · no requests, works offline`;
   document.documentElement.dataset.micros = micros;
-}
-
-function probabilitiesOf(pixels) {
-  const memory = model.memory.buffer;
-  new Uint8Array(memory, model.input(), pixels.length).set(pixels.map(x => spec.levels?.[x] ?? x));
-  const {kind, count, scale, zero} = spec.output;
-  const bytes = new (kind === "int8" ? Int8Array : Uint8Array)(memory, model.read(), count);
-  const values = Array.from(bytes, x => (x - zero) * scale);
-  return count === 1 ? [1 - values[0], values[0]] : values; // one of two classes
 }
 
 function read() {

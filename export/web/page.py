@@ -10,6 +10,7 @@ import html
 import json
 import re
 import zlib
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ import numpy as np
 from mnist_edge import drawing, examples, heads, manifest, staging
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import Manifest
+from mnist_edge.runtimes import wasm
 
 from ..c import convert, source
 from ..c.graph import Tensor
 from ..c.steps import Program
-from . import wasm
 
 FILE = "index.html"
 VARIANT = "tflite-int8"
+_PREFIX = "model"
+_MODULES = ("pixels.js", "model.js")
 _EXPORT = "Run: python -m export --variants tflite-int8"
 
 
@@ -71,10 +74,19 @@ def make(folder: Path) -> Page:
     Raises:
         InputError: As for `write`.
     """
+    return assemble(*model(folder))
+
+
+def model(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Returns what a page is told of a bundle's model, and the model's WebAssembly.
+
+    Raises:
+        InputError: As for `write`.
+    """
     record = manifest.read(folder, f"{_EXPORT} {folder}")
     program = convert.program(_artifact(folder, record))
     described = describe(record, program, str(folder))
-    return assemble(described, wasm.compile_c(source.write(program, wasm.PREFIX, "")))
+    return described, wasm.compile_c(source.write(program, _PREFIX, ""), _PREFIX)
 
 
 def _artifact(folder: Path, record: Manifest) -> bytes:
@@ -153,9 +165,9 @@ def assemble(described: dict[str, Any], module: bytes) -> Page:
         described: What it is told of its model, from `describe`.
         module: The model's WebAssembly.
     """
-    style = minified(wasm.text("style.css"), is_script=False)
-    loader = minified(wasm.text("loader.js"))
-    code = "{" + minified(_scoped(wasm.text("pixels.js")) + wasm.text("page.js")) + "}"
+    style = minified(text("style.css"), is_script=False)
+    loader = minified(text("loader.js"))
+    code = "{" + minified("".join(map(_scoped, map(text, _MODULES))) + text("page.js")) + "}"
     policy = (
         f"default-src 'none'; script-src {_hash(loader)} {_hash(code)} 'wasm-unsafe-eval'; "
         f"style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
@@ -170,8 +182,13 @@ def assemble(described: dict[str, Any], module: bytes) -> Page:
         "code": _packed(code.encode()),
         "loader": loader,
     }
-    markup = re.sub(r"@(\w+)@", lambda found: parts[found[1]], wasm.text("page.html"))
+    markup = re.sub(r"@(\w+)@", lambda found: parts[found[1]], text("page.html"))
     return Page(markup.encode(), module)
+
+
+def text(name: str) -> str:
+    """Returns one of this folder's files."""
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 def _scoped(module: str) -> str:

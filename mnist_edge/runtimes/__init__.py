@@ -21,6 +21,7 @@ from . import c_compiler, compiled_c, keras_model, litert, onnx_runtime, tflm
 from .predictor import Predictor, Tensor
 
 __all__ = [
+    "BROWSER",
     "KERNELS",
     "KernelSet",
     "Predictor",
@@ -196,8 +197,12 @@ KERNELS = {
     "portable": _c("portable kernels", "-DMNIST_EDGE_PORTABLE"),
     "avx2": _c("AVX2 kernels", "-march=haswell"),  # the last -march counts
 }
+# What `benchmarks.browser` runs: no kernel sets of this process, and named as they are.
+BROWSER = {"browser": "browser", "browser-no-simd": "browser, no SIMD"}
 
 
 def row_name(artifact: str, kernels: str | None) -> str:
-    """Returns the name of an artifact run on a kernel set, if any, in tables."""
-    return f"{artifact} ({KERNELS[kernels].label})" if kernels else artifact
+    """Returns the name of an artifact run on a kernel set, if any, or in a browser, in tables."""
+    if not kernels:
+        return artifact
+    return f"{artifact} ({BROWSER.get(kernels) or KERNELS[kernels].label})"

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from export import to_web
 from export.pipeline import export
 from export.settings import ExportSettings
 from export.web import page as pages
@@ -35,6 +36,16 @@ def page(edge):
     """The page of `edge`."""
     pytest.importorskip("ziglang", reason="no compiler for WebAssembly: install ziglang")
     return pages.make(edge)
+
+
+@pytest.fixture(scope="session")
+def package(edge, page, tmp_path_factory):
+    """The package of npm that the command writes for `edge`."""
+    folder = tmp_path_factory.mktemp("npm") / "edge"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnist_edge.runtimes.wasm.compile_c", lambda *given: page.module)
+        assert to_web.main([str(edge), "--package", "npm", "--output", str(folder)]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,14 @@
-// Reads pictures (an index, JSON, and RGBA bytes) as the page does; prints what it makes of them.
+// Reads pictures (an index, JSON, and RGBA bytes) as the page does; prints what it makes of them,
+// and what the package of npm in a second folder, if there is one, answers.
 import fs from "node:fs";
 import {luminance, prepare, whole} from "../../../export/web/pixels.js";
 
-const folder = process.argv[2];
+const [, , folder, reader] = process.argv;
+const {labels, read} = reader ? await import(`${reader}/index.js`) : {};
+const answer = pixels => {
+  const probabilities = read(pixels);
+  return labels[probabilities.indexOf(Math.max(...probabilities))];
+};
 const bytes = fs.readFileSync(`${folder}/pictures.bin`);
 let at = 0;
 const found = JSON.parse(fs.readFileSync(`${folder}/pictures.json`)).map(({w, h, many, to}) => {
@@ -10,7 +16,7 @@ const found = JSON.parse(fs.readFileSync(`${folder}/pictures.json`)).map(({w, h,
   try {
     if (to) return [{pixels: [...whole(rgba, [w, h], ...to)]}];
     return prepare(luminance(rgba, w, h), many).map(digit =>
-      ({...digit, pixels: [...digit.pixels]}));
+      ({...digit, pixels: [...digit.pixels], answer: reader && answer(digit.pixels)}));
   } catch (error) {
     return error.message;
   }

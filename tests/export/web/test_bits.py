@@ -11,8 +11,8 @@ import pytest
 
 from export.c import convert, source
 from export.web import page as pages
-from export.web import wasm
 from mnist_edge import data
+from mnist_edge.runtimes import wasm
 
 SCRIPT = Path(__file__).with_name("read.mjs")
 
@@ -24,9 +24,9 @@ def native(edge, tmp_path_factory):
         pytest.skip("no C compiler: install gcc")
     folder = tmp_path_factory.mktemp("native")
     program = convert.program((edge / f"{pages.VARIANT}.tflite").read_bytes())
-    (folder / "model.c").write_text(source.write(program, wasm.PREFIX, ""))
-    (folder / "web.c").write_text(wasm.text("web.c"))
-    words = ["cc", "-O2", "-fPIC", "-shared", "-w", "-o", "web.so", "web.c"]
+    (folder / "model.c").write_text(source.write(program, "model", ""))
+    (folder / "web.c").write_bytes(Path(wasm.__file__).with_name("web.c").read_bytes())
+    words = ["cc", "-O2", "-fPIC", "-shared", "-w", *wasm.names("model"), "-o", "web.so", "web.c"]
     subprocess.run(words, cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "web.so"))
     library.web_input.restype = library.web_read.restype = ctypes.c_void_p
@@ -59,7 +59,7 @@ def test_200_test_images_give_the_native_bytes_in_node(native, node, page, tmp_p
 def test_all_test_images_give_the_native_bytes_in_node(native, node, edge, simd, tmp_path):
     patched = pytest.MonkeyPatch()
     compile_c = wasm.compile_c
-    patched.setattr(wasm, "compile_c", lambda text: compile_c(text, simd))
+    patched.setattr(wasm, "compile_c", lambda *text: compile_c(*text, simd))
     try:
         page = pages.make(edge)
     finally:

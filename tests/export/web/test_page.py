@@ -14,9 +14,9 @@ import pytest
 from export import to_web
 from export.c.graph import Tensor
 from export.web import page as pages
-from export.web import wasm
 from mnist_edge import bundle, heads, manifest
 from mnist_edge.errors import InputError
+from mnist_edge.runtimes import wasm
 
 SIZE_BYTES = 40_000  # the promise of issue 19, of `edge`
 TOLD = {"name": "a", "reads": "digits", "what": "a digit", "draws": True, "levels": None}
@@ -132,10 +132,10 @@ def test_the_command_writes_index_html_or_one_line(edge, tmp_path, capsys):
 def test_c_that_does_not_compile_is_one_line():
     pytest.importorskip("ziglang", reason="no compiler for WebAssembly: install ziglang")
     with pytest.raises(InputError, match=r"must compile. Got: .*error"):
-        wasm.compile_c("int broken = ;")
+        wasm.compile_c("int broken = ;", "model")
 
 
 def test_without_the_compiler_the_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ziglang", None)
     with pytest.raises(InputError, match=r"ziglang is required .* Install 'mnist-edge\[c\]'"):
-        wasm.compile_c("")
+        wasm.compile_c("", "model")

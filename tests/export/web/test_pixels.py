@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mnist_edge import images
+from export.web import page as pages
+from mnist_edge import images, runtimes
 from mnist_edge.errors import InputError
 from mnist_edge.images import pictures
 from tests.images import drawn
@@ -39,7 +40,7 @@ def sketched(count):
         yield np.asarray(sheet), i % 2 == 0
 
 
-def pages():
+def sheets():
     """Several digits under a lamp, in a shadow, on two lines."""
     for i, text in enumerate(["0123456789", "31415\n92653", "1604\n2737"]):
         for light in LIGHTS.values():
@@ -48,8 +49,11 @@ def pages():
             yield np.asarray(image.convert("RGBA")), True
 
 
-def in_javascript(node, folder, given):
-    """What the page's script makes of `(rgba, many)`, or `(rgba, [height, width, channels])`."""
+def in_javascript(node, folder, given, *package):
+    """What the page's script makes of `(rgba, many)`, or `(rgba, [height, width, channels])`.
+
+    With the folder of a package of npm, also what that answers.
+    """
     index = []
     with open(folder / "pictures.bin", "wb") as file:
         for rgba, how in given:
@@ -58,7 +62,7 @@ def in_javascript(node, folder, given):
             if isinstance(how, list):
                 index[-1]["to"] = [how[1], how[0], how[2]]
     (folder / "pictures.json").write_text(json.dumps(index))
-    subprocess.run([node, SCRIPT, folder], check=True)
+    subprocess.run([node, SCRIPT, folder, *package], check=True)
     return json.loads((folder / "found.json").read_text())
 
 
@@ -69,16 +73,22 @@ def in_python(rgba, many):
         return str(error)
 
 
-def test_300_pictures_give_pythons_pixels_boxes_and_lines(node, tmp_path):
-    given = [*styled(tmp_path), *sketched(40), *pages()]
+def test_300_pictures_give_pythons_pixels_boxes_lines_and_answers(node, edge, package, tmp_path):
+    given = [*styled(tmp_path), *sketched(40), *sheets()]
     assert len(given) >= 300
+    # The kernels whose bytes the C has; LiteRT's default rounds otherwise.
+    model = runtimes.open_artifact(edge / f"{pages.VARIANT}.tflite", kernels="reference")
+    made = in_javascript(node, tmp_path, given, package)
     worst, digits = 0, 0
-    for (rgba, many), found in zip(given, in_javascript(node, tmp_path, given), strict=True):
+    for (rgba, many), found in zip(given, made, strict=True):
         expected = in_python(rgba, many)
         if isinstance(expected, str):
             assert isinstance(found, str), expected
             continue
         assert len(found) == len(expected)
+        pixels = np.stack([one.pixels for one in expected]).reshape(-1, 28, 28, 1)
+        answers = model.predict(pixels.astype(np.float32)).argmax(1)
+        assert [one["answer"] for one in found] == [str(answer) for answer in answers]
         for one, other in zip(expected, found, strict=True):
             difference = np.abs(one.pixels.reshape(-1).astype(int) - other["pixels"])
             worst, digits = max(worst, difference.max()), digits + 1

@@ -9,7 +9,6 @@ from mnist_edge import cli
 from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
 
-PREFIX = "model"  # of the functions in the source
 _SECONDS = 300  # far more than a network of 100 MB takes
 # For a target without a system Zig has no such header. The compiler knows the three functions and
 # makes instructions of them.
@@ -27,14 +26,15 @@ _FLAGS = [
 ]
 
 
-def compile_c(source: str, simd: bool = True) -> bytes:
+def compile_c(source: str, prefix: str, simd: bool = True) -> bytes:
     """Compiles a model to a WebAssembly module without imports.
 
     The module exports `memory`; `input()`, the address of the input's bytes; and `read()`, which
     runs the model and returns the address of the output's bytes.
 
     Args:
-        source: The C source, whose functions start with `model_`.
+        source: The C source.
+        prefix: The identifier that its functions start with.
         simd: Whether instructions of 128 bits are allowed.
 
     Raises:
@@ -45,8 +45,10 @@ def compile_c(source: str, simd: bool = True) -> bytes:
     with scratch.folder() as folder:
         (folder / "model.c").write_text(source, "utf-8")
         (folder / "string.h").write_text(_STRING_H, "utf-8")
-        (folder / "web.c").write_text(text("web.c"), "utf-8")
-        flags = [*_FLAGS, *(["-msimd128"] if simd else []), "-I", ".", "-o", "web.wasm"]
+        web = resources.files(__package__).joinpath("web.c").read_text("utf-8")
+        (folder / "web.c").write_text(web, "utf-8")
+        flags = [*_FLAGS, *(["-msimd128"] if simd else []), *names(prefix)]
+        flags += ["-I", ".", "-o", "web.wasm"]
         caches = {f"ZIG_{kind}_CACHE_DIR": str(folder / kind) for kind in ("GLOBAL", "LOCAL")}
         try:
             done = subprocess.run(
@@ -72,6 +74,9 @@ def compile_c(source: str, simd: bool = True) -> bytes:
         return (folder / "web.wasm").read_bytes()
 
 
-def text(name: str) -> str:
-    """Returns one of this folder's files."""
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
+def names(prefix: str) -> list[str]:
+    """Returns the flags that name a source's function and sizes to `web.c`."""
+    sizes = ("INPUT_SIZE", "CLASSES", "SCRATCH_BYTES")
+    macros = {name: f"{prefix.upper()}_{name}" for name in sizes}
+    macros["PREDICT"] = f"{prefix}_predict_quantized"
+    return [f"-D{name}={value}" for name, value in macros.items()]

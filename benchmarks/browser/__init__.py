@@ -1,0 +1,1 @@
+"""Artifacts in a browser: WebAssembly of the C file beside the runtimes that browsers have."""

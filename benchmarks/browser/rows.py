@@ -1,0 +1,201 @@
+"""The rows: artifacts of a bundle, each in a runtime of the browser, and the files it fetches."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnist_edge import artifact_metadata, bundle, schema
+from mnist_edge.errors import InputError
+from mnist_edge.manifest import ArtifactEntry
+from mnist_edge.runtimes import BROWSER, Tensor, compiled_c, wasm
+from mnist_edge.runtimes.predictor import dequantizer, quantizer
+from mnist_edge.safety import files
+
+from ..bundles import Artifact, Bundle
+from . import npm
+from .npm import Package
+
+PLAIN, NO_SIMD = BROWSER
+# Variant, and where it runs.
+_ROWS = (
+    ("c-int8", PLAIN),
+    ("c-int8", NO_SIMD),
+    ("tflite-int8", PLAIN),
+    ("tflite-float32", PLAIN),
+    ("onnx-int8", PLAIN),
+    ("onnx-float32", PLAIN),
+)
+_OWN = ("page.html", "page.mjs", "model.mjs")  # the last is ours to count
+_REMEDY = "Run: python -m export BUNDLE --variants c-int8 tflite-int8"
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """A runtime.
+
+    Attributes:
+        name: Its name in `page.mjs`.
+        packages: Its packages; the first gives its name and version.
+    """
+
+    name: str
+    packages: tuple[Package, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.packages[0]) if self.packages else "WebAssembly"
+
+
+RUNTIMES = {
+    "c": Runtime("wasm"),
+    "tflite": Runtime("litert", (npm.LITERT, npm.LITERT_UTILS)),
+    "onnx": Runtime("onnxruntime", (npm.ONNXRUNTIME,)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An artifact in a runtime.
+
+    Attributes:
+        artifact: The artifact; its `kernels` name the browser.
+        given: Its input, with a batch of one.
+        output: Its output.
+    """
+
+    artifact: Artifact
+    given: Tensor
+    output: Tensor
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs it."""
+        return RUNTIMES[self.artifact.format]
+
+    @property
+    def url(self) -> str:
+        """The path of what the runtime opens."""
+        simd = "" if self.artifact.kernels == PLAIN else "-no-simd"
+        end = ".wasm" if self.artifact.format == "c" else self.artifact.path.suffix
+        return f"models/{self.artifact.path.stem}{simd}{end}"
+
+    @property
+    def inputs(self) -> str:
+        """The path of the test images as it takes them."""
+        return f"inputs/{self.given.dtype}-{self.given.scale}-{self.given.zero_point}"
+
+    def described(self) -> dict[str, Any]:
+        """Returns what the page is told of it."""
+        return {
+            "name": self.artifact.name,
+            "runtime": self.runtime.name,
+            "url": f"/{self.url}",
+            "inputs": f"/{self.inputs}",
+            "input": _described(self.given),
+            "output": _described(self.output),
+        }
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Returns images as it takes them, in the type of its input."""
+        values = images.astype(np.float32, copy=False)
+        return quantizer(_details(self.given))(values).astype(self.given.dtype, copy=False)
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns float32 `[n, width]` of `[n, width]` in the type of its output."""
+        return dequantizer(_details(self.output))(outputs.astype(self.output.dtype))
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    shape = [int(size or 1) for size in tensor.shape]
+    return {"dtype": tensor.dtype, "shape": shape, "size": math.prod(shape)}
+
+
+def _details(tensor: Tensor) -> dict[str, Any]:
+    return {"dtype": tensor.dtype, "quantization": (tensor.scale, tensor.zero_point)}
+
+
+def of_bundle(loaded: Bundle) -> list[Row]:
+    """Returns the rows of a bundle.
+
+    Raises:
+        InputError: It has no C file, or models of several inputs or outputs.
+    """
+    by_variant = {one.variant: one for one in loaded.artifacts}
+    found = [
+        _row(dataclasses.replace(by_variant[variant], kernels=where))
+        for variant, where in _ROWS
+        if variant in by_variant
+    ]
+    if not any(one.artifact.format == "c" for one in found):
+        remedy = _REMEDY.replace("BUNDLE", str(loaded.folder))
+        raise InputError(f"{loaded.folder} must hold c-int8 and does not. {remedy}")
+    return found
+
+
+def _row(artifact: Artifact) -> Row:
+    entry = artifact.record
+    assert isinstance(entry, ArtifactEntry)
+    if len(entry.inputs) != 1 or len(entry.outputs) != 1:
+        raise InputError(
+            f"{artifact.path} must have one input and one output. Got: {len(entry.inputs)} and "
+            f"{len(entry.outputs)}. This benchmark knows no other models."
+        )
+    given, output = (
+        dataclasses.replace(one, shape=(1, *one.shape[1:]))
+        for one in (entry.inputs[0], entry.outputs[0])
+    )
+    return Row(artifact, given, output)
+
+
+def served(row: Row) -> bytes:
+    """Returns what a row's runtime opens: the artifact, or the WebAssembly of the C.
+
+    Raises:
+        InputError: The C can't be compiled.
+    """
+    path = row.artifact.path
+    with files.open_regular(path, bundle.MOST_FILE_BYTES) as file:
+        content = file.read()
+    if row.artifact.format != "c":
+        return content
+    return wasm.compile_c(content.decode(), _prefix(path), row.artifact.kernels == PLAIN)
+
+
+def _prefix(path: Path) -> str:
+    """Returns what the functions of a C file start with."""
+    try:
+        return schema.decode(
+            compiled_c.CSource, artifact_metadata.read_c(path).get("c"), "c"
+        ).prefix
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} must be a C file of export. Got: {error}. {_REMEDY}") from error
+
+
+def page_files() -> dict[str, bytes]:
+    """Returns the page and its scripts by path."""
+    folder = resources.files(__package__)
+    return {name: folder.joinpath(name).read_bytes() for name in _OWN}
+
+
+def package_files(cache: Path) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Returns the files of the packages in a cache by path, and the names of missing packages."""
+    found: dict[str, bytes] = {}
+    missing = set()
+    for package in npm.PACKAGES:
+        content: Mapping[str, bytes] | None = npm.read(package, cache)
+        if content is None:
+            missing.add(package.name)
+        for name, data in (content or {}).items():
+            found[f"{package.name}/{name}"] = data
+    return found, frozenset(missing)
+
+
+def is_counted(path: str) -> bool:
+    """Whether a file is part of what a user's page would fetch to run an artifact."""
+    return path == _OWN[-1] or not (path in _OWN or path.startswith("inputs/"))

@@ -16,7 +16,7 @@ import numpy as np
 from mnist_edge import cli
 from mnist_edge.data import csv_files
 from mnist_edge.errors import InputError
-from mnist_edge.images import pictures, segment, threshold
+from mnist_edge.images import lines, pictures, segment, threshold
 
 # As in MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels in a field of 28, with
 # its center of mass at the center of the field.
@@ -109,13 +109,14 @@ def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
             f"{picture.name} must show a digit and is empty: nothing contrasts with the paper. "
             "Give a picture with more contrast."
         )
+    contrast = lines.erased(contrast)
     strokes, labels = segment.find(contrast)
     if many and len(strokes) > _MOST_STROKES:
         raise InputError(
             f"{picture.name} must show at most {_MOST_STROKES:,} strokes. Got: {len(strokes):,}. "
             "Crop it."
         )
-    lines = segment.digits(strokes) if many else [[strokes]]
+    groups = segment.digits(strokes) if many else [[strokes]]
     return [
         Digit(
             name=picture.name,
@@ -124,7 +125,7 @@ def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
             line=number,
             box=picture.in_file(segment.box(group)),
         )
-        for number, line in enumerate(lines, start=1)
+        for number, line in enumerate(groups, start=1)
         for group in line
     ]
 

@@ -1,0 +1,223 @@
+"""Erase printed lines: ruled and squared paper, frames, boxes of forms.
+
+A line is a long, thin, straight run of ink whose ends both meet the picture's border or another
+line; the strokes of a digit end in the paper. Strokes that cross a line are left whole.
+"""
+
+import dataclasses
+
+import numpy as np
+
+_LEVEL = 0.3  # minimum contrast of a line; fainter ones vanish with the paper
+_INK = 0.4  # as in segment.py: what adjoins a line and is darker crosses it
+_STEEPEST = 0.15  # of a line against the picture's sides, as a slope
+_THICKEST, _SHARE = 8, 0.02  # a line's thickness: pixels, or share of the longer side if larger
+_SLIM = 10  # minimum ratio of length to thickness
+_LONG = 0.6  # minimum length, as a share of the ink that hangs together with it
+_GAP = 0.03  # of the length: the longest gap in a line
+_OFF = 2.5  # pixels from a straight line; blur and rounding move a center by one
+_REACH = 3.0  # thicknesses between a line's end and what it meets
+_SKIRT = 0.15  # contrast at which the blurred edge of a line ends
+_REMAINS = 0.5  # minimum share of its pixels on lines for ink to be what remains of one
+_MOST = 200  # lines per direction
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """A nearly horizontal line; those of the transposed picture are nearly vertical.
+
+    Attributes:
+        curve: Coefficients of its rows as a polynomial of the columns.
+        start: First column.
+        stop: Last column.
+        thickness: In pixels.
+    """
+
+    curve: np.ndarray
+    start: int
+    stop: int
+    thickness: float
+
+    def rows(self, columns: np.ndarray) -> np.ndarray:
+        return np.polyval(self.curve, columns)
+
+
+def erased(contrast: np.ndarray) -> np.ndarray:
+    """Returns the picture without printed lines.
+
+    Args:
+        contrast: float32 `[height, width]`, from `threshold.contrast`.
+
+    Returns:
+        The array itself if there is no line, or nothing else.
+    """
+    across, down = _find(contrast), _find(contrast.T)
+    across, down = _joined(across, down, contrast.shape)
+    if not across and not down:
+        return contrast
+    bands = [_bands(contrast, across), [band.T for band in _bands(contrast.T, down)]]
+    paper = contrast.copy()
+    for band in (*bands[0], *bands[1]):
+        paper[band] = 0
+    clean = paper.copy()
+    for view, image, whole, own in (
+        (clean, paper, contrast, bands[0]),
+        (clean.T, paper.T, contrast.T, [band.T for band in bands[1]]),
+    ):
+        for band in own:
+            kept = _crossed(image, band)
+            view[kept] = whole[kept]
+    clean[_remains(clean, np.any([*bands[0], *bands[1]], axis=0))] = 0
+    return clean if clean.max() >= _INK else contrast
+
+
+def _remains(clean: np.ndarray, bands: np.ndarray) -> np.ndarray:
+    """Returns the connected ink that lies mostly where lines were."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(clean >= _LEVEL, np.ones((3, 3)))
+    shares = ndimage.mean(bands, labels, np.arange(count + 1))
+    return (shares > _REMAINS)[labels] & (labels > 0)
+
+
+def _find(contrast: np.ndarray) -> list[_Line]:
+    """Finds nearly horizontal straight runs of ink, each of one connected component."""
+    from scipy import ndimage
+
+    mask = contrast >= _LEVEL
+    labels, _ = ndimage.label(ndimage.binary_dilation(mask, np.ones((3, 3))), np.ones((3, 3)))
+    thickest = max(_THICKEST, _SHARE * max(mask.shape))
+    columns, centers, lengths = _runs(mask)
+    thin = lengths <= thickest
+    columns, centers, lengths = columns[thin], centers[thin], lengths[thin]
+    owners = labels[centers.astype(int), columns]
+    lines = []
+    for label, (_, where) in enumerate(ndimage.find_objects(labels), start=1):
+        least = max(_LONG * (where.stop - where.start), 2 * thickest)
+        own = owners == label
+        if own.sum() >= 0.5 * least:
+            lines += _straight(mask, columns[own], centers[own], lengths[own], least)
+    return lines
+
+
+def _runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the vertical runs of ink: columns, centers and lengths."""
+    steps = np.diff(np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    columns, starts = np.nonzero(steps == 1)
+    _, stops = np.nonzero(steps == -1)
+    return columns, (starts + stops - 1) / 2, stops - starts
+
+
+def _straight(
+    mask: np.ndarray, x: np.ndarray, y: np.ndarray, lengths: np.ndarray, least: float
+) -> list[_Line]:
+    """Finds lines through the centers of runs, the longest first (Hough)."""
+    width = int(x.max() - x.min()) + 1
+    slopes = np.linspace(-_STEEPEST, _STEEPEST, 2 * int(_STEEPEST * width / 2) + 1)
+    origin = x.min()
+    lines = []
+    for _ in range(_MOST):
+        if len(x) < 0.5 * least:
+            break
+        heights = np.round(y - slopes[:, None] * (x - origin)).astype(int)
+        low = heights.min()
+        bins = heights.max() - low + 1
+        flat = (heights - low + bins * np.arange(len(slopes))[:, None]).ravel()
+        votes = np.bincount(flat, minlength=bins * len(slopes)).reshape(-1, bins).astype(float)
+        votes[:, 1:-1] = votes[:, 1:-1] + votes[:, :-2] + votes[:, 2:]
+        best, height = np.unravel_index(votes.argmax(), votes.shape)
+        if votes[best, height] < 0.5 * least:
+            break
+        near = np.abs(y - (height + low) - slopes[best] * (x - origin)) <= _OFF
+        curve = np.polyfit(x[near], y[near], 1)
+        near |= np.abs(y - np.polyval(curve, x)) <= _OFF
+        line = _extent(mask, curve, x[near], float(np.median(lengths[near])))
+        if line.stop - line.start >= max(least, _SLIM * line.thickness):
+            lines.append(line)
+        x, y, lengths = x[~near], y[~near], lengths[~near]
+    return lines
+
+
+def _extent(mask: np.ndarray, curve: np.ndarray, x: np.ndarray, thickness: float) -> _Line:
+    """Returns the longest part of a line that has ink, but for small gaps."""
+    columns = np.arange(x.min(), x.max() + 1)
+    rows = np.polyval(curve, columns).round().astype(int)
+    has_ink = np.zeros(len(columns), bool)
+    for off in (-1, 0, 1):
+        has_ink |= mask[(rows + off).clip(0, len(mask) - 1), columns]
+    inked = columns[has_ink]
+    longest_gap = max(3, _GAP * len(columns))
+    parts = np.split(inked, np.flatnonzero(np.diff(inked) > longest_gap) + 1)
+    longest = max(parts, key=len)
+    start, stop = (int(longest[0]), int(longest[-1])) if len(longest) else (0, 0)
+    return _Line(curve, start, stop, thickness)
+
+
+def _joined(
+    across: list[_Line], down: list[_Line], shape: tuple[int, ...]
+) -> tuple[list[_Line], list[_Line]]:
+    """Keeps the lines whose ends both meet the border or another line that is kept."""
+    while True:
+        kept = (
+            [line for line in across if _is_joined(line, down, shape)],
+            [line for line in down if _is_joined(line, across, shape[::-1])],
+        )
+        if list(map(len, kept)) == [len(across), len(down)]:
+            return kept
+        across, down = kept
+
+
+def _is_joined(line: _Line, others: list[_Line], shape: tuple[int, ...]) -> bool:
+    reach = max(4.0, _REACH * line.thickness)
+    for column in (line.start, line.stop):
+        row = float(line.rows(np.array(column)))
+        inside = min(column, row, shape[1] - 1 - column, shape[0] - 1 - row)
+        meets = any(
+            abs(float(other.rows(np.array(row))) - column) <= reach
+            and other.start - reach <= row <= other.stop + reach
+            for other in others
+        )
+        if inside > reach and not meets:
+            return False
+    return True
+
+
+def _bands(contrast: np.ndarray, lines: list[_Line]) -> list[np.ndarray]:
+    """Returns the pixels of each line, as masks."""
+    return [_band(contrast, line) for line in lines]
+
+
+def _band(contrast: np.ndarray, line: _Line) -> np.ndarray:
+    columns = np.arange(max(0, line.start - 2), min(contrast.shape[1], line.stop + 3))
+    middle = line.rows(columns).round().astype(int)
+    most = int(2 * line.thickness) + 3
+    height = len(contrast)
+    # Most columns of a line are crossed by no stroke: the median is the line's own.
+    profile = {
+        off: float(np.median(contrast[(middle + off).clip(0, height - 1), columns]))
+        for off in range(-most, most + 1)
+    }
+    band = np.zeros(contrast.shape, bool)
+    for direction in (-1, 1):
+        for off in range(most + 1):
+            rows = middle + direction * off
+            valid = (rows >= 0) & (rows < height)
+            band[rows[valid], columns[valid]] = True
+            if off and profile[direction * off] < _SKIRT:
+                break
+    return band
+
+
+def _crossed(paper: np.ndarray, band: np.ndarray) -> np.ndarray:
+    """Returns the pixels of a line's band in columns where ink adjoins it above or below."""
+    ink = paper >= _INK
+    height = len(band)
+    top = band.argmax(0)
+    bottom = height - 1 - band[::-1].argmax(0)
+    columns = np.flatnonzero(band.any(0))
+    adjoins = np.zeros(band.shape[1], bool)
+    for away in (1, 2):
+        above, below = top[columns] - away, bottom[columns] + away
+        adjoins[columns] |= (above >= 0) & ink[above.clip(0), columns]
+        adjoins[columns] |= (below < height) & ink[below.clip(max=height - 1), columns]
+    return band & adjoins

@@ -9,7 +9,7 @@ from mnist_edge import data, metrics
 if TYPE_CHECKING:
     import keras
 
-_LEARNING_RATE, _BATCH_SIZE = 1e-3, 32
+_LEARNING_RATE, _BATCH_SIZE = 2e-3, 32
 # Of batch normalization. Keras's 0.99, and 0.999 in some applications, take thousands of steps.
 _MOMENTUM = 0.8
 # Relative to features of deviation 1: keeps the weights small, as weight decay does.
@@ -36,9 +36,14 @@ def train(model: "keras.Model", dataset: data.Dataset, epochs: int) -> None:
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = _MOMENTUM
+            if isinstance(layer, keras.layers.Dropout):  # EfficientNet skips whole blocks
+                layer.rate = 0
         from_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        model.compile(keras.optimizers.Adam(_LEARNING_RATE), loss)
+        # Small steps last, or the moving averages of batch normalization lag behind the weights.
+        steps = epochs * -(-len(inputs) // _BATCH_SIZE)
+        rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+        model.compile(keras.optimizers.Adam(rate), loss)
         model.fit(inputs, dataset.y_train, _BATCH_SIZE, epochs, verbose=0)
     _solve_last_layer(model, inputs, np.eye(dataset.classes)[dataset.y_train])
 

@@ -14,7 +14,7 @@ _BOUNDS: Mapping[int, tuple[float | None, float | None]] = {
     _RELU_N1_TO_1: (-1.0, 1.0),
     _RELU6: (0.0, 6.0),
 }
-_LARGEST = 2**31 - 1
+_LARGEST = 2**30  # twice as much fits into 32 bits
 
 
 def bytes_only(node: Node, *tensors: Tensor) -> None:
@@ -75,6 +75,6 @@ def factor(real: float, largest: int) -> tuple[int, int]:
         Unsupported: The product may not fit into 32 bits.
     """
     multiplier, shift = fixed_point.multiplier(real)
-    if largest << max(shift, 0) > _LARGEST - 256:
+    if largest << max(shift, 0) > _LARGEST:
         raise Unsupported(f"sums of up to {largest:,} times {real:g} don't fit into 32 bits")
     return multiplier, shift

@@ -55,11 +55,10 @@ def softmax(to: Builder, node: Node) -> None:
     beta = float(np.float32(node.options.get("beta") or 0))
     if depth > _MOST_DEPTH or not 0 < beta < 1e6:
         raise Unsupported(f"has {depth} elements in a row, and beta {beta:g}")
-    table = np.array(fixed_point.softmax_table(data.scale, beta), np.int32)
-    if not len(table):
+    if beta * float(data.scale) < 2.0**-26:
         raise Unsupported(f"has an input whose scale is {data.scale}")
-    layer: dict[str, Field] = {"table": table, "length": len(table), "depth": depth}
-    to.step("softmax", layer | {"rows": data.size // depth}, (data,), out)
+    layer: dict[str, Field] = {"rows": data.size // depth, "depth": depth}
+    to.step("softmax", layer | fixed_point.softmax(data.scale, beta), (data,), out)
 
 
 def add(to: Builder, node: Node) -> None:

@@ -16,6 +16,8 @@ from .steps import Constant, Operand, Program, Step
 from .text import array, literal
 
 C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
+# Types of the numbers in a layer, smallest first, and their bytes.
+_SIZES = {"uint8_t": 1, "int16_t": 2, "int32_t": 4}
 # Between these the header is found, which is made from the source.
 INTERFACE = ("/* interface */", "/* end of interface */")
 
@@ -43,7 +45,7 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         head: The comments that it starts with.
         golden: What its self-test compares with.
     """
-    planned, writer = plan.plan(program), _Writer()
+    planned, writer = plan.plan(program), _Writer(program)
     calls = [writer.call(i, step, planned) for i, step in enumerate(program.steps)]
     names = [step.kernel for step in program.steps]
     needed = kernels.closure(dict.fromkeys(names))
@@ -51,6 +53,7 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         head,
         "#include <stdint.h>\n#include <string.h>",
         _interface(program, name, planned),
+        *(f"typedef {kind} {one}; /* of all layers */" for one, kind in writer.numbers.items()),
         *(kernels.source(one)[1].rstrip() for one in needed),
         *writer.constants,
         _functions(program, name, planned, calls, writer),
@@ -70,7 +73,7 @@ def vectors(
 
 def constant_bytes(program: Program) -> int:
     """Returns the bytes of all constants: weights, factors, tables and layers."""
-    writer, planned = _Writer(), plan.plan(program)
+    writer, planned = _Writer(program), plan.plan(program)
     for i, step in enumerate(program.steps):
         writer.call(i, step, planned)
     return writer.bytes
@@ -79,9 +82,10 @@ def constant_bytes(program: Program) -> int:
 class _Writer:
     """Writes constants, equal ones once, and the calls that use them."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Program) -> None:
         self.constants: list[str] = []
         self.bytes = 0
+        self.numbers = _numbers(program)
         self._names: dict[tuple[str, bytes, bool], str] = {}
 
     def call(self, i: int, step: Step, planned: plan.Plan) -> str:
@@ -124,7 +128,7 @@ class _Writer:
                 self.bytes += 4 * len(value)
                 words.append("{" + ", ".join(map(str, value)) + "}")
             else:
-                self.bytes += 4
+                self.bytes += _SIZES.get(self.numbers.get(kind, kind), 4)
                 words.append(literal(value))
         return "{" + ", ".join(words) + "}"
 
@@ -136,6 +140,23 @@ class _Writer:
             size = f"LANED({values.size})" if laned else ""
             self.constants.append(array(kind, name, values, size))
         return self._names[key]
+
+
+def _numbers(program: Program) -> dict[str, str]:
+    """Returns the smallest C type for the fields of each type `KERNEL_number`."""
+    found: dict[str, list[int]] = {}
+    for step in program.steps:
+        kind = f"{step.kernel}_number"
+        fields = kernels.fields(f"{step.kernel}_layer", step.kernel)
+        for name, value in step.layer.items():
+            if fields.get(name) == kind and isinstance(value, int):
+                found.setdefault(kind, []).append(value)
+    return {kind: _smallest(min(values), max(values)) for kind, values in found.items()}
+
+
+def _smallest(low: int, high: int) -> str:
+    limits = {kind: np.iinfo(kind.removesuffix("_t")) for kind in _SIZES}
+    return next(kind for kind, own in limits.items() if own.min <= low and high <= own.max)
 
 
 def comment(text: str) -> str:

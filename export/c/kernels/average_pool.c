@@ -1,8 +1,9 @@
 /* needs: clamp */
 /* Rounds away from 0 at ties; `offset` is the byte that stands for the integer 0. */
 typedef struct {
-    int32_t batch, in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_h, pad_w;
-    int32_t offset, low, high;
+    average_pool_number batch, in_h, in_w, channels, out_h, out_w, k_h, k_w;
+    average_pool_number stride_h, stride_w, pad_h, pad_w;
+    average_pool_number offset, low, high;
 } average_pool_layer;
 
 static inline void average_pool(const average_pool_layer *l, const uint8_t *in, uint8_t *out)

@@ -1,4 +1,4 @@
-/* needs: target requantize clamp dot_pairs conv_layer conv_lanes */
+/* needs: target copy requantize clamp dot_pairs conv_layer conv_lanes */
 /* The input's values under the kernel become one row, outside of the image `zero_in`. */
 static void conv_patch(
     const conv_layer *l, const uint8_t *in, int32_t y, int32_t x, uint8_t *patch)
@@ -8,17 +8,17 @@ static void conv_patch(
     for (int32_t i = 0; i < l->k_h; i++, y += l->dilation_h) {
         const uint8_t *row = in + y * l->in_w * l->in_c;
         if (y < 0 || y >= l->in_h) {
-            memset(patch, l->zero_in, (size_t)size);
+            set(patch, l->zero_in, size);
             patch += size;
         } else if (inside) {
-            memcpy(patch, row + x * channels, (size_t)size);
+            copy(patch, row + x * channels, size);
             patch += size;
         } else {
             for (int32_t j = x; j < x + l->k_w * l->dilation_w; j += l->dilation_w) {
                 if (j < 0 || j >= l->in_w) {
-                    memset(patch, l->zero_in, (size_t)channels);
+                    set(patch, l->zero_in, channels);
                 } else {
-                    memcpy(patch, row + j * l->in_c, (size_t)channels);
+                    copy(patch, row + j * l->in_c, channels);
                 }
                 patch += channels;
             }

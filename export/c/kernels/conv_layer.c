@@ -5,7 +5,7 @@ typedef struct {
     const int32_t *bias;
     const int32_t *multiplier;
     const int8_t *shift;
-    int16_t batch, in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w;
-    int16_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w, groups, pool, lanes;
-    int16_t zero_in, zero_out, low, high;
+    conv_number batch, in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w;
+    conv_number stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w, groups, pool, lanes;
+    conv_number zero_in, zero_out, low, high;
 } conv_layer;

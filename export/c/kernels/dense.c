@@ -5,7 +5,7 @@ typedef struct {
     const int32_t *bias;
     const int32_t *multiplier;
     const int8_t *shift;
-    int32_t rows, in_c, out_c, lanes, zero_out, low, high;
+    dense_number rows, in_c, out_c, lanes, zero_out, low, high;
 } dense_layer;
 
 KERNEL void dense(const dense_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)

@@ -5,9 +5,9 @@ typedef struct {
     const int32_t *bias;
     const int32_t *multiplier;
     const int8_t *shift;
-    int32_t batch, in_h, in_w, in_c, out_h, out_w, factor, k_h, k_w;
-    int32_t stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
-    int32_t zero_in, zero_out, low, high;
+    depthwise_number batch, in_h, in_w, in_c, out_h, out_w, factor, k_h, k_w;
+    depthwise_number stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
+    depthwise_number zero_in, zero_out, low, high;
 } depthwise_layer;
 
 enum { DEPTHWISE_BLOCK = 16 }; /* channels whose sums are kept in registers */

@@ -1,7 +1,8 @@
 /* needs: clamp */
 typedef struct {
-    int32_t batch, in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_h, pad_w;
-    int32_t low, high;
+    max_pool_number batch, in_h, in_w, channels, out_h, out_w, k_h, k_w;
+    max_pool_number stride_h, stride_w, pad_h, pad_w;
+    max_pool_number low, high;
 } max_pool_layer;
 
 static inline void max_pool(const max_pool_layer *l, const uint8_t *in, uint8_t *out)

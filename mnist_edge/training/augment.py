@@ -56,10 +56,10 @@ class Distortion(keras.layers.Layer):
         wide = self._one_part(count)
 
         def uniform(limit: float, wider: float) -> keras.KerasTensor:
-            drawn = self._one * self._uniform((count,), -limit, limit)
             if not self.ranges.disturbed:
-                return drawn
-            return ops.concatenate([drawn[: count - wide], drawn[count - wide :] * wider / limit])
+                return self._one * self._uniform((count,), -limit, limit)
+            limits = ops.where(ops.arange(count) < count - wide, limit, wider)
+            return limits * self._uniform((count,), -1.0, 1.0)
 
         angle = uniform(math.radians(self.ranges.rotation), math.radians(_WIDE.rotation))
         shear = uniform(math.radians(self.ranges.shear), math.radians(_WIDE.shear))

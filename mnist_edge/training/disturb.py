@@ -78,7 +78,7 @@ def light(draws: Draws, images: Tensor) -> Tensor:
 def invert(draws: Draws, images: Tensor) -> Tensor:
     """Dark ink on light paper, in the whole picture or on one side of one or two lines."""
     along, _ = _turned(draws, images)
-    width, middle = draws.each(images, (2, 24), (-8, 8))
+    width, middle = draws.each(images, (4, 18), (-6, 6))
     inside = ops.abs(along - middle) < width
     (outward,) = draws.each(images, (0, 1))
     return ops.where(ops.equal(inside, outward < 0.5), 255 - images, images)

@@ -68,6 +68,7 @@ _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_ima
 _ROBUST = dataclasses.replace(
     _SMALL, weight_decay=0.02, augment=dataclasses.replace(GENTLE, disturbed=0.6)
 )
+_EDGE_ROBUST = dataclasses.replace(_ROBUST, augment=dataclasses.replace(GENTLE, disturbed=0.3))
 _NANO = dataclasses.replace(
     _AVERAGED,
     batch_size=64,
@@ -121,8 +122,8 @@ ZOO = {
     ),
     "edge-robust": Network(
         architectures.edge,
-        _ROBUST,
-        longer=dataclasses.replace(_ROBUST, all_images=True),
+        _EDGE_ROBUST,
+        longer=dataclasses.replace(_EDGE_ROBUST, epochs=30, all_images=True),
     ),
     "nano": Network(
         architectures.nano,

@@ -81,7 +81,7 @@ class Distortion(keras.layers.Layer):
         return count * round(1000 * self.ranges.disturbed) // (1000 * (len(disturb.KINDS) + 1))
 
     def _disturb(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Disturbs all but the first images of a batch and those moved by wider ranges, its last."""
+        """Disturbs the images before the last part, which is moved by wider ranges."""
         count, kinds = ops.shape(images)[0], disturb.KINDS
         part = self._one_part(count)
         first = count - (len(kinds) + 1) * part

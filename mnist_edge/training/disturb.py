@@ -26,9 +26,7 @@ class Draws:
         """Draws numbers `[n, 1, 1, 1]` per image, uniformly from each range."""
         shape = (ops.shape(images)[0], 1, 1, len(ranges))
         drawn = self.uniform(shape)
-        return [
-            low + (high - low) * drawn[..., i : i + 1] for i, (low, high) in enumerate(ranges)
-        ]
+        return [low + (high - low) * drawn[..., i : i + 1] for i, (low, high) in enumerate(ranges)]
 
     def uniform(self, shape: tuple) -> Tensor:
         """Draws numbers of a shape, 0 to 1."""
@@ -156,5 +154,13 @@ def _field(draws: Draws, images: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 # Images that are only moved come first: the ranges of `WIDE` apply to them.
 KINDS: tuple[Kind, ...] = (
-    grain, blur, light, invert, clouds, lines, spots, outlines, strokes,
+    grain,
+    blur,
+    light,
+    invert,
+    clouds,
+    lines,
+    spots,
+    outlines,
+    strokes,
 )

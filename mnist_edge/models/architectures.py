@@ -114,6 +114,19 @@ def swift(layers: ModuleType) -> Layers:
     ]
 
 
+def robust(layers: ModuleType) -> Layers:
+    """Five wider convolutions with batch normalization, the first with stride 2."""
+    return [
+        *_conv_bn(layers, 16, 5, strides=2),
+        *_conv_bn(layers, 24, 3),
+        layers.MaxPooling2D(),
+        *_conv_bn(layers, 40, 3),
+        *_conv_bn(layers, 40, 3, padding="valid"),
+        *_conv_bn(layers, 48, 3, padding="valid"),
+        layers.Flatten(),
+    ]
+
+
 def micro(layers: ModuleType) -> Layers:
     """Four narrow convolutions, the first with stride 2: 2.8 kB of int8 weights and biases."""
     # ReLU alone, and no feature map above 1,352 values: made for microcontrollers.

@@ -27,6 +27,8 @@ class Affine:
         shear: Degrees.
         noise: Gray levels of 255. Gaussian noise whose standard deviation is drawn uniformly
             from 0 to this value per image; the result is clipped to 0 to 255.
+        disturbed: Share of each batch that is disturbed as pictures of the real world are:
+            see `mnist_edge/training/disturb.py`.
     """
 
     CLOSED: ClassVar[bool] = True  # unknown fields are refused: ignoring one would change the run
@@ -35,6 +37,7 @@ class Affine:
     zoom: Below1 = 0.0
     shear: Degrees = 0.0
     noise: Annotated[float, number(0, 255)] = 0.0
+    disturbed: Share = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,6 +65,10 @@ _AVERAGED = Recipe(
 )
 _SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
 _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_images=True)
+_ROBUST = dataclasses.replace(
+    _SMALL, weight_decay=0.02, augment=dataclasses.replace(GENTLE, disturbed=0.6)
+)
+_EDGE_ROBUST = dataclasses.replace(_ROBUST, augment=dataclasses.replace(GENTLE, disturbed=0.3))
 _NANO = dataclasses.replace(
     _AVERAGED,
     batch_size=64,
@@ -111,6 +115,16 @@ ZOO = {
         architectures.swift,
         _SMALL,
         longer=dataclasses.replace(_SMALL_LONGER, weight_decay=0.05),
+    ),
+    "robust": Network(
+        architectures.robust,
+        _ROBUST,
+        longer=dataclasses.replace(_ROBUST, all_images=True),
+    ),
+    "edge-robust": Network(
+        architectures.edge,
+        _EDGE_ROBUST,
+        longer=dataclasses.replace(_EDGE_ROBUST, epochs=30, all_images=True),
     ),
     "nano": Network(
         architectures.nano,

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -18,12 +19,35 @@ from export.formats import FORMATS
 from export.pipeline import export, export_model
 from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data, runtimes, schema
+from mnist_edge.safety import isolated
 from mnist_edge.train import train
 from mnist_edge.training.settings import TrainSettings
 from tests import tiny
 from tests.safety import culprits
 
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
+# Hundreds of subprocesses import this package.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish():
+    """What was imported stays: TensorFlow's converter, which collects garbage, skips it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def converted_here():
+    """Exports convert in this process, where Keras is up: a subprocess takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.worker.Process", culprits.Here)
+        yield
+
+
+@pytest.fixture
+def converted_apart(monkeypatch):
+    """Exports convert in an isolated subprocess, as they do outside of the tests."""
+    monkeypatch.setattr("export.worker.Process", isolated.Process)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -122,9 +146,7 @@ def _exported(folder, network, arrays, variants, epochs):
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             model.compile(keras.optimizers.Adam(0.01), loss)
             model.fit(dataset.x_train, dataset.y_train, epochs=epochs, verbose=0)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("export.worker.Process", culprits.Here)
-                export_model(model, dataset, folder, variants=variants)
+            export_model(model, dataset, folder, variants=variants)
     return folder
 
 
@@ -167,13 +189,7 @@ def foreign_rows(shared):
 
 
 @pytest.fixture
-def converted_here(monkeypatch):
-    """Has exports convert in this process, where Keras is up: a subprocess takes seconds."""
-    monkeypatch.setattr("export.worker.Process", culprits.Here)
-
-
-@pytest.fixture
-def patch_format(monkeypatch, converted_here):
+def patch_format(monkeypatch):
     """Replaces functions of a format: `patch_format("onnx", convert=...)`."""
 
     def patch(name, **functions):
@@ -182,9 +198,8 @@ def patch_format(monkeypatch, converted_here):
     return patch
 
 
-@pytest.fixture
-def without_keras(monkeypatch):
-    """The benchmarks as on a device without Keras: quicker by Keras's start."""
+def remove_keras(monkeypatch):
+    """Lets the benchmarks run as on a device without Keras."""
     is_installed = runtimes.is_installed
     monkeypatch.setattr(
         runtimes,
@@ -194,9 +209,20 @@ def without_keras(monkeypatch):
 
 
 @pytest.fixture
+def without_keras(monkeypatch):
+    """The benchmarks as on a device without Keras: quicker by Keras's start."""
+    remove_keras(monkeypatch)
+
+
+@pytest.fixture
 def bundle_of_three(small, tmp_path):
     """A copy of the small bundle that a test may damage, with three artifacts listed."""
-    folder = small.copy(tmp_path / "bundle")
+    return copy_of_three(small, tmp_path / "bundle")
+
+
+def copy_of_three(small, folder):
+    """Copies the small bundle, with three artifacts listed; returns the folder."""
+    small.copy(folder)
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
     kept = ("tflite-float32", "tflite-int8", "onnx-float32")
     manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept]

@@ -382,7 +382,7 @@ def test_every_artifact_is_asked_about_a_picture_and_about_rows(
 # What is wrong with a bundle.
 
 
-def test_a_foreign_bundle_is_exported_again(pictures, converted_here, capsys):
+def test_a_foreign_bundle_is_exported_again(pictures, capsys):
     (pictures / "onnx-float32.onnx").unlink()
     printed = said(export, [pictures, "--variants", "onnx-float32"], capsys)
     assert "swans" in printed

@@ -147,14 +147,15 @@ def _with_shuffled(images: np.ndarray) -> np.ndarray:
 
 def _representative_dataset(prepared: Path, images: np.ndarray) -> Callable[[], Iterator[Any]]:
     """Returns a function that yields the images in batches of the model's batch size."""
-    import tensorflow as tf
     import tqdm
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    signature = tf.saved_model.load(str(prepared)).signatures["serving_default"]
-    inputs = signature.structured_input_signature[1]
-    shapes = {name: inputs[name].shape[1:] for name in sorted(inputs)}
-    batch = next(iter(inputs.values())).shape[0]
-    given = keras_export.in_batches(images, batch, shapes)
+    # The signature alone: `tf.saved_model.load` would build the model.
+    (graph,) = SavedModel.FromString((prepared / "saved_model.pb").read_bytes()).meta_graphs
+    inputs = graph.signature_def["serving_default"].inputs
+    sides = {name: [d.size for d in inputs[name].tensor_shape.dim] for name in sorted(inputs)}
+    ((batch, *_), *_) = sides.values()
+    given = keras_export.in_batches(images, batch, {name: s[1:] for name, s in sides.items()})
 
     def batches() -> Iterator[Any]:
         shown = cli.visible_stderr()

@@ -8,24 +8,22 @@ from mnist_edge import bundle, data, models
 from mnist_edge.models import opened
 
 
-@pytest.fixture
-def bundle_of_one(small, tmp_path):
-    """A copy of the small bundle with a card, and the card's text."""
-    folder = small.copy(tmp_path / "bundle")
+@pytest.fixture(scope="module")
+def text(small, tmp_path_factory):
+    """The text of the small bundle's card."""
+    folder = small.copy(tmp_path_factory.mktemp("card") / "bundle")
     assert card.main([str(folder)]) == 0
-    return folder, (folder / card.CARD).read_text()
+    return (folder / card.CARD).read_text()
 
 
-def test_a_card_tells_the_accuracy_under_every_distortion(small, bundle_of_one):
-    _, text = bundle_of_one
+def test_a_card_tells_the_accuracy_under_every_distortion(small, text):
     rows = dict(line.strip("| ").split(" | ") for line in text.splitlines() if line.endswith("% |"))
     assert list(rows) == list(corruptions.DISTORTIONS)
     assert rows[corruptions.PLAIN] == f"{small.trained['metrics']['test_accuracy']:.2%}"
     assert rows["inverted"] != rows[corruptions.PLAIN]
 
 
-def test_a_card_tells_data_recipe_seed_and_hash(small, bundle_of_one):
-    _, text = bundle_of_one
+def test_a_card_tells_data_recipe_seed_and_hash(small, text):
     assert "5,000 training examples, 1,000 kept for validation, 500 for this report" in text
     assert "2 epochs, batch 32" in text
     assert f"seed {small.trained['seed']}" in text
@@ -33,9 +31,8 @@ def test_a_card_tells_data_recipe_seed_and_hash(small, bundle_of_one):
     assert small.trained["model_sha256"] in text
 
 
-def test_a_card_quotes_the_runs_of_all_seeds_only_of_its_own_recipe(bundle_of_one):
+def test_a_card_quotes_the_runs_of_all_seeds_only_of_its_own_recipe(text):
     """The small bundle has the network and the seed of a recorded run, not its recipe."""
-    _, text = bundle_of_one
     assert "All seeds" not in text
     assert "--full" not in text
     packaged = opened.open_bundle(models.PRETRAINED / "nano")

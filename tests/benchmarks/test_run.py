@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks import measurement, overhead, worker
-from benchmarks import run as run_module
+from benchmarks import measurement, overhead, session, worker
 from benchmarks.run import benchmark
 from export.tflite import convert as tflite_convert
 from export.variants import VARIANTS
@@ -191,7 +190,7 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
             opened.append(str(path).rpartition("/")[2])
             super().__init__(path, *given)
 
-    monkeypatch.setattr(run_module, "Worker", Recorded)
+    monkeypatch.setattr(session, "Worker", Recorded)
     run(bundle_of_three)
     assert opened == [
         "tflite-float32.tflite",
@@ -257,7 +256,7 @@ def test_a_crash_at_any_time_is_a_failed_row(
         return getattr(worker.Worker, request_name)(self, *given)
 
     setattr(Crashing, request_name, crash)
-    monkeypatch.setattr(run_module, "Worker", Crashing)
+    monkeypatch.setattr(session, "Worker", Crashing)
     result = run(bundle_of_three)
     (breach,) = result.breaches
     assert breach.startswith("tflite-int8: runtime crashed by SIGSEGV in ")
@@ -273,7 +272,7 @@ def test_a_hang_is_a_failed_row(bundle_of_three, without_keras, monkeypatch):
                 os.kill(self._process.pid, signal.SIGSTOP)
             return super().predict(*given)
 
-    monkeypatch.setattr(run_module, "Worker", Hanging)
+    monkeypatch.setattr(session, "Worker", Hanging)
     result = run(bundle_of_three, timeout_seconds=5)
     assert result.breaches == ("onnx-float32: no answer to 'predict' in 5 s",)
 

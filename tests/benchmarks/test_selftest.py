@@ -34,28 +34,26 @@ def rewrite_golden(folder, **changes):
     tiny.vouch(folder, "golden")
 
 
-def test_a_device_that_computes_something_else_fails(small, tmp_path, capsys):
-    folder = small.copy(tmp_path / "bundle")
-    rewrite_golden(folder, onnx_float32=np.float32(0.001))
-    assert selftest.main([str(folder)]) == 1
+def test_a_device_that_computes_something_else_fails(bundle_of_three, capsys):
+    rewrite_golden(bundle_of_three, onnx_float32=np.float32(0.001))
+    assert selftest.main([str(bundle_of_three)]) == 1
     failed = [line for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert len(failed) == 1
     assert failed[0].startswith("onnx-float32")
 
 
-def test_other_classes_fail(small, tmp_path, capsys):
-    folder = small.copy(tmp_path / "bundle")
+def test_other_classes_fail(bundle_of_three, capsys):
     nudge = np.zeros((10, 10), np.float32)
     nudge[:, 0] = 1
-    rewrite_golden(folder, tflite_int8=nudge)
-    assert selftest.main([str(folder)]) == 1
+    rewrite_golden(bundle_of_three, tflite_int8=nudge)
+    assert selftest.main([str(bundle_of_three)]) == 1
     assert "DIFFERENT classes" in capsys.readouterr().out
 
 
-def test_a_replaced_artifact_fails(small, tmp_path, capsys):
-    folder = small.copy(tmp_path / "bundle")
-    (folder / "onnx-int8.onnx").write_bytes((folder / "onnx-float32.onnx").read_bytes())
-    assert selftest.main([str(folder)]) == 1
+def test_a_replaced_artifact_fails(bundle_of_three, capsys):
+    other = (bundle_of_three / "tflite-float32.tflite").read_bytes()
+    (bundle_of_three / "tflite-int8.tflite").write_bytes(other)
+    assert selftest.main([str(bundle_of_three)]) == 1
     assert "replaced or damaged" in capsys.readouterr().out
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from benchmarks import report
 from benchmarks.__main__ import main as benchmark
 from benchmarks.run import benchmark as run
 from mnist_edge import bundle, lock
+from tests.conftest import copy_of_three, remove_keras
 
 ROOT = Path(mnist_edge.__file__).parents[1]
 ONCE = {"rounds": 2, "calls": 5, "warmup": 1}
@@ -41,11 +43,20 @@ def in_child(prelude, folder):
     )
 
 
+@pytest.fixture(scope="module")
+def kept_measured(small, tmp_path_factory):
+    """A bundle with the reports of a benchmark, made once."""
+    folder = copy_of_three(small, tmp_path_factory.mktemp("measured") / "bundle")
+    with pytest.MonkeyPatch.context() as patch:
+        remove_keras(patch)
+        assert benchmark([str(folder), *FLAGS]) == 0
+    return folder
+
+
 @pytest.fixture
-def measured(bundle_of_three, without_keras):
-    """A bundle with the reports of a benchmark."""
-    assert benchmark([str(bundle_of_three), *FLAGS]) == 0
-    return bundle_of_three
+def measured(kept_measured, tmp_path, without_keras):
+    """A copy of it that a test may damage."""
+    return shutil.copytree(kept_measured, tmp_path / "bundle")
 
 
 def test_a_full_disk_leaves_the_last_benchmark(measured):

@@ -12,7 +12,6 @@ from mnist_edge.errors import InputError
 from mnist_edge.models import trained
 
 FLOATS = ("tflite-float32", "onnx-float32")
-pytestmark = pytest.mark.usefixtures("converted_here")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ layers = keras.layers
 
 
 @pytest.fixture(autouse=True)
-def without_child(monkeypatch, converted_here):
+def without_child(monkeypatch):
     """What the child does is done here: tests/safety/test_sandbox.py starts it, in seconds."""
     culprits.tried_here(monkeypatch)
 

@@ -15,6 +15,8 @@ from mnist_edge.manifest import CalibrationRecord
 from tests.safety import culprits
 from tests.safety.culprits import nothing
 
+pytestmark = pytest.mark.usefixtures("converted_apart")
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -63,7 +63,9 @@ def embed(content: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> byte
     Raises:
         InputError: It has no C.
     """
-    return of_tflite(tflite_metadata.embed(content, {**fields, "variant": _FROM.name}), fields, golden)
+    return of_tflite(
+        tflite_metadata.embed(content, {**fields, "variant": _FROM.name}), fields, golden
+    )
 
 
 def of_tflite(origin: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> bytes:

@@ -19,8 +19,8 @@ MISSING = (
 )
 _COMPILERS = ("gcc", "clang", "cc")
 _SHOWN = 300  # characters of a compiler's message
-# Of an ELF file by its class, 32 or 64 bits: where its header says where the sections' headers start,
-# and where how many there are; the layout of one of these: name, ..., offset, size, ...
+# Of an ELF file by its class, 32 or 64 bits: where its header says at which byte the headers of
+# sections start, and how many there are; the layout of one of them: name, ..., offset, size.
 _ELF = {1: ("<I", 32, 46, "<6I"), 2: ("<Q", 40, 58, "<2I4Q")}
 _LITTLE_ENDIAN = 1
 _SHIPPED = (b".text", b".rodata", b".data")  # code, constants, constants that hold addresses

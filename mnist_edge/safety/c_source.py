@@ -13,7 +13,7 @@ import mnist_edge
 from mnist_edge.errors import InputError
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
-# Of the networks of the zoo, the largest takes 10 s and 600 MB.
+# As long as `supervise` lets a command open a model.
 _ALLOWANCE = Allowance(timeout_seconds=300)
 _MODULES = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
 

@@ -14,6 +14,7 @@ from benchmarks.settings import BenchmarkSettings
 from mnist_edge import heads, manifest, runtimes, schema
 from mnist_edge.errors import InputError
 from mnist_edge.runtimes import c_compiler
+from mnist_edge.safety import c_source
 from tests import tiny
 from tests.benchmarks import made
 from tests.conftest import QUICK
@@ -196,7 +197,8 @@ needs_compiler = pytest.mark.skipif(not c_compiler.command(), reason=c_compiler.
 
 
 @pytest.fixture
-def with_c(tiny_bundle):
+def with_c(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(c_source, "fault", lambda path, sha256: None)
     head, _, rest = SOURCE.partition("*/\n")
     content = head.replace("\n", " ") + "*/\n" + rest
     tiny.add(tiny_bundle, "c-int8", content.encode())

@@ -1,6 +1,6 @@
 """Whole networks on all 10,000 test images and each kernel path.
 
-No byte differs from the reference kernels, and the sanitizers see nothing. The packaged networks, or
+No byte differs from the reference kernels, the sanitizers see nothing. The packaged networks, or
 with BUNDLES=FOLDER those in the folder that hold `tflite-int8`.
 """
 

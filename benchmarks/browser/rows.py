@@ -12,7 +12,8 @@ import numpy as np
 from mnist_edge import artifact_metadata, bundle, schema
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import ArtifactEntry
-from mnist_edge.runtimes import BROWSER, Tensor, compiled_c, wasm
+from mnist_edge.runtimes import BROWSER, Tensor, wasm
+from mnist_edge.runtimes.compiled_c import CSource
 from mnist_edge.runtimes.predictor import dequantizer, quantizer
 from mnist_edge.safety import files
 
@@ -31,7 +32,8 @@ _ROWS = (
     ("onnx-float32", PLAIN),
 )
 _OWN = ("page.html", "page.mjs", "model.mjs")  # the last is ours to count
-_REMEDY = "Run: python -m export BUNDLE --variants c-int8 tflite-int8"
+_DTYPES = {"uint8", "int8", "float32"}  # as page.mjs has them
+_REMEDY = "Run: python -m export --variants c-int8 tflite-int8"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +67,13 @@ class Row:
         artifact: The artifact; its `kernels` name the browser.
         given: Its input, with a batch of one.
         output: Its output.
+        prefix: What the functions of a C file start with.
     """
 
     artifact: Artifact
     given: Tensor
     output: Tensor
+    prefix: str = ""
 
     @property
     def runtime(self) -> Runtime:
@@ -125,30 +129,49 @@ def of_bundle(loaded: Bundle) -> list[Row]:
         InputError: It has no C file, or models of several inputs or outputs.
     """
     by_variant = {one.variant: one for one in loaded.artifacts}
+    size = math.prod(loaded.manifest.model.input_shape)
     found = [
-        _row(dataclasses.replace(by_variant[variant], kernels=where))
+        _row(dataclasses.replace(by_variant[variant], kernels=where), size)
         for variant, where in _ROWS
         if variant in by_variant
     ]
     if not any(one.artifact.format == "c" for one in found):
-        remedy = _REMEDY.replace("BUNDLE", str(loaded.folder))
-        raise InputError(f"{loaded.folder} must hold c-int8 and does not. {remedy}")
+        raise InputError(f"{loaded.folder} must hold c-int8 and does not. {_REMEDY}")
     return found
 
 
-def _row(artifact: Artifact) -> Row:
-    entry = artifact.record
+def _row(artifact: Artifact, size: int) -> Row:
+    """Returns a row of an artifact that takes `size` values."""
+    entry, prefix = artifact.record, ""
     assert isinstance(entry, ArtifactEntry)
-    if len(entry.inputs) != 1 or len(entry.outputs) != 1:
+    inputs, outputs = entry.inputs, entry.outputs
+    if artifact.format == "c" and not artifact.damage():
+        about = _about(artifact.path)
+        inputs, outputs, prefix = (about.input,), (about.output,), about.prefix
+    if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
-            f"{artifact.path} must have one input and one output. Got: {len(entry.inputs)} and "
-            f"{len(entry.outputs)}. This benchmark knows no other models."
+            f"{artifact.path} must have one input and one output. Got: {len(inputs)} and "
+            f"{len(outputs)}. This benchmark knows no other models."
         )
     given, output = (
-        dataclasses.replace(one, shape=(1, *one.shape[1:]))
-        for one in (entry.inputs[0], entry.outputs[0])
+        dataclasses.replace(one[0], shape=(1, *one[0].shape[1:])) for one in (inputs, outputs)
     )
-    return Row(artifact, given, output)
+    if {given.dtype, output.dtype} - _DTYPES or _described(given)["size"] != size:
+        raise InputError(
+            f"{artifact.path} must take {size} values of {', '.join(sorted(_DTYPES))}. Got: "
+            f"{given.dtype} {list(given.shape)}, {output.dtype}. {_REMEDY}"
+        )
+    return Row(artifact, given, output, prefix)
+
+
+def _about(path: Path) -> CSource:
+    """Returns what a C file says of itself."""
+    try:
+        return schema.decode(CSource, artifact_metadata.read_c(path).get("c"), "c")
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} must be a C file of export. Got: {error}. {_REMEDY}") from error
 
 
 def served(row: Row) -> bytes:
@@ -162,19 +185,7 @@ def served(row: Row) -> bytes:
         content = file.read()
     if row.artifact.format != "c":
         return content
-    return wasm.compile_c(content.decode(), _prefix(path), row.artifact.kernels == PLAIN)
-
-
-def _prefix(path: Path) -> str:
-    """Returns what the functions of a C file start with."""
-    try:
-        return schema.decode(
-            compiled_c.CSource, artifact_metadata.read_c(path).get("c"), "c"
-        ).prefix
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path} must be a C file of export. Got: {error}. {_REMEDY}") from error
+    return wasm.compile_c(content.decode(), row.prefix, row.artifact.kernels == PLAIN)
 
 
 def page_files() -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.c import convert, source
+from export.c import convert, kernels, source
 from export.web import page as pages
 from mnist_edge import data
 from mnist_edge.runtimes import wasm
@@ -95,3 +95,68 @@ def test_all_test_images_give_the_native_bytes_in_the_browser(native, page, chro
         )
     tab.context.close()
     assert np.array_equal(np.array(found, np.uint8), expected)
+
+
+# Sums, factors and shifts by chance; counts the vectors' bytes that the plain functions don't give.
+COUNT_OTHERS = """
+#define MODEL_INPUT_SIZE 1
+#define MODEL_CLASSES 1
+#define MODEL_SCRATCH_BYTES 1
+static uint32_t state = 1;
+static int32_t random_bits(void)
+{
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return (int32_t)state;
+}
+static int32_t others(void)
+{
+    int32_t sums[4], multiplier[4], low = random_bits() & 127, zero = random_bits() & 255;
+    int8_t shift[4];
+    uint8_t bytes[4];
+    const int32_t few = random_bits() & 15, filters = 1 + (random_bits() & 3);
+    for (int i = 0; i < 4; i++) {
+        sums[i] = random_bits() >> (random_bits() & 15);
+        multiplier[i] = random_bits() & INT32_MAX;
+        shift[i] = (int8_t)(-1 - few - (random_bits() & 15));
+    }
+    const int32_t twice = random_bits() & 1;
+    const lanes_layer layer = {
+        0, 0, multiplier, shift, filters, 1, 1, 1, 0, 0, 0, 1, 1, twice, zero, low, 255};
+    lanes_write(&layer, wasm_v128_load(sums), 0, bytes);
+    int32_t found = 0;
+    for (int i = 0; i < filters; i++) {
+        const int32_t value = twice ? requantize(sums[i], multiplier[i], shift[i])
+                                    : requantize_once(sums[i], multiplier[i], shift[i]);
+        found += bytes[i] != clamp(value + zero, low, 255);
+    }
+    return found;
+}
+void model_predict_quantized(void *in, void *out, void *scratch)
+{
+    int32_t count = 0;
+    for (int i = 0; i < 300000; i++) {
+        count += others();
+    }
+    memcpy(out, &count, sizeof count);
+}
+"""
+READ_COUNT = """const bytes = require("fs").readFileSync(process.argv[1]);
+WebAssembly.instantiate(bytes).then(({instance: {exports}}) =>
+  console.log(new Int32Array(exports.memory.buffer, exports.read(), 1)[0]));
+"""
+
+
+@pytest.mark.parametrize(("order", "differs"), [("0, 2, 4", False), ("2, 0, 4", True)])
+def test_vectors_round_as_the_plain_functions_do(node, order, differs, tmp_path):
+    pytest.importorskip("ziglang", reason="no compiler for WebAssembly: install ziglang")
+    names = kernels.closure(["requantize", "requantize_once", "clamp", "lanes_wasm"])
+    text = "\n".join(kernels.source(name)[1] for name in names)
+    assert "0, 2, 4" in text
+    text = text.replace("0, 2, 4", order) + COUNT_OTHERS
+    text = f"#include <stdint.h>\n#include <string.h>\n{text}"
+    (tmp_path / "count.wasm").write_bytes(wasm.compile_c(text, "model"))
+    command = [node, "-e", READ_COUNT, tmp_path / "count.wasm"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert (int(done.stdout) > 0) == differs

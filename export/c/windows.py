@@ -156,7 +156,7 @@ def _packed(layer: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Fie
     """Returns a layer whose weights, of `[filters, rows, columns]`, fit each kernel path."""
     lanes = packing.takes_lanes(layer)
     packed = packing.Packed(layer["weights"].reshape(shape), lanes)
-    return layer | {"weights": packed, "lanes": int(lanes)}
+    return layer | {"weights": packed, "lanes": lanes}
 
 
 def _factor(node: Node, weights: Tensor, scale: np.float32) -> float:

@@ -1,4 +1,4 @@
-/* needs: target copy requantize clamp dot_pairs conv_layer conv_lanes */
+/* needs: target copy requantize clamp dot_pairs conv_layer conv_lanes conv_winograd */
 /* The input's values under the kernel become one row, outside of the image `zero_in`. */
 static void conv_patch(
     const conv_layer *l, const uint8_t *in, int32_t y, int32_t x, uint8_t *patch)
@@ -74,6 +74,12 @@ static void conv_plain(const conv_layer *l, const uint8_t *in, uint8_t *out, uin
 
 KERNEL void conv(const conv_layer *l, const uint8_t *in, uint8_t *out, uint8_t *work)
 {
+#if LANES == 8
+    if (l->lanes == 2) {
+        conv_winograd(l, in, out, work);
+        return;
+    }
+#endif
 #if LANES > 1
     if (l->lanes) {
         conv_lanes(l, in, out, work);

@@ -1,5 +1,6 @@
 /* A convolution; the bias includes -zero_in * sum(weights). Of `pool` by `pool` results the
-   largest is kept. `lanes` says whether the weights are in the order of vectors. */
+   largest is kept. `lanes` says whether the weights are in the order of vectors; 2 on AVX2 those
+   of Winograd's transform. */
 typedef struct {
     const int8_t *weights;
     const int32_t *bias;

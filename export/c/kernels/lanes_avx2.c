@@ -37,9 +37,10 @@ static inline lanes lanes_scale(lanes sum, lanes multiplier, lanes down, int32_t
 {
     const lanes half = _mm256_sllv_epi64(_mm256_set1_epi64x((int64_t)1 << 30), down);
     const lanes first = _mm256_set1_epi64x((int64_t)twice << 30);
-    const lanes product = _mm256_add_epi64(_mm256_mul_epi32(sum, multiplier), first);
-    const lanes rounded = _mm256_add_epi64(product, half);
-    const lanes below = _mm256_cmpgt_epi64(_mm256_setzero_si256(), product);
+    const lanes product = _mm256_mul_epi32(sum, multiplier);
+    const lanes rounded = _mm256_add_epi64(product, _mm256_add_epi64(first, half));
+    const lanes below =
+        _mm256_cmpgt_epi64(_mm256_setzero_si256(), _mm256_add_epi64(product, first));
     return sign ? _mm256_add_epi64(rounded, _mm256_slli_epi64(below, 31)) : rounded;
 }
 
@@ -57,8 +58,10 @@ static inline void lanes_write(const lanes_layer *l, lanes sum, int32_t first, u
     lanes value = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
     value = _mm256_srav_epi32(value, _mm256_sub_epi32(down, _mm256_set1_epi32(1)));
     value = _mm256_add_epi32(value, _mm256_set1_epi32(l->zero_out));
-    value = _mm256_max_epi32(value, _mm256_set1_epi32(l->low));
-    value = _mm256_min_epi32(value, _mm256_set1_epi32(l->high));
+    if (l->low > 0 || l->high < 255) {
+        value = _mm256_max_epi32(value, _mm256_set1_epi32(l->low));
+        value = _mm256_min_epi32(value, _mm256_set1_epi32(l->high));
+    }
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
     const __m128i bytes = _mm_packus_epi16(words, words);

@@ -49,6 +49,10 @@ def convolution(
 
 
 FUSED = {
+    # Winograd's transform on AVX2.
+    "33 filters, odd channels, odd sides": convolution((11, 13, 9), 33, zero=7, relu=False),
+    "10 filters, many channels, pooled": convolution((10, 12, 17), 10, pooled=True),
+    "5 filters, pooled, a border": convolution((9, 8, 8), 5, same=False, pooled=True, border=2),
     "10 filters, pooled, odd sides": convolution((11, 13, 5), 10, pooled=True),
     "33 filters, pooled, a border": convolution((9, 8, 3), 33, same=False, pooled=True, border=2),
     "1 filter, a row": convolution((1, 9, 2), 1, 1),

@@ -50,7 +50,7 @@ def grain(draws: Draws, images: Tensor) -> Tensor:
 
 def blur(draws: Draws, images: Tensor) -> Tensor:
     """The mean of copies moved at random: mostly along one direction, or to all sides."""
-    copies = 8
+    copies = 8  # more cost more and look the same
     count, height, width = ops.shape(images)[0], *images.shape[1:3]
     angle, length, spread = (
         drawn[:, :, 0, 0] for drawn in draws.each(images, (0, 2 * math.pi), (-9, 9), (0, 1.2))
@@ -152,7 +152,6 @@ def _field(draws: Draws, images: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return field
 
 
-# Images that are only moved come first: the ranges of `WIDE` apply to them.
 KINDS: tuple[Kind, ...] = (
     grain,
     blur,

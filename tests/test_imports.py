@@ -42,7 +42,7 @@ ALWAYS = {"mnist_edge", "numpy"}
 AT_ONCE = {"export": {"flatbuffers", "tqdm"}, "export/tflite": {"flatbuffers", "tqdm"}}
 KERAS_CLASSES = {
     f"mnist_edge/training/{stem}.py"
-    for stem in ("augment", "learner", "normalization", "optimizer")
+    for stem in ("augment", "disturb", "learner", "normalization", "optimizer")
 }
 
 

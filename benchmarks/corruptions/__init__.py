@@ -71,13 +71,24 @@ OWN: dict[str, Distortion] = {
 }
 DISTORTIONS: dict[str, Distortion] = {PLAIN: lambda images, rng: images, **MNIST_C, **OWN}
 
-# Each range of `mnist_edge.models.recipe.Affine`, and what is judged that is of the same kind.
+# Each range of `mnist_edge.models.recipe.Affine`, and each of `mnist_edge.training.disturb.KINDS`,
+# with what is judged that is of the same kind.
 SAME_KIND: dict[str, tuple[str, ...]] = {
     "rotation": ("rotate", "rotate 10°", "rotate 20°", "rotate 30°"),
     "shift": ("translate", *(name for name in OWN if name.startswith("shift"))),
     "zoom": ("scale",),
     "shear": ("shear",),
     "noise": ("noise", "shot noise", "impulse noise"),
+    "disturbed: moved by wider ranges": ("rotate", "translate", "scale", "shear"),
+    "disturbed: grain": ("noise", "shot noise", "impulse noise"),
+    "disturbed: blur": ("blur", "glass blur", "motion blur"),
+    "disturbed: light": ("brightness",),
+    "disturbed: invert": ("inverted", "stripe"),
+    "disturbed: clouds": ("fog",),
+    "disturbed: lines": ("dotted line", "zigzag"),
+    "disturbed: spots": ("spatter",),
+    "disturbed: outlines": ("canny edges",),
+    "disturbed: strokes": ("thinner", "thicker"),
 }
 
 

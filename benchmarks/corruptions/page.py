@@ -32,7 +32,10 @@ _KINDS = """\
 
 Nothing of `benchmarks/corruptions/` is used in training. Training's own distortions
 (`mnist_edge/training/augment.py`, ranges by model in `mnist_edge/models/zoo.py`) are drawn evenly
-from a range about zero. Those of the same kind as a judged one:
+from a range about zero. `robust` and `edge-robust` alone are trained on disturbed images too
+(`mnist_edge/training/disturb.py`): each of the fifteen has a kind there that resembles it, so for
+these two the table says how well they read pictures of such kinds, not of unknown ones. Of the same
+kind as a judged one:
 """
 _ACCURACY = """\
 ## Accuracy

@@ -20,6 +20,10 @@ SHA256 = {
         "model.keras": "4a0ee1184ad3c2674b75d1eff0073704998e1fafd86ab43720cdb06ebb635306",
         "train.json": "df34213b5d2ac5bf98a2631196d87a654ffe9ad3b258bfa98ffe73dbeb833d9d",
     },
+    "robust": {
+        "model.keras": "4db33e4434af4b88586db542b6154daf0cfa19ddc28ceee417b3dfea0ff53880",
+        "train.json": "97249eefa89e8c1e11d153db94701f4ae713e71321188c335a760d07da39805a",
+    },
     "accurate": {
         "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",
         "train.json": "fb0c0b15837c9a9497ad99e27444f6fb65e46015b957814deabcc111ac488a02",

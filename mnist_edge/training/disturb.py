@@ -11,8 +11,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-Tensor = keras.KerasTensor
-Kind = Callable[["Draws", Tensor], Tensor]
+Kind = Callable[["Draws", keras.KerasTensor], keras.KerasTensor]
 
 
 class Draws:
@@ -22,22 +21,24 @@ class Draws:
         """Keeps the generator."""
         self._seed_generator = seed_generator
 
-    def each(self, images: Tensor, *ranges: tuple[float, float]) -> list[Tensor]:
+    def each(
+        self, images: keras.KerasTensor, *ranges: tuple[float, float]
+    ) -> list[keras.KerasTensor]:
         """Draws numbers `[n, 1, 1, 1]` per image, uniformly from each range."""
         shape = (ops.shape(images)[0], 1, 1, len(ranges))
         drawn = self.uniform(shape)
         return [low + (high - low) * drawn[..., i : i + 1] for i, (low, high) in enumerate(ranges)]
 
-    def uniform(self, shape: tuple) -> Tensor:
+    def uniform(self, shape: tuple) -> keras.KerasTensor:
         """Draws numbers of a shape, 0 to 1."""
         return keras.random.uniform(shape, seed=self._seed_generator)
 
-    def normal(self, shape: tuple) -> Tensor:
+    def normal(self, shape: tuple) -> keras.KerasTensor:
         """Draws numbers of a shape from the standard normal distribution."""
         return keras.random.normal(shape, seed=self._seed_generator)
 
 
-def grain(draws: Draws, images: Tensor) -> Tensor:
+def grain(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """Gaussian noise, photon noise and stray pixels: each in half of the images."""
     noise, photons, stray = draws.each(images, (-80, 80), (-140, 140), (-0.25, 0.25))
     deviation = ops.relu(noise) + ops.relu(photons) * ops.sqrt(ops.relu(images) / 255)
@@ -48,10 +49,11 @@ def grain(draws: Draws, images: Tensor) -> Tensor:
     return ops.where(drawn > 1 - half, 255.0, images)
 
 
-def blur(draws: Draws, images: Tensor) -> Tensor:
+def blur(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """The mean of copies moved at random: mostly along one direction, or to all sides."""
-    copies = 8
-    count, height, width = ops.shape(images)[0], *images.shape[1:3]
+    copies = 8  # more cost more and look the same
+    count = ops.shape(images)[0]
+    height, width = images.shape[1:3]
     angle, length, spread = (
         drawn[:, :, 0, 0] for drawn in draws.each(images, (0, 2 * math.pi), (-9, 9), (0, 1.2))
     )
@@ -67,13 +69,13 @@ def blur(draws: Draws, images: Tensor) -> Tensor:
     return ops.mean(ops.reshape(moved, (-1, copies, height, width, 1)), axis=1)
 
 
-def light(draws: Draws, images: Tensor) -> Tensor:
+def light(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """Another contrast and brightness."""
     contrast, brightness = draws.each(images, (0.25, 1.25), (-30, 160))
     return contrast * images + brightness
 
 
-def invert(draws: Draws, images: Tensor) -> Tensor:
+def invert(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """Dark ink on light paper, in the whole picture or on one side of one or two lines."""
     along, _ = _turned(draws, images)
     width, middle = draws.each(images, (4, 18), (-6, 6))
@@ -82,14 +84,14 @@ def invert(draws: Draws, images: Tensor) -> Tensor:
     return ops.where(ops.equal(inside, outward < 0.5), 255 - images, images)
 
 
-def clouds(draws: Draws, images: Tensor) -> Tensor:
+def clouds(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """A smooth uneven background up to four times as bright as the ink, dimmed to the range."""
     strength, level = draws.each(images, (0, 4), (0, 1))
     cloud = ops.clip(level + 0.2 * _field(draws, images, (2, 3, 5, 9, 17)), 0, 1)
     return (images + 255 * strength * cloud) / (1 + strength)
 
 
-def lines(draws: Draws, images: Tensor) -> Tensor:
+def lines(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """A thin line in any direction: straight or zigzag, whole or dashed."""
     along, aside = _turned(draws, images)
     place, swing, period, phase, width, dash, gap, ink = draws.each(
@@ -103,14 +105,14 @@ def lines(draws: Draws, images: Tensor) -> Tensor:
     return images + ops.where(is_drawn, ink * ops.clip(width - 0.65 * distance, 0, 1), 0.0)
 
 
-def spots(draws: Draws, images: Tensor) -> Tensor:
+def spots(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """Gray blots that cover what is below them."""
     level, gray = draws.each(images, (0.3, 1.5), (0, 160))
     cover = ops.clip(3 * (_field(draws, images, (14, 7)) - level), 0, 1)
     return images + cover * (gray - images)
 
 
-def outlines(draws: Draws, images: Tensor) -> Tensor:
+def outlines(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """The outlines of the strokes alone."""
     level, ink = draws.each(images, (0.15, 0.5), (150, 255))
     smooth = ops.average_pool(images, 3, 1, "same") / 255
@@ -121,7 +123,7 @@ def outlines(draws: Draws, images: Tensor) -> Tensor:
     return ink * (wider - shape)
 
 
-def strokes(draws: Draws, images: Tensor) -> Tensor:
+def strokes(draws: Draws, images: keras.KerasTensor) -> keras.KerasTensor:
     """Thicker or thinner strokes."""
     (more,) = draws.each(images, (-1, 1))
     thicker = ops.max_pool(images, 2, 1, "same")
@@ -129,7 +131,7 @@ def strokes(draws: Draws, images: Tensor) -> Tensor:
     return images + ops.abs(more) * (ops.where(more > 0, thicker, thinner) - images)
 
 
-def _turned(draws: Draws, images: Tensor) -> tuple[Tensor, Tensor]:
+def _turned(draws: Draws, images: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Returns the pixels' coordinates `[n, height, width, 1]` along and across a random direction.
 
     They are in pixels from the middle.
@@ -142,9 +144,10 @@ def _turned(draws: Draws, images: Tensor) -> tuple[Tensor, Tensor]:
     return cosine * right + sine * down, cosine * down - sine * right
 
 
-def _field(draws: Draws, images: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def _field(draws: Draws, images: keras.KerasTensor, sizes: tuple[int, ...]) -> keras.KerasTensor:
     """Returns smooth random heights: of each grid size, half as high as of the one before."""
-    count, height, width = ops.shape(images)[0], *images.shape[1:3]
+    count = ops.shape(images)[0]
+    height, width = images.shape[1:3]
     field = ops.zeros_like(images)
     for i, size in enumerate(sizes):
         grid = draws.normal((count, size, size, 1))
@@ -152,7 +155,6 @@ def _field(draws: Draws, images: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return field
 
 
-# Images that are only moved come first: the ranges of `WIDE` apply to them.
 KINDS: tuple[Kind, ...] = (
     grain,
     blur,

@@ -48,7 +48,7 @@ def test_a_damaged_model_gets_no_card(small, tmp_path, capsys):
     assert not (folder / card.CARD).exists()
 
 
-PACKAGED = ("nano", "edge", "accurate")
+PACKAGED = ("nano", "edge", "robust", "accurate")
 
 
 @pytest.mark.parametrize("name", PACKAGED)

@@ -9,6 +9,7 @@ from benchmarks.corruptions import MNIST_C, OWN, SAME_KIND, draws, files, noise
 from mnist_edge import data
 from mnist_edge.errors import InputError
 from mnist_edge.models.recipe import Affine
+from mnist_edge.training import disturb
 
 # First 12 digits of the SHA-256 of 20 test images, in whole gray levels: they are the same with
 # every version of NumPy and SciPy, so a figure measured once can be measured again.
@@ -175,7 +176,9 @@ def test_draws_are_even_and_normal():
 
 
 def test_every_distortion_of_training_names_what_is_judged_of_its_kind():
-    assert set(SAME_KIND) == {field.name for field in dataclasses.fields(Affine)}
+    ranges = {field.name for field in dataclasses.fields(Affine)} - {"disturbed"}
+    kinds = {f"disturbed: {kind.__name__}" for kind in disturb.KINDS}
+    assert set(SAME_KIND) == {*ranges, *kinds, "disturbed: moved by wider ranges"}
     assert {name for names in SAME_KIND.values() for name in names} <= {*MNIST_C, *OWN}
 
 

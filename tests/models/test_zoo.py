@@ -107,6 +107,19 @@ ARCHITECTURES = {
         ],
         10_586,
     ),
+    "robust": (
+        [
+            ("Conv2D", (14, 14, 16)),
+            ("Conv2D", (14, 14, 24)),
+            ("MaxPooling2D", (7, 7, 24)),
+            ("Conv2D", (7, 7, 40)),
+            ("Conv2D", (5, 5, 40)),
+            ("Conv2D", (3, 3, 48)),
+            ("Flatten", (432,)),
+            ("Dense", (10,)),
+        ],
+        49_178,
+    ),
     "nano": (
         [
             ("Conv2D", (26, 26, 7)),
@@ -167,6 +180,7 @@ ARCHITECTURES = {
         87_426,
     ),
 }
+ARCHITECTURES["edge-robust"] = ARCHITECTURES["edge"]
 
 
 @pytest.mark.parametrize("name", models.ZOO)
@@ -182,6 +196,7 @@ def test_the_small_and_the_large_keep_their_budgets():
     assert edge.count_params() <= 12_000
     assert models.multiply_accumulates(edge) <= 800_000
     assert folding.fold(models.build("nano")).count_params() <= 700
+    assert models.build("robust").count_params() <= 60_000
     assert models.build("accurate").count_params() <= 350_000
 
 

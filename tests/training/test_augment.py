@@ -1,7 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
+from mnist_edge import data
 from mnist_edge.models import Affine
+from mnist_edge.training import disturb
 from mnist_edge.training.augment import Distortion
 
 
@@ -79,3 +82,33 @@ def test_noise_has_a_strength_of_its_own_per_image_and_stays_within_bytes():
     noisy = np.asarray(layer(np.zeros_like(gray), training=True))
     assert noisy.min() == 0
     assert noisy.max() > 40
+
+
+DISTURBED = Affine(rotation=10, shift=2, disturbed=0.6)
+
+
+def test_a_share_of_the_batch_is_disturbed_and_the_rest_is_as_without():
+    images = dots(100)
+    disturbed = np.asarray(Distortion(DISTURBED, 0)(images, training=True))
+    assert disturbed.shape == images.shape
+    assert disturbed.min() >= 0
+    assert disturbed.max() <= 255
+    ink = disturbed.sum((1, 2, 3))
+    assert np.abs(ink[:40] - 255).max() < 3  # moved only: interpolation keeps the dot's ink
+    assert (np.abs(ink[40:] - 255) > 3).mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", disturb.KINDS, ids=lambda kind: kind.__name__)
+def test_each_kind_disturbs_digits_differently_and_no_pixel_is_lost_to_nan(kind):
+    digits = data.load().x_train[:24, ..., None].astype(np.float32)
+    images = np.asarray(kind(disturb.Draws(keras.random.SeedGenerator(0)), digits))
+    assert images.shape == digits.shape
+    assert np.isfinite(images).all()
+    changes = np.abs(images.clip(0, 255) - digits).mean((1, 2, 3))
+    assert (changes > 1).mean() > 0.3  # gray levels; the weakest draws change next to nothing
+    assert len(np.unique(changes.round(3))) > 12
+
+
+def test_a_batch_too_small_to_share_is_only_moved():
+    few = np.asarray(Distortion(DISTURBED, 0)(dots(3), training=True))
+    assert np.allclose(few.sum((1, 2, 3)), 255, atol=3)

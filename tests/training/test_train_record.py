@@ -212,7 +212,7 @@ def test_what_cannot_be_repeated_is_said(folder, repeated, tmp_path, capsys, cha
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["nano", "edge", "accurate"])
+@pytest.mark.parametrize("name", ["nano", "edge", "robust", "accurate"])
 def test_packaged_records_are_read(name):
     record = train_record.read(models.PRETRAINED / name / bundle.TRAIN, "")
     assert record.model == name

@@ -90,7 +90,9 @@ def as_table(results: Sequence[Answer], digits: bool = True) -> str:
         digits: Whether they are digits found in pictures.
     """
     first, what = ("picture", "digit") if digits else ("input", "class")
-    lines = [(first, what, "probability", "runner-up", "its probability", "confidence")]
+    lines: list[tuple[str, ...]] = [
+        (first, what, "probability", "runner-up", "its probability", "confidence")
+    ]
     lines += [
         (
             *(cli.printable(a.picture), cli.printable(a.digit), f"{a.probability:.2%}"),

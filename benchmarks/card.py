@@ -25,6 +25,7 @@ from .frontier import records
 from .measurement import BENCHMARK_JSON, Measurement
 
 CARD = "CARD.md"
+_WORST = 3  # corruptions named beside the mean
 _MOST_NAMED = 20  # classes; more names would hide the rest of the card
 _ANY_INPUT = (
     "It predicts one of its classes for every input; there is no class for anything else, and a "
@@ -37,8 +38,7 @@ _MNIST_LIMITS = (
     "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so accuracy above "
     "99.85 % is not meaningful.",
 )
-_READ = 0.9  # accuracy from which a kind of image counts as recognized
-_NOT_INVERTED = "Inverted images (dark on light) are not recognized."
+_WELL_READ = 0.9  # distortions of which a smaller share is read are limitations
 _CAUSES = {"unsupported": "unsupported", "crash": "conversion failed", "gate": "failed the gate"}
 
 
@@ -89,9 +89,12 @@ def card(
     parts += _training(model.record) if model.record else _origin(model, exported)
     parts.append(_accuracy(accuracy))
     parts += _artifacts(model.where, exported, rows)
+    parts += _no_digit(rows)
     limits = [_ANY_INPUT, *(_MNIST_LIMITS if model.data.source == data.MNIST else ())]
-    if accuracy.get("inverted", 1.0) < _READ:
-        limits.append(_NOT_INVERTED)
+    unread = sorted((share, name) for name, share in accuracy.items() if share < _WELL_READ)
+    if unread:
+        found = ", ".join(f"{name} ({share:.1%})" for share, name in unread)
+        limits.append(f"Read below {_WELL_READ:.0%}, of the distortions measured: {found}.")
     parts.append("**Limits.**\n" + "\n".join(f"- {limit}" for limit in limits))
     versions = model.record.versions if model.record else exported.versions if exported else {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -105,8 +108,12 @@ def _accuracy(accuracy: dict[str, float]) -> str:
             f"**Accuracy of the Keras model** on the test set: {accuracy[corruptions.PLAIN]:.2%}."
         )
     lines = "\n".join(f"| {name} | {share:.2%} |" for name, share in accuracy.items())
+    fifteen = sorted((accuracy[name], name) for name in corruptions.MNIST_C)
+    mean = sum(share for share, _ in fifteen) / len(fifteen)
+    worst = ", ".join(f"{name} {share:.2%}" for share, name in fifteen[:_WORST])
     return (
-        f"| test images | accuracy of this model |\n| --- | --: |\n{lines}\n\n"
+        f"**Robustness.** Mean of the fifteen corruptions of MNIST-C {mean:.2%}; worst: {worst}."
+        f"\n\n| test images | accuracy of this model |\n| --- | --: |\n{lines}\n\n"
         "The first fifteen are MNIST-C's, remade (docs/robustness.md). Shifts and rotations have a "
         "random direction; noise is Gaussian with a standard "
         f"deviation of {corruptions.own.NOISE} gray levels of 255."
@@ -218,6 +225,31 @@ def _artifacts(
     ]
     if missing:
         yield "**Not written.**\n" + "\n".join(missing)
+
+
+def _no_digit(rows: Sequence[Measurement]) -> Iterator[str]:
+    """Yields what is called "no digit", if it was measured."""
+    found = {row.variant: row.robustness for row in rows if row.robustness}
+    found = {variant: one for variant, one in found.items() if one.refused}
+    if not found:
+        return
+    pictures = list(next(iter(found.values())).confidence_roc_area)
+    headings = [("artifact", False), ("digits refused", True)]
+    headings += [(f"{name}: area", True) for name in pictures]
+    lines = [
+        (
+            *(variant, tables.shown(one.refused.get(corruptions.PLAIN), ".2%")),
+            *(tables.shown(one.confidence_roc_area.get(name), ".2%") for name in pictures),
+        )
+        for variant, one in found.items()
+    ]
+    count = next(iter(found.values())).image_count
+    yield (
+        '**"No digit".** What `python -m mnist_edge.predict` says below its least confidence, on '
+        f"{count:,} test images; the area under the ROC curve of the confidence against pictures "
+        "of no digit."
+    )
+    yield tables.layout(headings, lines)
 
 
 def own_rows(folder: Path, exported: Manifest) -> list[Measurement]:

@@ -149,6 +149,10 @@ class Robustness:
     Attributes:
         roc_area: By kind of picture that shows no example of any class: the area under the ROC
             curve of the largest probability, plain test images against those pictures.
+        confidence_roc_area: As `roc_area`, of the confidence of `mnist_edge.predict`; empty for
+            models that don't read MNIST's digits.
+        refused: Share of images that `mnist_edge.predict` calls "no digit", by distortion and by
+            kind of picture; empty likewise.
         source: "mnist-c:" and the folder's name if the images are MNIST-C's own files, else "".
     """
 
@@ -157,6 +161,8 @@ class Robustness:
     accuracy: dict[str, Share]
     calibration_error: dict[str, Share] = dataclasses.field(default_factory=dict)
     roc_area: dict[str, Share] = dataclasses.field(default_factory=dict)
+    confidence_roc_area: dict[str, Share] = dataclasses.field(default_factory=dict)
+    refused: dict[str, Share] = dataclasses.field(default_factory=dict)
     source: Text = ""
 
 

@@ -181,6 +181,16 @@ def _robustness(report: Report) -> list[str]:
         "Area under the ROC curve of the largest probability, plain test images against pictures "
         "of no class:",
         tables.robustness_table(report, "roc_area"),
+        *(
+            [
+                "The same of the confidence of `mnist_edge.predict`:",
+                tables.robustness_table(report, "confidence_roc_area"),
+                'What it calls "no digit", digits and others:',
+                tables.robustness_table(report, "refused"),
+            ]
+            if found.refused
+            else []
+        ),
     ]
 
 

@@ -1,12 +1,13 @@
 """Measures artifacts on distorted test images, ours or MNIST-C's, and on pictures of no digit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import cli, data, drawing, examples, metrics
+from mnist_edge import classifier, cli, data, drawing, examples, metrics
 from mnist_edge.errors import InputError
+from mnist_edge.images.likeness import likeness
 
 from . import bundles, corruptions
 from .bundles import Artifact, Bundle
@@ -66,16 +67,19 @@ def _scale(input_range: tuple[float, float]) -> tuple[float, float]:
     return low, (high - low) / 255
 
 
-def names(source: str | None) -> tuple[str, ...]:
-    """Returns what is measured: names of `corruptions.DISTORTIONS`, then of `NEGATIVES`.
+def names(source: str | None, no_digit: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns what is measured: names of `corruptions.DISTORTIONS`, of `NEGATIVES`, `no_digit`.
 
     Args:
         source: `mnist-c:FOLDER` for the files of MNIST-C; None for our own images.
+        no_digit: Data sets, as for `data.load`, whose test images show no digit.
     """
-    return (*(files.NAMES if source else corruptions.DISTORTIONS), *NEGATIVES)
+    return (*(files.NAMES if source else corruptions.DISTORTIONS), *NEGATIVES, *no_digit)
 
 
-def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
+def distorted(
+    one: Bundle, name: str, count: int, source: str | None, no_digit: Sequence[str] = ()
+) -> Pair:
     """Returns distorted test images for a bundle's artifacts, and their labels, if they have any.
 
     Args:
@@ -83,16 +87,22 @@ def distorted(one: Bundle, name: str, count: int, source: str | None) -> Pair:
         name: One of `names(source)`.
         count: How many images, evenly spaced.
         source: As for `names`.
+        no_digit: As for `names`.
 
     Raises:
-        InputError: The files of MNIST-C are missing or damaged, or the bundle's model takes other
-            images or has other classes.
+        InputError: Files are missing or damaged, or the bundle's model takes other images or has
+            other classes.
     """
     input_range = one.manifest.model.input_range
     low, unit = _scale(input_range)
     if name in NEGATIVES:
         made = negatives.make(name, count, one.images.shape[1:])
         return made * np.float32(unit) + np.float32(low), np.empty(0, int)
+    if name in no_digit:
+        others = data.load(name).x_test
+        chosen = others[bundles.spaced(len(others), count)]
+        shaped = data.in_shape(chosen, one.images.shape[1:])
+        return shaped * np.float32(unit) + np.float32(low), np.empty(0, int)
     if not source:
         chosen = bundles.spaced(len(one.images), count)
         return distort(one.images[chosen], name, input_range), one.labels[chosen]
@@ -122,18 +132,33 @@ def outputs(worker: Worker, file: Artifact, images: np.ndarray, what: str) -> np
     return found
 
 
+def likenesses(one: Bundle, images: np.ndarray) -> np.ndarray | None:
+    """Returns how much images look like digits `[n]`; None for models that don't read MNIST's."""
+    if one.manifest.data.source != data.MNIST:
+        return None
+    low, unit = _scale(one.manifest.model.input_range)
+    return likeness((images - low) / unit)
+
+
 def record(
-    found: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], source: str | None
+    found: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    source: str | None,
+    alike: Mapping[str, np.ndarray] | None = None,
 ) -> Robustness:
     """Returns what is recorded of an artifact.
 
     Args:
         found: Its probabilities `[n, classes]` by name.
-        labels: The true classes `[n]` by name.
+        labels: The true classes `[n]` by name; none for pictures of no digit.
         source: As for `names`.
+        alike: The `likenesses` `[n]` by name; empty if there are none.
     """
-    judged = {name: p for name, p in found.items() if name not in NEGATIVES}
-    digits = found[corruptions.PLAIN].max(1)
+    judged = {name: p for name, p in found.items() if len(labels[name])}
+    others = [name for name in found if name not in judged]
+    likely = {name: p.max(1) for name, p in found.items()}
+    digits = likely[corruptions.PLAIN]
+    confidence = {name: likely[name] * one for name, one in (alike or {}).items()}
     return Robustness(
         image_count=len(digits),
         noise_gray_levels=corruptions.own.NOISE,
@@ -142,6 +167,15 @@ def record(
             name: metrics.expected_calibration_error(metrics.reliability_bins(p, labels[name]))
             for name, p in judged.items()
         },
-        roc_area={name: metrics.roc_area(digits, found[name].max(1)) for name in NEGATIVES},
+        roc_area={Path(name).name: metrics.roc_area(digits, likely[name]) for name in others},
+        confidence_roc_area={
+            Path(name).name: metrics.roc_area(confidence[corruptions.PLAIN], confidence[name])
+            for name in others
+            if confidence
+        },
+        refused={
+            Path(name).name: float(np.mean(one < classifier.MIN_CONFIDENCE))
+            for name, one in confidence.items()
+        },
         source=cli.printable(f"{files.PREFIX}{files.folder(source).name}") if source else "",
     )

@@ -58,8 +58,10 @@ def run(settings: BenchmarkSettings, loaded: Sequence[Bundle] = ()) -> Report:
     for one in loaded if settings.robustness else ():
         robustness.check(one.images.shape[1:], one.manifest.model.input_range, one.folder)
         heads.require_classes(one.heads, one.folder, "robustness")
-        for name in robustness.names(settings.data) if settings.data else ():
-            robustness.distorted(one, name, 1, settings.data)  # refused before a long run starts
+        others = settings.no_digit
+        asked = robustness.names(settings.data, others) if settings.data else others
+        for name in asked:  # refused before a long run starts
+            robustness.distorted(one, name, 1, settings.data, others)
     candidates = {
         (one.label, file.name): (one, file) for one in loaded for file in one.rows(settings.kernels)
     }

@@ -201,17 +201,23 @@ class _Session:
         """Measures the artifacts on distorted test images, one distortion at a time."""
         loaded = {label: one for (label, _), (one, _) in self._candidates.items()}
         count, source = self._settings.robustness_count, self._settings.data
+        others = self._settings.no_digit
+        alike: dict[str, dict[str, np.ndarray]] = {label: {} for label in loaded}
         found: dict[Key, dict[str, np.ndarray]] = {key: {} for key in self._candidates}
         truth: dict[str, dict[str, np.ndarray]] = {label: {} for label in loaded}
-        for name in robustness.names(source):
-            made: dict[object, robustness.Pair] = {}  # once for bundles of the same data
+        for name in robustness.names(source, others):
+            # Once for bundles of the same data.
+            made: dict[object, tuple[robustness.Pair, np.ndarray | None]] = {}
             pairs = {}
             for label, one in loaded.items():
                 manifest = one.manifest
                 same = (manifest.data.sha256, one.images.shape, tuple(manifest.model.input_range))
                 if same not in made:
-                    made[same] = robustness.distorted(one, name, count, source)
-                pairs[label] = made[same]
+                    pair = robustness.distorted(one, name, count, source, others)
+                    made[same] = pair, robustness.likenesses(one, pair[0])
+                pairs[label], likenesses = made[same]
+                if likenesses is not None:
+                    alike[label][name] = likenesses
 
             def outputs(key: Key, name: str = name, pairs: Mapping = pairs) -> np.ndarray:
                 images, _ = pairs[key[0]]
@@ -224,7 +230,7 @@ class _Session:
             for label, (_, labels) in pairs.items():
                 truth[label][name] = labels
         return {
-            key: robustness.record(one, truth[key[0]], source)
+            key: robustness.record(one, truth[key[0]], source, alike[key[0]])
             for key, one in found.items()
             if key not in self.failures
         }

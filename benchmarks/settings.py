@@ -114,6 +114,12 @@ class BenchmarkSettings:
         None,
         "with --robustness: MNIST-C's own files, mnist-c:FOLDER, in place of our distorted images",
     )
+    no_digit: tuple[str, ...] = setting(
+        (),
+        "with --robustness: data sets whose test images show no digit, as --data of training",
+        nargs="+",
+        metavar="DATA",
+    )
     json: bool = setting(False, "print the result as JSON on the last line of standard output")
 
     def __post_init__(self) -> None:
@@ -132,8 +138,9 @@ class BenchmarkSettings:
             is_valid = value is None or 0 < value < math.inf
             self._require(name, is_valid, "more than 0 and finite")
 
-        if self.data and not self.robustness:
-            raise InputError("--data must come with --robustness. Got: --data alone. Add it.")
+        for flag, given in (("--data", self.data), ("--no-digit", self.no_digit)):
+            if given and not self.robustness:
+                raise InputError(f"{flag} must come with --robustness. Got: {flag} alone. Add it.")
 
     def _require(self, name: str, is_valid: bool, requirement: str) -> None:
         if not is_valid:

@@ -182,7 +182,7 @@ def robustness_table(report: Report, what: str = "accuracy") -> str:
 
     Args:
         report: The report.
-        what: "accuracy", "calibration_error" or "roc_area".
+        what: A field of `Robustness` with shares by name.
     """
     return by_distortion(
         {

@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, data, examples, images, metrics, models, runtimes
+from mnist_edge import (
+    backend,
+    bundle,
+    cli,
+    data,
+    examples,
+    images,
+    manifest,
+    metrics,
+    models,
+    runtimes,
+)
 from mnist_edge.errors import InputError
 from mnist_edge.examples import Example, InputSpec
+from mnist_edge.images.likeness import likeness
 from mnist_edge.models import opened, trained
 from mnist_edge.models.opened import BundleModel
 from mnist_edge.models.trained import TrainedModel
@@ -24,6 +36,10 @@ Picture: TypeAlias = Path | str | np.ndarray
 Model: TypeAlias = Union[Path, str, TrainedModel, BundleModel, Predictor, "keras.Model"]
 PRETRAINED = models.PRETRAINED / "edge"
 _MNIST_SHAPE, _GRAY_LEVELS = (28, 28, 1), (0.0, 255.0)
+NO_DIGIT = "no digit"
+# Least confidence of a digit: refuses at most 0.4 % of the validation digits of each network
+# (docs/robustness.md).
+MIN_CONFIDENCE = 0.4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +57,9 @@ class Answer:
         image: The picture as the model sees it, in `image.pixels`, uint8 `[height, width]` or RGB;
             None if numbers were given.
         probabilities: float32 `[classes]`.
+        confidence: The probability, times how much the picture looks like a digit, 0 to 1; None if
+            the model was not trained on MNIST's digits.
+        is_digit: Whether the confidence is high enough, or None.
     """
 
     picture: str
@@ -52,11 +71,13 @@ class Answer:
     runner_up_probability: float
     image: images.Digit | None = dataclasses.field(repr=False)
     probabilities: np.ndarray = dataclasses.field(repr=False)
+    confidence: float | None = None
+    is_digit: bool = True
 
     @property
     def digit(self) -> str:
-        """The label, of a model that reads digits."""
-        return self.label
+        """The label, of a model that reads digits, or "no digit"."""
+        return self.label if self.is_digit else NO_DIGIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +88,36 @@ class Classifier:
         spec: What it takes.
         labels: Names of the classes; empty if unknown.
         predict: Maps float32 `[n, ...]` to probabilities `[n, classes]`.
+        min_confidence: Answers of a lower confidence are "no digit"; None if the model was not
+            trained on MNIST's digits, so that there is no confidence.
     """
 
     spec: InputSpec
     labels: Sequence[str]
     predict: Callable[[np.ndarray], np.ndarray]
+    min_confidence: float | None = None
 
     def answers(self, given: Sequence[Example]) -> list[Answer]:
         """Classifies examples."""
-        probabilities = self.predict(np.stack([example.values for example in given]))
-        return answers(given, probabilities, data.numbered(self.labels, probabilities.shape[1]))
+        values = np.stack([example.values for example in given])
+        probabilities = self.predict(values)
+        found = answers(given, probabilities, data.numbered(self.labels, probabilities.shape[1]))
+        least = self.min_confidence
+        if least is None:
+            return found
+        low, high = self.spec.pixels or _GRAY_LEVELS
+        confidences = likeness((values - low) * (255 / (high - low))) * probabilities.max(1)
+        return [
+            dataclasses.replace(one, confidence=confidence, is_digit=confidence >= least)
+            for one, confidence in zip(found, confidences.tolist(), strict=True)
+        ]
 
 
 def read_digits(
-    pictures: Picture | Iterable[Picture], model: Model = PRETRAINED, many: bool = False
+    pictures: Picture | Iterable[Picture],
+    model: Model = PRETRAINED,
+    many: bool = False,
+    min_confidence: float | None = None,
 ) -> list[Answer]:
     """Reads the handwritten digits in pictures.
 
@@ -93,11 +130,12 @@ def read_digits(
         model: A bundle's folder; a `.keras`, `.tflite` or `.onnx` file; the result of
             `load_model` or `open_artifact`; or a `keras.Model`.
         many: Whether to look for several digits in a picture.
+        min_confidence: As in `open_classifier`.
 
     Raises:
         InputError: A picture or the model can't be used.
     """
-    opened_model = open_classifier(model, finds_digits=True)
+    opened_model = open_classifier(model, True, min_confidence)
     return opened_model.answers(examples.load(_several(pictures), opened_model.spec, many))
 
 
@@ -126,17 +164,22 @@ def _several(inputs: Picture | Iterable[Picture]) -> Iterable[Picture]:
     return [inputs] if isinstance(inputs, Path | str | np.ndarray) else inputs
 
 
-def open_classifier(model: Model, finds_digits: bool | None = None) -> Classifier:
+def open_classifier(
+    model: Model, finds_digits: bool | None = None, min_confidence: float | None = None
+) -> Classifier:
     """Opens a model of any kind.
 
     Args:
         model: As in `read_digits`.
         finds_digits: Whether to look for digits in pictures; None to decide by the model.
+        min_confidence: Answers of a lower confidence are "no digit", 0 to 1; None for 0.4 if the
+            records of the model's bundle say that it was trained on MNIST, else no such rule.
 
     Raises:
         InputError: The model can't be used, or takes no 28 x 28 gray pixels and shall find digits.
     """
     where = str(model) if isinstance(model, Path | str) else "the model"
+    folder = _folder(Path(model)) if isinstance(model, Path | str) else None
     is_trained_here = False
     if isinstance(model, Path | str):
         is_trained_here = opened.is_trained_here(_folder(Path(model)))
@@ -150,7 +193,28 @@ def open_classifier(model: Model, finds_digits: bool | None = None) -> Classifie
             f"{where} must take images [28, 28, 1] to read digits. Got: {list(shape)}. Give "
             "another model, or whole pictures or numbers to `classify`."
         )
-    return Classifier(InputSpec(where, shape, ends, finds_digits), labels, predict)
+    least = min_confidence
+    if finds_digits and least is None and _source(model, folder) == data.MNIST:
+        least = MIN_CONFIDENCE
+    elif least is not None and not (finds_digits and 0 <= least <= 1):
+        raise InputError(
+            "a least confidence must be 0 to 1, for a model that reads digits. "
+            f"Got: {least:g} for {where}."
+        )
+    return Classifier(InputSpec(where, shape, ends, finds_digits), labels, predict, least)
+
+
+def _source(
+    model: "TrainedModel | BundleModel | Predictor | keras.Model", folder: Path | None
+) -> str:
+    """Returns the data that a model was trained on, by its records; "" if there are none."""
+    if isinstance(model, BundleModel):
+        return model.data.source
+    if isinstance(model, TrainedModel):
+        return model.record.data.source
+    with contextlib.suppress(InputError):
+        return manifest.read(folder, "").data.source if folder else ""
+    return ""
 
 
 def _folder(path: Path) -> Path:

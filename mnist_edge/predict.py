@@ -13,6 +13,9 @@ several that don't touch (--many), dark on light or light on dark, drawn, scanne
 For other models, the whole picture is resized to the model's input, or numbers are read from an
 .npy, .npz or .csv. The output is the class, its probability, and the runner-up. --show draws the
 model's input for inspection.
+
+A model of MNIST's digits says "no digit" where its confidence is below --min-confidence: the
+probability, times how much the picture looks like any of MNIST's digits.
 """
 
 import csv
@@ -32,8 +35,8 @@ from mnist_edge.safety import supervise
 
 # Columns of JSON and CSV, and the fields of an answer that they hold.
 _PROBABILITIES = {name: name for name in ("probability", "runner_up", "runner_up_probability")}
-_DIGIT_COLUMNS = {"picture": "picture", "line": "line", "box": "box", "digit": "label"}
-_DIGIT_COLUMNS |= _PROBABILITIES
+_DIGIT_COLUMNS = {"picture": "picture", "line": "line", "box": "box", "digit": "digit"}
+_DIGIT_COLUMNS |= _PROBABILITIES | {"confidence": "confidence"}
 _COLUMNS = {"input": "picture", "label": "label"} | _PROBABILITIES
 
 
@@ -55,6 +58,9 @@ class PredictSettings:
         None, "find a digit in each picture, or resize the whole picture (default: by the model)"
     )
     many: bool = setting(False, "look for several digits in a picture, line by line")
+    min_confidence: float | None = setting(
+        None, '"no digit" is said below it (default: 0.4 for models of MNIST, else never)'
+    )
     json: bool = setting(False, "print JSON instead of the table")
     csv: bool = setting(False, "print CSV instead of the table")
     show: Path | None = setting(
@@ -84,14 +90,19 @@ def as_table(results: Sequence[Answer], digits: bool = True) -> str:
         digits: Whether they are digits found in pictures.
     """
     first, what = ("picture", "digit") if digits else ("input", "class")
-    lines = [(first, what, "probability", "runner-up", "its probability")]
+    lines: list[tuple[str, ...]] = [
+        (first, what, "probability", "runner-up", "its probability", "confidence")
+    ]
     lines += [
         (
-            *(cli.printable(a.picture), cli.printable(a.label), f"{a.probability:.2%}"),
+            *(cli.printable(a.picture), cli.printable(a.digit), f"{a.probability:.2%}"),
             *(cli.printable(a.runner_up), f"{a.runner_up_probability:.2%}"),
+            "" if a.confidence is None else f"{a.confidence:.2%}",
         )
         for a in results
     ]
+    if all(a.confidence is None for a in results):
+        lines = [line[:-1] for line in lines]
     width, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
     table = ["  ".join([line[0].ljust(width), *map(str.rjust, line[1:], others)]) for line in lines]
     return "\n".join(table + (_summaries(results) if digits else []))
@@ -101,7 +112,7 @@ def _summaries(results: Sequence[Answer]) -> list[str]:
     """Returns the digits of each picture with several, one text per picture."""
     rows: dict[str, dict[int | None, list[str]]] = {}
     for a in results:
-        rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.label)
+        rows.setdefault(a.picture, {}).setdefault(a.line, []).append(a.label if a.is_digit else "?")
     return [
         f"{cli.printable(picture)} reads {' / '.join(''.join(row) for row in lines.values())}"
         for picture, lines in rows.items()
@@ -151,7 +162,9 @@ def write_submission(choices: Iterable[int], path: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
-    opened = classifier.open_classifier(settings.model or PRETRAINED, settings.digits)
+    opened = classifier.open_classifier(
+        settings.model or PRETRAINED, settings.digits, settings.min_confidence
+    )
     given = examples.load(settings.images, opened.spec, settings.many)
     if settings.show and not all(example.image for example in given):
         raise InputError("--show draws pictures. Got: numbers. Leave it out.")

@@ -44,12 +44,42 @@ def pretrained(tmp_path):
 def test_the_table_has_digit_probability_and_runner_up(picture, capsys):
     assert predict.main([picture]) == 0
     heading, row = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["picture", "digit", "probability", "runner-up", "its", "probability"]
-    digit, probability, runner_up, its_probability = row.removeprefix(picture).split()
+    columns = "picture digit probability runner-up its probability confidence"
+    assert heading.split() == columns.split()
+    digit, probability, runner_up, its_probability, confidence = row.removeprefix(picture).split()
     assert digit == "4"
     assert runner_up != "4"
     assert 90 < float(probability[:-1]) <= 100
     assert 0 <= float(its_probability[:-1]) < 10
+    assert 80 < float(confidence[:-1]) <= float(probability[:-1])
+
+
+def test_a_picture_of_something_else_is_no_digit_unless_the_least_confidence_is_0(tmp_path, capsys):
+    cross = Image.new("L", (90, 90), 255)
+    for box in ((40, 5, 50, 85), (5, 20, 85, 30), (5, 60, 85, 70), (10, 5, 20, 85)):
+        cross.paste(20, box)
+    cross.save(tmp_path / "cross.png")
+    assert predict.main([str(tmp_path), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["digit"] == "no digit"
+    assert row["confidence"] < 0.1
+    assert predict.main([str(tmp_path), "--json", "--min-confidence", "0"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["digit"] in "0123456789"
+
+
+def test_an_artifact_of_digits_has_the_rule_in_its_bundle_or_when_asked(picture, tmp_path):
+    model = mnist_edge.load_model("edge").model
+    assert mnist_edge.read_digits(picture, model)[0].confidence is None
+    (answer,) = mnist_edge.read_digits(picture, model, min_confidence=1)
+    assert (answer.digit, answer.label) == ("no digit", "4")
+    assert mnist_edge.read_digits(picture)[0].is_digit
+
+
+@pytest.mark.parametrize(("least", "got"), [("1.5", "1.5"), ("-1", "-1"), ("nan", "nan")])
+def test_a_least_confidence_that_is_no_share_is_refused(picture, capsys, least, got):
+    assert predict.main([picture, "--min-confidence", least]) == 2
+    assert f"must be 0 to 1, for a model that reads digits. Got: {got}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("channels", [None, 3, 4])

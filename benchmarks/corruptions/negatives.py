@@ -1,10 +1,17 @@
-"""Pictures of no digit: blank paper, textures, scribbles."""
+"""Pictures of no digit: blank paper, textures, scribbles, letters."""
 
+import functools
+import string
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import draws, light
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
 
 Negative = Callable[[np.random.Generator, int, int, int], np.ndarray]
 
@@ -14,6 +21,10 @@ _GRAIN = 10  # gray levels: the largest deviation of paper's noise
 _PERIODS = (3, 14)  # pixels of a pattern's period: finer ones alias, coarser ones are blank
 _POINTS, _WAVES = 96, 3  # of a scribble
 _PEN = 1.5  # pixels from its middle to where a stroke ends
+# Matplotlib brings these fonts. I, l, O and o look like digits in any font.
+_FONTS = ("Sans", "Sans-Bold", "Sans-Oblique", "SansMono", "Serif", "Serif-Italic")
+_LETTERS = "".join(letter for letter in string.ascii_letters if letter not in "IlOo")
+_LETTER_SIZE, _TURN = 0.7, 10  # share of the picture's height; degrees to either side
 
 
 def blank(rng: np.random.Generator, count: int, height: int, width: int) -> np.ndarray:
@@ -52,10 +63,36 @@ def scribbles(rng: np.random.Generator, count: int, height: int, width: int) -> 
     return 255 * (_PEN - distance).clip(0, 1)
 
 
+def letters(rng: np.random.Generator, count: int, height: int, width: int) -> np.ndarray:
+    """Printed letters, light on dark, turned a little; not those that look like digits."""
+    from PIL import Image, ImageDraw
+
+    which = draws.integers(rng, 0, len(_LETTERS) - 1, count)
+    fonts = draws.integers(rng, 0, len(_FONTS) - 1, count)
+    turns = _TURN * (2 * draws.uniform(rng, count) - 1)
+    pictures = []
+    for letter, font, turn in zip(which, fonts, turns, strict=True):
+        picture = Image.new("L", (width, height))
+        middle, loaded = (width / 2, height / 2), _font(_FONTS[font], round(_LETTER_SIZE * height))
+        ImageDraw.Draw(picture).text(middle, _LETTERS[letter], 255, font=loaded, anchor="mm")
+        pictures.append(np.asarray(picture.rotate(float(turn), Image.Resampling.BICUBIC)))
+    return np.stack(pictures).astype(np.float64)
+
+
+@functools.cache
+def _font(name: str, size: int) -> "FreeTypeFont":
+    import matplotlib
+    from PIL import ImageFont
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(str(folder / f"DejaVu{name}.ttf"), size)
+
+
 NEGATIVES: dict[str, Negative] = {
     "blank paper": blank,
     "textures": textures,
     "scribbles": scribbles,
+    "letters": letters,
 }
 
 

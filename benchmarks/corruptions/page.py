@@ -4,7 +4,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..measurement import Measurement
+from mnist_edge import classifier
+
+from ..measurement import Measurement, Robustness
 from ..tables import by_distortion, layout
 from . import MNIST_C, SAME_KIND
 
@@ -52,7 +54,14 @@ _NO_DIGIT = """\
 ## No digit
 
 Area under the ROC curve of the largest probability: how often a plain test image has a higher one
-than a picture of no digit. Scribbles may look like digits, the others don't.
+than a picture of no digit. Scribbles and letters may look like digits, the others don't.
+"""
+_CONFIDENCE = """
+The same of the confidence of `mnist_edge.predict`: the probability, times how much the picture
+looks like any of MNIST's digits (`mnist_edge/images/likeness.py`, the same for every artifact).
+"""
+_REFUSED = f"""
+Called "no digit", that is of a confidence below {classifier.MIN_CONFIDENCE:g}:
 """
 
 
@@ -83,9 +92,21 @@ def page(rows: Mapping[str, Measurement]) -> str:
             by_distortion({name: one.calibration_error for name, one in records.items()}) + "\n",
             _NO_DIGIT,
             by_distortion({name: one.roc_area for name, one in records.items()}),
+            *_rule({name: one for name, one in records.items() if one.refused}),
             "",
         ]
     )
+
+
+def _rule(records: Mapping[str, Robustness]) -> list[str]:
+    if not records:
+        return []
+    return [
+        _CONFIDENCE,
+        by_distortion({name: one.confidence_roc_area for name, one in records.items()}),
+        _REFUSED,
+        by_distortion({name: one.refused for name, one in records.items()}),
+    ]
 
 
 def _what(name: str) -> str:

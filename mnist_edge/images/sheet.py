@@ -67,7 +67,7 @@ def _caption(pen: "Pen", answer: "Answer", left: int, top: int) -> None:
     name, width = cli.printable(answer.picture), 2 * _TILE
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=12)
     text = cli.printable(
-        f"{answer.label}: {answer.probability:.2%}   "
+        f"{answer.digit}: {answer.probability:.2%}   "
         f"{answer.runner_up}: {answer.runner_up_probability:.2%}"
     )
     while pen.textlength(text, font=large) > width:

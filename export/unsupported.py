@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
 
+from . import keras_export
+
 if TYPE_CHECKING:
     import keras
 
@@ -67,7 +69,7 @@ def _reason(error: Exception) -> str:
 
 def named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":
     """Returns the layer that a text names by a path, as `model/layer_1/Elu`; else None."""
-    layers = {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name: layer for layer in keras_export.operations(model)}
     for path in _PATH.findall(message):
         for part in path.split("/")[-2::-1]:  # the last part is the operator
             name = part if part in layers else _TRACED_AGAIN.sub("", part)

@@ -14,7 +14,9 @@ _HYBRID = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"}
 _LEVELS = 255
 # Timed calls of each part of a graph: as many as fit into the time, within these limits. The first
 # ones also fill the caches.
-_WARMUP, _FEWEST, _CALLS, _SECONDS = 2, 3, 50, 0.25
+_WARMUP, _FEWEST, _CALLS, _SECONDS = 2, 3, 500, 0.25
+# No times are better than a comparison that runs into its time limit.
+_MOST_SECONDS = 120
 
 
 def trace(path: Path, batch: int) -> Traced:
@@ -50,13 +52,13 @@ def trace(path: Path, batch: int) -> Traced:
         kept[:] = [position for (_, _, position), each in pairs if each is not None]
         return [each for each in read if each is not None]
 
-    def times(inputs: np.ndarray) -> list[float]:
+    def times(inputs: np.ndarray) -> list[float] | None:
         return _times(path.read_bytes(), kept, inputs)
 
     return Traced(run, times)
 
 
-def _times(content: bytes, operators: Sequence[int], inputs: np.ndarray) -> list[float]:
+def _times(content: bytes, operators: Sequence[int], inputs: np.ndarray) -> list[float] | None:
     """Times each operator, with the default delegate; LiteRT's Python package has no profiler.
 
     The graph up to an operator is timed, for each of them: what it takes longer than the graph up
@@ -68,21 +70,25 @@ def _times(content: bytes, operators: Sequence[int], inputs: np.ndarray) -> list
         inputs: One batch.
 
     Returns:
-        Microseconds per call, from the operator before to each of them.
+        Microseconds per call, from the operator before to each of them. None if that would take
+        minutes, as in a network of 100 MB.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     model.signatureDefs = None  # name the outputs
     (graph, *_), everything = model.subgraphs, list(model.subgraphs[0].operators)
-    elapsed = {}
-    for end in (-1, *dict.fromkeys(operators)):
+    elapsed: dict[int, float] = {}
+    ends, started = (*dict.fromkeys(reversed(operators)), -1), time.monotonic()
+    for end in ends:
         graph.operators = everything[: end + 1]
         graph.outputs = _unread(graph.operators) or list(graph.inputs)
         elapsed[end] = _seconds_per_call(_packed(model), inputs)
-    # Later parts take as long as earlier ones at least; what contradicts this is noise.
-    totals = np.maximum.accumulate([elapsed[-1], *(elapsed[end] for end in operators)])
-    return [float(each) for each in np.diff(totals) * 1e6]
+        if (time.monotonic() - started) / len(elapsed) * len(ends) > _MOST_SECONDS:
+            return None
+    # No part takes longer than one that contains it; noise only adds.
+    totals = np.minimum.accumulate([*(elapsed[end] for end in reversed(operators)), elapsed[-1]])
+    return [float(each) for each in np.diff(totals[::-1]) * 1e6]
 
 
 def _unread(operators: Iterable[Any]) -> list[int]:

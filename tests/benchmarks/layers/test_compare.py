@@ -147,6 +147,8 @@ def test_a_tflite_operator_takes_what_the_graph_up_to_it_takes_longer(small, mon
     content = (small.folder / "tflite-int8.tflite").read_bytes()
     found = tflite_side._times(content, [0, 1, 1, 4], np.zeros(0))
     assert found == pytest.approx([1e6, 2e6, 0, (3 + 4 + 5) * 1e6])
+    monkeypatch.setattr(tflite_side, "_MOST_SECONDS", 0)
+    assert tflite_side._times(content, [0, 1], np.zeros(0)) is None
 
 
 def test_a_changed_layer_is_named(reports, small):

@@ -159,7 +159,12 @@ class Maker:
     ) -> Iterator[fallback.Step]:
         """Yields alternatives to a quantized variant that breached the gate, in order."""
         prepared = self.prepare(variant.format)
-        return fallback.steps(variant, prepared, larger, record, self._error)
+
+        def layer_of(name: str) -> str:
+            layer = unsupported.named_layer(self._model, name)
+            return layer.name if layer else name.partition(";")[0]
+
+        return fallback.steps(variant, prepared, larger, record, self._error, layer_of)
 
     def prepare(self, format: str) -> Path:
         """Converts the model to the file that a format's variants are made from, or raises."""

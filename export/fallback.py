@@ -67,6 +67,7 @@ def steps(
     larger: np.ndarray,
     record: CalibrationRecord,
     error: Callable[[Variant, bytes], float],
+    layer_of: Callable[[str], str] = str,
 ) -> Iterator[Step]:
     """Yields the steps to try for a variant, in order; computed lazily.
 
@@ -76,6 +77,7 @@ def steps(
         larger: Calibration images, `more_images` of them, float32 `[n, ...]`.
         record: Their record in the manifest.
         error: Returns the error of an artifact, 0 or more; the larger, the worse.
+        layer_of: Returns the name of a layer, given a name in the graph that Keras exported.
     """
     convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
 
@@ -93,6 +95,7 @@ def steps(
     else:
         yield Step("per-channel weights", remark="does not apply: weights are already per channel")
     split = _split_tflite if variant.format == "tflite" else _split_onnx
+    names = onnx_convert.exported_names(prepared) if variant.format == "onnx" else {}
     with cli.native_logs_held():
         layers, make_mixed = split(prepared, int8, larger)
     if variant.format == "tflite":
@@ -117,8 +120,7 @@ def steps(
         yield Step(
             f"the {count} worst of {len(layers)} layers in float32",
             Conversion(mixed, functools.partial(make_mixed, worst), record),
-            # TFLite lists all operators that were fused into one.
-            "in float32: " + ", ".join(name.partition(";")[0] for name in worst),
+            "in float32: " + ", ".join(dict.fromkeys(layer_of(names.get(n, n)) for n in worst)),
         )
     wide = KNOWN[f"{variant.format}-int16x8"]
     if variant != wide:

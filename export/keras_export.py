@@ -37,6 +37,7 @@ def save(
     import tensorflow
 
     _inline_constants(model)
+    _drop_masks(model)
     outputs = model.outputs
     # Keras's exporter does not say that this is inference; augmentation layers then augment.
     if any(_trains_by_default(operation) for operation in operations(model)):
@@ -97,6 +98,19 @@ def _inline_constants(model: "keras.Model") -> None:
         for node in operation._inbound_nodes:
             called = node.arguments
             called.args, called.kwargs = called.convert(inlined)
+
+
+def _drop_masks(model: "keras.Model") -> None:
+    """Takes the dropout out of recurrent layers, in place.
+
+    They draw its masks at inference too, without using them. Those with recurrent dropout also
+    compute each gate by itself, which 1 stands for, and converters know the other way.
+    """
+    for cell in model._flatten_layers():
+        if hasattr(cell, "get_dropout_mask"):
+            cell.dropout = cell.recurrent_dropout = 0
+            if hasattr(cell, "implementation"):
+                cell.implementation = 2
 
 
 def in_batches(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
 
+from . import keras_export
+
 if TYPE_CHECKING:
     import keras
 
@@ -50,7 +52,7 @@ def refusing(
             raise NoRoom(
                 f"no room for intermediate files: {full[0]}. Free some disk space."
             ) from error
-        layer = _named_layer(model, str(error)) or _unsupported_layer(model, export)
+        layer = named_layer(model, str(error)) or _unsupported_layer(model, export)
         what = f"layer {layer.name!r} ({type(layer).__name__})" if layer else "the model"
         raise InputError(
             f"{what} can't be exported to {format}: {_reason(error)}. Replace the layer, or leave "
@@ -65,9 +67,9 @@ def _reason(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:200].rstrip(".")
 
 
-def _named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":
-    """Returns the layer that a message names by a path, as `model/layer_1/Elu`; else None."""
-    layers = {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+def named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":
+    """Returns the layer that a text names by a path, as `model/layer_1/Elu`; else None."""
+    layers = {layer.name: layer for layer in keras_export.operations(model)}
     for path in _PATH.findall(message):
         for part in path.split("/")[-2::-1]:  # the last part is the operator
             name = part if part in layers else _TRACED_AGAIN.sub("", part)

@@ -33,12 +33,12 @@ class Traced:
         run: Takes one batch of encoded inputs; returns the tensors in order of execution, the
             same ones for every batch.
         time: Takes one batch of encoded inputs; returns, for each of these tensors, the
-            microseconds per call from the tensor before to this one. None if the runtime can't
-            tell.
+            microseconds per call from the tensor before to this one; None if that takes too long.
+            None if the runtime can't tell.
     """
 
     run: Callable[[np.ndarray], list[Activation]]
-    time: Callable[[np.ndarray], Sequence[float]] | None = None
+    time: Callable[[np.ndarray], Sequence[float] | None] | None = None
 
 
 def per_image(values: np.ndarray, batch: int) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 OLDEST_OPSET = 18
 # Keras's own export; the clean graph is made from it.
 _RAW = "keras.onnx"
+# The names of its nodes, which say what layer they are of, by the names in the clean graph.
+_NAMES = "names.json"
 # New objects until garbage is looked for; a graph has tens of thousands.
 _COLLECT_AFTER = 1000
 # Largest difference in a probability by another order of sums; the gate's bound for float32.
@@ -55,7 +58,10 @@ def prepare(
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
     _share_loop_constants(graph.graph)
+    exported = [node.name for node in graph.graph.node]
     _name_by_order(graph.graph)
+    names = dict(zip((node.name for node in graph.graph.node), exported, strict=True))
+    (folder / _NAMES).write_text(json.dumps(names))
     graph.graph.ClearField("doc_string")  # counts the conversions in this process, so it varies
     for value in (*graph.graph.input, *graph.graph.output):
         dimension = value.type.tensor_type.shape.dim[0]
@@ -67,6 +73,12 @@ def prepare(
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, folder / "float32.onnx")
     return folder / "float32.onnx"
+
+
+def exported_names(prepared: Path) -> dict[str, str]:
+    """Returns the names that nodes had in Keras's own export, by their names in `prepared`."""
+    names: dict[str, str] = json.loads(prepared.with_name(_NAMES).read_text())
+    return names
 
 
 def _register_operators() -> None:
@@ -260,7 +272,7 @@ def convert(
             nodes_to_exclude=list(float_nodes),
             extra_options={"EnableSubgraph": True},  # weights that loops read
         )
-        return target.read_bytes()
+        return _ordered(target)
     model, source = onnx.load(prepared), prepared
     if scale_features(model, images):
         source = prepared.with_name("scaled.onnx")
@@ -278,7 +290,37 @@ def convert(
         # The ranges, which the variants and the steps of a fallback share.
         calibration_cache_path=source.with_name(f"{source.stem}-{_digest(images)}.json"),
     )
-    return target.read_bytes()
+    return _ordered(target)
+
+
+def _ordered(path: Path) -> bytes:
+    """Returns a quantized file, each loop after the nodes from which it reads.
+
+    The quantizer sorts nodes by their inputs alone. What a loop reads from the graph around it is
+    none of them.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    if len(list(graphs(model.graph))) == 1:
+        return path.read_bytes()
+    nodes = list(model.graph.node)
+    missing = {name for node in nodes for name in node.output}
+    del model.graph.node[:]
+    while nodes:
+        later = []
+        for node in nodes:
+            inner = [
+                each for body in subgraphs(node) for part in graphs(body) for each in part.node
+            ]
+            if any(name in missing for each in (node, *inner) for name in each.input):
+                later.append(node)
+                continue
+            model.graph.node.append(node)
+            missing.difference_update(node.output)
+        nodes = later
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _digest(images: np.ndarray) -> str:

@@ -58,7 +58,8 @@ def gru_of_masked_text():
 
 def lstm():
     rows = keras.Input((8, 4))
-    x = layers.LSTM(6, return_sequences=True, go_backwards=True)(rows)
+    noisy = {"dropout": 0.5, "recurrent_dropout": 0.5}
+    x = layers.LSTM(6, return_sequences=True, go_backwards=True, **noisy)(rows)
     return classifier(rows, layers.LSTM(6, unroll=True)(x))
 
 
@@ -114,6 +115,17 @@ def test_each_kind_of_model_answers_as_keras_does(kind, tmp_path):
         assert audit.findings(graph_of(content, variant, tmp_path), variant) == []
         (found,) = onnxruntime.InferenceSession(content).run(None, {"image": given})
         np.testing.assert_allclose(found, expected, atol=most)
+
+
+def test_a_loop_comes_after_what_it_reads_whatever_the_batch_size(tmp_path):
+    keras.utils.set_random_seed(0)
+    rows = keras.Input((8, 4))
+    model = classifier(rows, layers.GRU(6)(rows))
+    given = examples(model)[:1]
+    content = convert.convert(convert.prepare(model, 1, tmp_path), DYNAMIC, given)
+    assert audit.findings(graph_of(content, DYNAMIC, tmp_path), DYNAMIC) == []
+    (found,) = onnxruntime.InferenceSession(content).run(None, {"image": given})
+    np.testing.assert_allclose(found, model.predict(given, verbose=0), atol=0.1)  # 8 bits
 
 
 def test_an_augmentation_layer_augments_unless_told_that_this_is_inference():

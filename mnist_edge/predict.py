@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mnist_edge import classifier, cli, examples, staging
+from mnist_edge import classifier, cli, staging
 from mnist_edge.classifier import PRETRAINED, Answer
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
@@ -54,7 +54,9 @@ class PredictSettings:
     digits: bool | None = setting(
         None, "find a digit in each picture, or resize the whole picture (default: by the model)"
     )
-    many: bool = setting(False, "look for several digits in a picture, line by line")
+    many: bool | None = setting(
+        None, "look for several digits in a picture, line by line (default: by what is seen)"
+    )
     json: bool = setting(False, "print JSON instead of the table")
     csv: bool = setting(False, "print CSV instead of the table")
     show: Path | None = setting(
@@ -152,7 +154,8 @@ def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
     opened = classifier.open_classifier(settings.model or PRETRAINED, settings.digits)
-    given = examples.load(settings.images, opened.spec, settings.many)
+    many = False if settings.submission else settings.many
+    given = opened.load(settings.images, many)
     if settings.show and not all(example.image for example in given):
         raise InputError("--show draws pictures. Got: numbers. Leave it out.")
     results, digits = opened.answers(given), opened.spec.finds_digits

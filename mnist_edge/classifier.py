@@ -97,6 +97,16 @@ class Classifier:
     predict: Callable[[np.ndarray], np.ndarray]
     min_confidence: float | None = None
 
+    def load(self, sources: Iterable[Picture], many: bool | None = None) -> list[Example]:
+        """Opens pictures or numbers; digits that touch are split by this model's answers.
+
+        Args:
+            sources: As in `examples.load`.
+            many: As in `read_digits`.
+        """
+        reads_ten = self.spec.finds_digits and self.spec.pixels and _is_ten(self.labels)
+        return examples.load(sources, self.spec, many, self.predict if reads_ten else None)
+
     def answers(self, given: Sequence[Example]) -> list[Answer]:
         """Classifies examples."""
         values = np.stack([example.values for example in given])
@@ -116,7 +126,7 @@ class Classifier:
 def read_digits(
     pictures: Picture | Iterable[Picture],
     model: Model = PRETRAINED,
-    many: bool = False,
+    many: bool | None = None,
     min_confidence: float | None = None,
 ) -> list[Answer]:
     """Reads the handwritten digits in pictures.
@@ -129,14 +139,15 @@ def read_digits(
             (black) to 255.
         model: A bundle's folder; a `.keras`, `.tflite` or `.onnx` file; the result of
             `load_model` or `open_artifact`; or a `keras.Model`.
-        many: Whether to look for several digits in a picture.
+        many: Whether to look for several digits in a picture; None for what the model finds more
+            probable.
         min_confidence: As in `open_classifier`.
 
     Raises:
         InputError: A picture or the model can't be used.
     """
     opened_model = open_classifier(model, True, min_confidence)
-    return opened_model.answers(examples.load(_several(pictures), opened_model.spec, many))
+    return opened_model.answers(opened_model.load(_several(pictures), many))
 
 
 def classify(
@@ -158,6 +169,11 @@ def classify(
     """
     opened_model = open_classifier(model, finds_digits)
     return opened_model.answers(examples.load(_several(inputs), opened_model.spec))
+
+
+def _is_ten(labels: Sequence[str]) -> bool:
+    """Whether classes are the ten digits, or unnamed."""
+    return not labels or list(labels) == [str(digit) for digit in range(10)]
 
 
 def _several(inputs: Picture | Iterable[Picture]) -> Iterable[Picture]:

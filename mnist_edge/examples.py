@@ -6,7 +6,7 @@ whole picture, resized; or numbers from an `.npy`, `.npz` or `.csv`, unchanged.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from mnist_edge import data, drawing, images
 from mnist_edge.data import csv_files, npz
 from mnist_edge.errors import InputError
 from mnist_edge.images import Digit, pictures
+from mnist_edge.images.split import Read
 from mnist_edge.safety import files
 
 _DIGIT_SHAPES = ((28, 28, 1), (28, 28), (784,))
@@ -72,9 +73,13 @@ class InputSpec:
                 f"{digit.name} can't be scaled as the training data of {self.where} were. Give "
                 f"{remedy}numbers that are, {self.wanted}: an .npy, .npz or .csv."
             )
-        low, high = self.pixels
-        values = low + digit.pixels.astype(np.float32) * ((high - low) / 255)
-        return Example(digit.name, data.as_inputs(values[None], self.shape)[0], digit)
+        return Example(digit.name, self.values(digit.pixels), digit)
+
+    def values(self, pixels: np.ndarray) -> np.ndarray:
+        """Converts uint8 `[height, width]` or RGB to one input; the range must be known."""
+        low, high = self.pixels or (0.0, 255.0)
+        values = low + pixels.astype(np.float32) * ((high - low) / 255)
+        return data.as_inputs(values[None], self.shape)[0]
 
     @property
     def wanted(self) -> str:
@@ -104,7 +109,10 @@ def finds_digits(shape: Sequence[int], labels: Sequence[str], is_trained_here: b
 
 
 def load(
-    sources: Iterable[Path | str | np.ndarray], spec: InputSpec, many: bool = False
+    sources: Iterable[Path | str | np.ndarray],
+    spec: InputSpec,
+    many: bool | None = False,
+    predict: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[Example]:
     """Opens pictures or arrays for a model.
 
@@ -112,7 +120,9 @@ def load(
         sources: Pictures, folders of pictures, `.npy`, `.npz` or CSV files, or arrays: for a model
             that finds digits as in `images.load`, else numbers `[n, ...]`, or one example.
         spec: What the model takes.
-        many: Whether to look for several digits in a picture.
+        many: Whether to look for several digits in a picture, as in `images.prepare`.
+        predict: Maps inputs, float32 `[n, ...]`, to probabilities `[n, classes]`, to find several
+            digits by; not used for classes other than the ten digits.
 
     Raises:
         InputError: A file is missing, damaged, or not what the model takes.
@@ -121,7 +131,17 @@ def load(
         raise InputError(
             f"--many looks for digits, and {spec.where} reads whole pictures or rows. Leave it out."
         )
-    return [example for source in sources for example in _load_one(source, spec, many)]
+    read = _reader(spec, predict) if predict else None
+    return [example for source in sources for example in _load_one(source, spec, many, read)]
+
+
+def _reader(spec: InputSpec, predict: Callable[[np.ndarray], np.ndarray]) -> Read:
+    """Returns a function that reads pixels, uint8 `[n, 28, 28]`."""
+
+    def read(pixels: np.ndarray) -> np.ndarray:
+        return predict(np.stack([spec.values(one) for one in pixels]))
+
+    return read
 
 
 def require_range(
@@ -145,11 +165,13 @@ def require_range(
         )
 
 
-def _load_one(source: Path | str | np.ndarray, spec: InputSpec, many: bool) -> Iterator[Example]:
+def _load_one(
+    source: Path | str | np.ndarray, spec: InputSpec, many: bool | None, read: Read | None
+) -> Iterator[Example]:
     name = "array in memory" if isinstance(source, np.ndarray) else str(source)
     suffix = "" if isinstance(source, np.ndarray) else Path(source).suffix.lower()
     if spec.finds_digits and suffix not in (".npy", ".npz"):
-        yield from map(spec.scaled, images.load([source], many))
+        yield from map(spec.scaled, images.load([source], many, read))
     elif isinstance(source, np.ndarray):
         yield from _rows(source, name, spec)
     elif suffix in _TABLES:

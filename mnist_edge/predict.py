@@ -26,7 +26,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mnist_edge import classifier, cli, examples, staging
+from mnist_edge import classifier, cli, staging
 from mnist_edge.classifier import PRETRAINED, Answer
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
@@ -57,7 +57,9 @@ class PredictSettings:
     digits: bool | None = setting(
         None, "find a digit in each picture, or resize the whole picture (default: by the model)"
     )
-    many: bool = setting(False, "look for several digits in a picture, line by line")
+    many: bool | None = setting(
+        None, "look for several digits in a picture, line by line (default: by what is seen)"
+    )
     min_confidence: float | None = setting(
         None, '"no digit" is said below it (default: 0.4 for models of MNIST, else never)'
     )
@@ -165,7 +167,8 @@ def main(argv: list[str] | None = None) -> int:
     opened = classifier.open_classifier(
         settings.model or PRETRAINED, settings.digits, settings.min_confidence
     )
-    given = examples.load(settings.images, opened.spec, settings.many)
+    many = False if settings.submission else settings.many
+    given = opened.load(settings.images, many)
     if settings.show and not all(example.image for example in given):
         raise InputError("--show draws pictures. Got: numbers. Leave it out.")
     results, digits = opened.answers(given), opened.spec.finds_digits

@@ -133,6 +133,4 @@ def room(left: np.ndarray, right: np.ndarray, lower: int) -> int:
     top = (len(left) - len(right)) // 2 + lower
     rows = range(max(0, top), min(len(left), top + len(right)))
     pairs = [(left[row, ::-1] > 0.5, right[row - top] > 0.5) for row in rows]
-    return min(
-        (int(a.argmax() + b.argmax()) for a, b in pairs if a.any() and b.any()), default=0
-    )
+    return min((int(a.argmax() + b.argmax()) for a, b in pairs if a.any() and b.any()), default=0)

@@ -37,13 +37,13 @@ def between(rng: np.random.Generator, ends: Range) -> float:
     return ends[0] + (ends[1] - ends[0]) * float(draws.uniform(rng))
 
 
-def stripes(length: int, centers: Sequence[float], width: float) -> np.ndarray:
+def stripes(length: int, centers: Sequence[float] | np.ndarray, width: float) -> np.ndarray:
     """Returns the profile across parallel lines, `[length]`, 0 to 1, with smooth edges."""
     away = np.abs(np.arange(length)[:, None] + 0.5 - np.asarray(centers)[None])
     return (width / 2 + 0.5 - away).clip(0, 1).max(1, initial=0)
 
 
-def frame(shape: tuple[int, int], box: Sequence[float], width: float) -> np.ndarray:
+def frame(shape: tuple[int, int], box: Sequence[float] | np.ndarray, width: float) -> np.ndarray:
     """Draws the outline of a box (left, top, right, bottom); returns `[height, width]`, 0 to 1."""
     left, top, right, bottom = box
     rows, columns = stripes(shape[0], (top, bottom), width), stripes(shape[1], (left, right), width)
@@ -94,7 +94,11 @@ def _seen(sheet: np.ndarray, camera: Camera, margin: int, rng: np.random.Generat
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
     to_sheet = np.linalg.solve(np.array(rows), moved.reshape(-1)).tolist()
     image = Image.fromarray(sheet).transform(
-        (width, height), Image.Transform.PERSPECTIVE, to_sheet, Image.Resampling.BICUBIC, fillcolor=1
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        to_sheet,
+        Image.Resampling.BICUBIC,
+        fillcolor=1,
     )
     return np.asarray(image).clip(0, 1)
 

@@ -132,7 +132,9 @@ KINDS = {
 }
 
 
-def render(part: str, kinds: Sequence[str] = tuple(KINDS), fonts: bool = True) -> Iterator[Rendered]:
+def render(
+    part: str, kinds: Sequence[str] = tuple(KINDS), fonts: bool = True
+) -> Iterator[Rendered]:
     """Renders pictures, `COUNTS` of each kind.
 
     Args:

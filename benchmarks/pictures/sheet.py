@@ -20,7 +20,9 @@ def draw(pictures: Sequence[Rendered], path: Path) -> None:
     pen, face = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
     for row, (kind, members) in enumerate(kinds.items()):
         pen.text((6, row * _HEIGHT + _HEIGHT // 2 - 9), kind, 0, font=face)
-        for column, place in enumerate(np.linspace(0, len(members) - 1, _COUNT).round().astype(int)):
+        for column, place in enumerate(
+            np.linspace(0, len(members) - 1, _COUNT).round().astype(int)
+        ):
             image = Image.fromarray(members[place].gray)
             image.thumbnail((_WIDTH - 6, _HEIGHT - 6))
             left = _NAME + column * _WIDTH + (_WIDTH - image.width) // 2

@@ -7,6 +7,7 @@ Needs NumPy; Pillow and SciPy are imported inside the functions that use them. A
 device without Keras.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ import numpy as np
 from mnist_edge import cli
 from mnist_edge.data import csv_files
 from mnist_edge.errors import InputError
-from mnist_edge.images import lines, pictures, segment, threshold
+from mnist_edge.images import lines, pictures, segment, split, threshold
+from mnist_edge.images.segment import Stroke
+from mnist_edge.images.split import Read
 
 # As in MNIST (yann.lecun.com/exdb/mnist): the digit fills a box of 20 pixels in a field of 28, with
 # its center of mass at the center of the field.
@@ -29,6 +32,7 @@ _THINNEST, _THICKEST = 1.7, 3.0
 # _THICKEST were tuned on the first 900 images of scikit-learn's load_digits.
 _OUTLINE, _EDGE, _SHARPNESS, _ROUNDS = 100, 0.45, 2.0, 20
 _MOST_STROKES = 5_000  # takes two seconds, growing quadratically; a page has half as many
+_FEW_STROKES = 200  # with more, one digit is expected unless several are asked for
 # The center of a straight stroke may lie exactly between two pixels: it goes to the first of them,
 # not where the last bit of a sum sends it. Sums differ by 1e-6 between machines.
 _TIE = 1e-4
@@ -57,13 +61,18 @@ class Digit:
     box: tuple[int, int, int, int] | None = None
 
 
-def load(sources: Iterable[Path | str | np.ndarray], many: bool = False) -> list[Digit]:
+def load(
+    sources: Iterable[Path | str | np.ndarray],
+    many: bool | None = False,
+    read: Read | None = None,
+) -> list[Digit]:
     """Opens pictures and normalizes the digits in them.
 
     Args:
         sources: Picture files, folders of them, CSV files in the layout of Kaggle's test.csv,
             and arrays as for `pictures.from_array`.
-        many: Whether to look for several digits in a picture.
+        many: Whether to look for several digits in a picture, as in `prepare`.
+        read: A model's answers, as in `prepare`.
 
     Raises:
         InputError: A file is missing or damaged, or shows no digit.
@@ -71,29 +80,34 @@ def load(sources: Iterable[Path | str | np.ndarray], many: bool = False) -> list
     digits = []
     for source in sources:
         if isinstance(source, np.ndarray):
-            digits += prepare(pictures.from_array(source), many)
+            digits += prepare(pictures.from_array(source), many, read)
         else:
             for path in pictures.listed(Path(source)):
-                digits += _load_file(path, many)
+                digits += _load_file(path, many, read)
     return digits
 
 
-def _load_file(path: Path, many: bool) -> list[Digit]:
+def _load_file(path: Path, many: bool | None, read: Read | None) -> list[Digit]:
     if path.suffix.lower() == ".csv":
         rows = csv_files.read_pixels(path, _FIELD**2).reshape(-1, _FIELD, _FIELD)
         return [Digit(f"{path}:{i}", row, row) for i, row in enumerate(rows, start=1)]
-    return prepare(pictures.open_picture(path), many)
+    return prepare(pictures.open_picture(path), many, read)
 
 
-def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
+def prepare(
+    picture: pictures.Picture, many: bool | None = False, read: Read | None = None
+) -> list[Digit]:
     """Finds the digits in a picture and normalizes each as MNIST's digits were.
 
-    Detects the polarity, removes uneven lighting, crops the ink, scales it to fit 20 x 20 pixels
-    with its aspect ratio kept, and centers it by its center of mass in 28 x 28.
+    Detects the polarity, removes uneven lighting and printed lines, crops the ink, scales it to fit
+    20 x 20 pixels with its aspect ratio kept, and centers it by its center of mass in 28 x 28.
 
     Args:
         picture: The picture.
-        many: Whether to look for several digits; otherwise all ink is one digit.
+        many: Whether to look for several digits; otherwise all ink is one digit. None for what
+            `read` finds more probable; without `read`, one.
+        read: Maps pixels, uint8 `[n, 28, 28]`, to a model's probabilities of the ten digits. Where
+            several are looked for, those that touch are split by it.
 
     Returns:
         The digits in reading order.
@@ -116,27 +130,109 @@ def prepare(picture: pictures.Picture, many: bool = False) -> list[Digit]:
             f"{picture.name} must show at most {_MOST_STROKES:,} strokes. Got: {len(strokes):,}. "
             "Crop it."
         )
-    groups = segment.digits(strokes) if many else [[strokes]]
+    if many is None and (read is None or len(strokes) > _FEW_STROKES):
+        many = False
+    rows = [] if many is False else [row for row in segment.digits(strokes) if row]
+    groups = [group for row in rows for group in row]
+    inks = [_cut_out(contrast, labels, group) for group in groups]
+    found = _split(picture.name, inks, read) if inks else []
+    if not many:
+        (one,) = _split(picture.name, [_cut_out(contrast, labels, strokes)], None)
+        if not read or not found or _is_one(one[0], [one for some in found for one in some], read):
+            found, rows = [one], [[strokes]]
+    numbers = [number for number, row in enumerate(rows, start=1) for _ in row]
+    is_only = len(found) == 1 and len(found[0]) == 1 and not many
     return [
         Digit(
             name=picture.name,
-            pixels=_as_mnist(picture.name, _patch(contrast, labels, group)),
-            original=_original(picture.gray, segment.box(group) if many else None),
+            pixels=piece.pixels,
+            original=_original(picture.gray, None if is_only else piece.box),
             line=number,
-            box=picture.in_file(segment.box(group)),
+            box=picture.in_file(piece.box),
         )
-        for number, line in enumerate(groups, start=1)
-        for group in line
+        for number, pieces in zip(numbers, found, strict=True)
+        for piece in pieces
     ]
 
 
-def _patch(contrast: np.ndarray, labels: np.ndarray, group: list[segment.Stroke]) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class _Ink:
+    """Ink cut out of a picture.
+
+    Attributes:
+        contrast: float32 `[height, width]`, with nothing else.
+        left: Where it starts in the picture.
+        top: The same.
+    """
+
+    contrast: np.ndarray
+    left: int
+    top: int
+
+    def moved(self, box: segment.Box) -> segment.Box:
+        """Converts a box in the ink to one in the picture."""
+        left, top, right, bottom = box
+        return left + self.left, top + self.top, right + self.left, bottom + self.top
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """What is one digit: its pixels, uint8 `[28, 28]`, and its box in the picture."""
+
+    pixels: np.ndarray
+    box: segment.Box
+
+
+def _cut_out(contrast: np.ndarray, labels: np.ndarray, group: list[Stroke]) -> _Ink:
     """Crops the picture to a group of strokes and erases all other strokes."""
     left, top, right, bottom = segment.box(group)
     # One more pixel on each side, as the edge of the ink lies between ink and paper.
-    inside = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
+    left, top = max(0, left - 1), max(0, top - 1)
+    inside = slice(top, bottom + 1), slice(left, right + 1)
     is_other = ~np.isin(labels[inside], [0, *(stroke.label for stroke in group)])
-    return np.where(is_other, 0, contrast[inside])
+    return _Ink(np.where(is_other, 0, contrast[inside]), left, top)
+
+
+def _split(name: str, inks: Sequence[_Ink], read: Read | None) -> list[list[_Piece]]:
+    """Splits what is not surely one digit, if there is a model to read the parts, in one batch."""
+    wholes = [_as_mnist(name, ink.contrast) for ink in inks]
+    found = [
+        [_Piece(pixels, ink.moved(split.box(ink.contrast)))]
+        for ink, pixels in zip(inks, wholes, strict=True)
+    ]
+    if not read:
+        return found
+    scores = split.scores(np.stack(wholes), read)
+    unsure = [number for number, score in enumerate(scores) if score < split.SURE]
+    candidates: list[list[split.Part]] = []
+    images: list[list[np.ndarray]] = []
+    for number in unsure:
+        whole, *others = split.parts(inks[number].contrast)
+        candidates.append([whole])
+        images.append([wholes[number]])
+        for one in others:
+            with contextlib.suppress(InputError):  # ink that vanishes is no digit
+                images[-1].append(_as_mnist(name, one.ink))
+                candidates[-1].append(one)
+    if not unsure:
+        return found
+    scored = split.scores(np.stack([image for some in images for image in some]), read)
+    ends = np.cumsum([len(some) for some in candidates])[:-1]
+    for number, parts, pixels, own in zip(
+        unsure, candidates, images, np.split(scored, ends), strict=True
+    ):
+        found[number] = [
+            _Piece(pixels[i], inks[number].moved(parts[i].box)) for i in split.best(parts, own)
+        ]
+    return found
+
+
+def _is_one(one: _Piece, several: Sequence[_Piece], read: Read) -> bool:
+    """Whether all ink is more probably one digit than several."""
+    if len(several) == 1:
+        return True
+    first, *others = split.scores(np.stack([piece.pixels for piece in (one, *several)]), read)
+    return bool(first >= np.mean(others))
 
 
 def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:

@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 
+# Left, top, right, bottom.
+Box = tuple[int, int, int, int]
+
 _LEVEL = 0.4  # minimum contrast of an ink pixel, as a share of the darkest ink's
 _SPECK = 0.03  # strokes below this share of the largest stroke's area are specks
 # For several digits. The first two are shares of the tallest stroke's height.
@@ -52,7 +55,7 @@ def find(contrast: np.ndarray) -> tuple[list[Stroke], np.ndarray]:
     return strokes, labels
 
 
-def box(group: list[Stroke]) -> tuple[int, int, int, int]:
+def box(group: list[Stroke]) -> Box:
     """Returns the bounding box of a group of strokes: left, top, right, bottom."""
     return (
         min(stroke.columns[0] for stroke in group),

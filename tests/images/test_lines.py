@@ -1,0 +1,71 @@
+"""Printed lines are erased and strokes that cross them stay; digits that touch are split."""
+
+import numpy as np
+import pytest
+
+from mnist_edge import data, images
+from mnist_edge.images import lines, pictures, split
+from tests.images import drawn
+
+
+@pytest.fixture
+def ink():
+    """A 3 in the middle of a sheet, 0 to 1."""
+    return drawn.placed(drawn.written(3, 120), 200, 200, 40, 40)
+
+
+def framed(ink):
+    with_lines = ink.copy()
+    for place in (20, 180):
+        with_lines[place : place + 3, 20:183] = 0.8
+        with_lines[20:183, place : place + 3] = 0.8
+    return with_lines
+
+
+def test_a_frame_goes_and_the_digit_in_it_stays(ink):
+    found = lines.erased(framed(ink))
+    assert np.mean(np.abs(found - ink) > 0.3) < 0.001
+
+
+def test_squared_paper_goes_and_the_strokes_that_cross_it_stay(ink):
+    paper = ink.copy()
+    for place in range(15, 200, 40):
+        paper[place : place + 3] = np.maximum(paper[place : place + 3], 0.5)
+        paper[:, place : place + 3] = np.maximum(paper[:, place : place + 3], 0.5)
+    found = lines.erased(paper)
+    assert np.mean(np.abs(found - ink) > 0.3) < 0.01
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_no_stroke_of_a_digit_is_a_line(digit):
+    ink = drawn.written(digit, 140)
+    for part in (ink, ink[20:-20, 20:-20]):  # cropped to the ink: strokes may meet the border
+        assert lines.erased(part) is part
+
+
+def test_a_line_alone_is_ink():
+    bar = np.zeros((100, 100), np.float32)
+    bar[:, 48:52] = 1
+    assert lines.erased(bar).max() == 1
+
+
+def test_without_a_model_touching_digits_are_one_and_with_it_two():
+    one, other = drawn.written(3, 120), drawn.written(5, 120)
+    page = np.zeros((160, 260), np.float32)
+    page[20:140, 20:140] = one
+    start = 20 + 120 - 56
+    page[20:140, start : start + 120] = np.maximum(page[20:140, start : start + 120], other)
+    picture = pictures.Picture("pair", 1 - page)
+    assert len(images.prepare(picture, many=True)) == 1
+    found = images.prepare(picture, True, lambda pixels: np.full((len(pixels), 10), 0.9))
+    assert len(found) == 2
+    assert found[0].box[0] < found[1].box[0]
+
+
+def test_the_judge_knows_whole_digits_from_pairs():
+    digits = data.load().x_test[:60]
+    pairs = np.maximum(np.roll(digits[:30], -5, 2), np.roll(digits[30:], 5, 2))
+    sure = np.ones((60, 10))
+    whole, pair = (split.scores(some, lambda p: sure[: len(p)]) for some in (digits, pairs))
+    assert np.mean(whole > np.log(0.5)) >= 0.95
+    assert np.mean(pair < np.log(0.5)) >= 0.8  # measured: 0.87; rolled pairs may part

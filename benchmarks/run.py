@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_edge import cli, gate, heads, runtimes
+from mnist_edge import cli, gate, heads
 
 from . import bundles, machine, robustness, session
 from .bundles import Artifact, Bundle

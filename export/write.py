@@ -140,8 +140,8 @@ def files(
         source.dataset.save(stage / bundle.DATA)
     np.savez_compressed(stage / bundle.REFERENCE, probabilities=source.test_answers())
     images, labels = golden
-    answers: dict[str, Any] = {artifact.name: artifact.golden for artifact in artifacts}
-    answers |= {"images": images, "labels": labels, "keras": source.predict(images)}
+    answers: dict[str, Any] = {"images": images, "labels": labels, "keras": source.predict(images)}
+    answers |= {artifact.name: artifact.golden for artifact in artifacts}
     np.savez_compressed(stage / bundle.GOLDEN, **answers)
     record = Manifest(
         model=source.model_entry(),

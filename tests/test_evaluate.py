@@ -99,7 +99,7 @@ def test_a_split_off_test_set_is_told(small, tmp_path, capsys):
     assert "train.csv has no test set: 71 of the 500 examples" in capsys.readouterr().out
 
 
-def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path):
+def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path, without_keras):
     """Nineteen classes, every second one without an image; transposed; counted from 1."""
     mnist = data.load()
     folder = tmp_path / "emnist"

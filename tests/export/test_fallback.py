@@ -11,6 +11,7 @@ from export import __main__ as command
 from export import audit, fallback
 from export.variants import KNOWN
 from mnist_edge import bundle
+from tests.safety import culprits
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,14 @@ def mixed(spoiled, small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixed") / "bundle"
     argv = [str(spoiled), "--data", small.data, "--output", str(folder)]
     chosen = ["--variants", "tflite-int8", "onnx-int8", "onnx-float32"]
-    assert command.main([*argv, "--calibration-count", "50", *chosen]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        culprits.tried_here(patch)
+        assert command.main([*argv, "--calibration-count", "50", *chosen]) == 0
     return folder
 
 
-def test_without_fallback_it_breaches_the_gate(spoiled, small, tmp_path, capsys):
+def test_without_fallback_it_breaches_the_gate(spoiled, small, tmp_path, monkeypatch, capsys):
+    culprits.tried_here(monkeypatch)
     argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]
     assert command.main([*argv, "--no-fallback", "--variants", "tflite-int8", "onnx-int8"]) == 1
     error = capsys.readouterr().err

@@ -4,8 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 import mnist_edge
 from benchmarks import __main__ as benchmark_command
 from export import __main__ as export_command
@@ -16,9 +14,8 @@ from tests.safety import culprits
 PAGE = Path(__file__).parent.parent.parent / "docs/export.md"
 
 
-@pytest.mark.usefixtures("converted_here")
 def test_the_python_and_the_commands_export_the_same_variants(
-    small_data, tmp_path, monkeypatch, capsys
+    small_data, tmp_path, monkeypatch, capsys, without_keras
 ):
     text = PAGE.read_text()
     (code,), (commands,) = (

@@ -29,7 +29,7 @@ def converter(model, tmp_path, monkeypatch):
     """Returns a converter some of whose requests are other functions."""
     opened = []
 
-    def make(seconds=20, **requests):
+    def make(seconds=120, **requests):
         monkeypatch.setattr(worker, "REQUESTS", dict.fromkeys(worker.REQUESTS, nothing) | requests)
         record = CalibrationRecord(1, 0, "0" * 64, 0)
         about = About("x", "0" * 64, ("a", "b"), (2,), (0.0, 1.0), None, 18, record)
@@ -60,7 +60,7 @@ def test_each_end_of_a_converter_is_a_failed_variant(
     converter, monkeypatch, convert, cause, reason
 ):
     monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "1500")
-    made = converter(seconds=1 if convert is culprits.hang else 20, convert=convert)
+    made = converter(seconds=1 if convert is culprits.hang else 120, convert=convert)
     failure = made.convert(INT8)
     assert (failure.variant, failure.cause) == ("tflite-int8", cause)
     assert reason in failure.reasons[0]

@@ -1,5 +1,7 @@
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -205,54 +207,61 @@ def test_what_cannot_be_trained_is_said_at_once(arrays, given, line):
 
 def quick(few_data, folder, *flags):
     argv = ["--data", few_data, "--output", str(folder), "--epochs", "1", "--model", "classic"]
-    return main([*argv, "--no-plots", *flags])
+    return main([*argv, *flags])
 
 
-def test_quiet_prints_one_json_line(few_data, tmp_path, capsys):
-    assert quick(few_data, tmp_path / "b", "--quiet") == 0
-    (line,) = capsys.readouterr().out.splitlines()
+NAMES = [f"digit {n}" for n in range(10)]
+
+
+@pytest.fixture(scope="module")
+def quiet(few_data, tmp_path_factory):
+    """`(folder, logs, lines)` of a quiet run that writes all that it is asked to."""
+    folder, logs = (tmp_path_factory.mktemp("quiet") / name for name in ("b", "logs"))
+    flags = ["--quiet", "--save-h5", "--save-weights", "--labels", ",".join(NAMES)]
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        assert quick(few_data, folder, *flags, "--tensorboard", str(logs)) == 0
+    return folder, logs, shown.getvalue().splitlines()
+
+
+def test_quiet_prints_one_json_line(quiet):
+    (line,) = quiet[2]
     results = json.loads(line)
     assert results["model"] == "classic"
     assert 0 < results["test_accuracy"] <= 1
 
 
-def test_the_log_ends_in_the_same_json_line(few_data, tmp_path, capsys):
+def test_a_run_draws_what_it_has_to_show(quiet):
+    drawn = {path.name for path in (quiet[0] / bundle.PLOTS).iterdir()}
+    assert drawn == {"samples.png", "curves.png", "predictions.png"}
+
+
+def test_class_names_go_with_the_model(quiet):
+    record = json.loads((quiet[0] / bundle.TRAIN).read_text())
+    assert record["data"]["labels"] == NAMES
+
+
+def test_old_formats_hold_the_same_model(quiet):
+    kept = keras.saving.load_model(quiet[0] / bundle.MODEL)
+    old = keras.saving.load_model(quiet[0] / bundle.MODEL_H5, compile=False)
+    assert all(map(np.array_equal, kept.get_weights(), old.get_weights()))
+    fresh = models.build("classic")
+    fresh.load_weights(quiet[0] / bundle.WEIGHTS)
+    assert all(map(np.array_equal, kept.get_weights(), fresh.get_weights()))
+
+
+def test_tensorboard_logs_each_epoch(quiet):
+    assert list((quiet[1] / "validation").glob("events.out.tfevents.*"))
+
+
+def test_the_log_ends_in_the_same_json_line_and_nothing_is_drawn_without_matplotlib(
+    few_data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("mnist_edge.drawing.available", lambda: False)
     assert quick(few_data, tmp_path / "b") == 0
     *log, line = capsys.readouterr().out.splitlines()
     assert json.loads(line)["bundle"] == str(tmp_path / "b")
     assert any("val_accuracy" in row for row in log)
-
-
-def test_a_run_draws_what_it_has_to_show(few_data, tmp_path, monkeypatch):
-    argv = ["--data", few_data, "--epochs", "1", "--model", "classic", "--quiet"]
-    assert main([*argv, "--output", str(tmp_path / "b")]) == 0
-    drawn = {path.name for path in (tmp_path / "b" / bundle.PLOTS).iterdir()}
-    assert drawn == {"samples.png", "curves.png", "predictions.png"}
-    monkeypatch.setattr("mnist_edge.drawing.available", lambda: False)
-    assert main([*argv, "--output", str(tmp_path / "c")]) == 0
-    assert not (tmp_path / "c" / bundle.PLOTS).exists()
-
-
-def test_class_names_go_with_the_model(few_data, tmp_path):
-    names = [f"digit {n}" for n in range(10)]
-    assert quick(few_data, tmp_path / "b", "--quiet", "--labels", ",".join(names)) == 0
-    record = json.loads((tmp_path / "b" / bundle.TRAIN).read_text())
-    assert record["data"]["labels"] == names
-
-
-def test_old_formats_hold_the_same_model(few_data, tmp_path):
-    assert quick(few_data, tmp_path / "b", "--quiet", "--save-h5", "--save-weights") == 0
-    kept = keras.saving.load_model(tmp_path / "b" / bundle.MODEL)
-    old = keras.saving.load_model(tmp_path / "b" / bundle.MODEL_H5, compile=False)
-    assert all(map(np.array_equal, kept.get_weights(), old.get_weights()))
-    fresh = models.build("classic")
-    fresh.load_weights(tmp_path / "b" / bundle.WEIGHTS)
-    assert all(map(np.array_equal, kept.get_weights(), fresh.get_weights()))
-
-
-def test_tensorboard_logs_each_epoch(few_data, tmp_path):
-    assert quick(few_data, tmp_path / "b", "--quiet", "--tensorboard", str(tmp_path / "logs")) == 0
-    assert list((tmp_path / "logs" / "validation").glob("events.out.tfevents.*"))
+    assert not (tmp_path / "b" / bundle.PLOTS).exists()
 
 
 def test_tensorboard_that_is_not_installed_is_named(few_data, tmp_path, monkeypatch, capsys):

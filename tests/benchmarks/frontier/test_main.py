@@ -131,7 +131,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
 def test_a_clusters_workers_do_the_jobs_whose_figures_are_the_benchmarks(small, tmp_path):
     job = finished(small, tmp_path / "edge-0")
     failing = dataclasses.replace(job, data=str(tmp_path / "missing.npz"))
-    local = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    local = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**local) as cluster:
         settings = FrontierSettings(scheduler=cluster.scheduler_address)
         done = dict(frontier.results(settings, [job, failing]))

@@ -3,14 +3,13 @@
 import contextlib
 import os
 import shutil
-import typing
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_edge import cli
 from mnist_edge.errors import InputError
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -19,6 +19,12 @@ def multiplier(real: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (mantissa, shift)
 
 
+def requantize(x: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+    """Returns int64 x * multiplier / 2**31 * 2**shift, rounded as kernels/requantize.c does."""
+    high = ((x << max(shift, 0)) * multiplier + (1 << 30)) >> 31
+    return (((high - (high < 0)) >> (-shift - 1)) + 1) >> 1 if shift < 0 else high
+
+
 def softmax(scale: np.float32, beta: float) -> dict[str, int]:
     """Returns what a softmax multiplies its bytes by, and up to which difference they count.
 

@@ -1,20 +1,23 @@
-"""Fuse steps: a convolution pads its input itself, and keeps the largest results of a pooling."""
+"""Fuse steps: a convolution with padding and pooling, a table with what multiplies it."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from . import fixed_point
 from .steps import Place, Program, Step
 
 Layer = Mapping[str, Any]
 
 
 def fuse(program: Program) -> Program:
-    """Returns the program with padding and 2 x 2 pooling in the convolutions beside them."""
+    """Returns the program with padding and 2 x 2 pooling in convolutions, products in tables."""
     steps: list[Step] = []
     for step in program.steps:
         steps.append(step)
-        for count, fused in ((3, _padded), (2, _pooled)):
+        for count, fused in ((3, _padded), (2, _pooled), (2, _multiplied)):
             found = fused(program, *steps[-count:]) if len(steps) >= count else None
             if found:
                 steps[-count:] = [found]
@@ -65,6 +68,25 @@ def _pooled(program: Program, conv: Step, pool: Step) -> Step | None:
     return dataclasses.replace(
         conv, layer={**conv.layer, **sizes}, writes=pool.writes, comment=comment
     )
+
+
+def _multiplied(program: Program, lookup: Step, product: Step) -> Step | None:
+    """Fuses x * f(x), as in SiLU, into one function of x."""
+    if (
+        (lookup.kernel, product.kernel) != ("lookup", "multiply")
+        or set(product.reads) != {lookup.reads[0], lookup.writes}
+        or not _is_passed_on(program, lookup.writes)
+    ):
+        return None
+    layer: Layer = product.layer
+    zeros = layer["zero_a"], layer["zero_b"]
+    first, second = zeros if product.reads[0] is lookup.reads[0] else zeros[::-1]
+    table = np.asarray(lookup.layer["table"]).astype(np.int64)
+    values = (np.arange(256) - first) * (table - second)
+    scaled = fixed_point.requantize(values, layer["multiplier"], layer["shift"])
+    found = np.clip(scaled + layer["zero_out"], layer["low"], layer["high"]).astype(np.uint8)
+    fused = {**lookup.layer, "table": found}
+    return dataclasses.replace(lookup, layer=fused, writes=product.writes, comment=product.comment)
 
 
 def _is_passed_on(program: Program, place: Place) -> bool:

@@ -77,6 +77,19 @@ def takes_lanes(layer: Mapping[str, Any]) -> int:
     return _WINOGRAD if gains and 8 <= layer["in_c"] <= 1024 else 1
 
 
+def takes_rows(layer: Mapping[str, Any]) -> bool:
+    """Whether a depthwise convolution is one of whole rows: kernels/depthwise.c."""
+    borders = (layer["pad_h"], layer["pad_w"], layer["factor"], layer["stride_w"]) == (0, 0, 1, 1)
+    sides = (
+        (layer[f"out_{e}"] - 1) * layer[f"stride_{e}"]
+        + (layer[f"k_{e}"] - 1) * layer[f"dilation_{e}"]
+        < layer[f"in_{e}"]
+        for e in "hw"
+    )
+    small = layer["in_c"] <= 64 and layer["k_h"] * layer["k_w"] <= 25
+    return borders and all(sides) and small and bool((layer["shift"] < 0).all())
+
+
 def conv_work(layer: Mapping[str, Any]) -> tuple[int, int]:
     """Returns the bytes that a convolution works in: on small targets, and on all."""
     length = layer["weights"].values[0].size

@@ -54,7 +54,9 @@ def depthwise(to: Builder, node: Node) -> None:
     checks.require_shape(out, (image.shape[0], window["out_h"], window["out_w"], out_c))
     layer = _weighted(node, weights, 3, padded=False)
     more = {"batch": image.shape[0], "in_c": in_c, "factor": out_c // in_c}
-    to.step("depthwise", window | layer | more, (image,), out)
+    found = window | layer | more
+    lanes = int(packing.takes_rows(found))
+    to.step("depthwise", found | {"lanes": lanes}, (image,), out)
 
 
 def max_pool(to: Builder, node: Node) -> None:

@@ -14,6 +14,11 @@ static inline lanes lanes_weights(const int8_t *at)
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)at));
 }
 
+static inline lanes lanes_bytes(const uint8_t *at)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)at));
+}
+
 static inline lanes lanes_spread(const staged *at)
 {
     int32_t group;

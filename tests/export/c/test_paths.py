@@ -48,7 +48,16 @@ def convolution(
     return net.content()
 
 
+def silu():
+    """x times sigmoid(x)."""
+    net = Builder((1, 5, 256), scale=0.05, zero=-3)
+    gate = net.op("LOGISTIC", [0], (1, 5, 256), 1 / 256, -128)
+    net.op("MUL", [gate, 0], (1, 5, 256), 0.04, -110, options="MulOptions")
+    return net.content()
+
+
 FUSED = {
+    "SiLU": silu(),
     # Winograd's transform on AVX2.
     "33 filters, odd channels, odd sides": convolution((11, 13, 9), 33, zero=7, relu=False),
     "10 filters, many channels, pooled": convolution((10, 12, 17), 10, pooled=True),
@@ -60,7 +69,7 @@ FUSED = {
     "48 filters, any zero point": convolution((7, 7, 6), 48, zero=11, relu=False),
     "16 filters, stride 2, any zero point": convolution((14, 15, 1), 16, 5, 2, zero=4, pooled=True),
 }
-MIXED = FUSED | {name: NETS[name] for name in NETS if name.startswith(("conv", "dense"))}
+MIXED = FUSED | {name: NETS[name] for name in NETS if name.startswith(("conv", "de"))}
 
 
 def flags_of(path):
@@ -106,6 +115,7 @@ def test_pooling_and_borders_are_fused_and_memory_is_written_over():
     content = FUSED["33 filters, pooled, a border"]
     lowered = compiled.program(content)
     assert [step.kernel for step in lowered.steps] == ["flip", "conv"]
+    assert [step.kernel for step in compiled.program(FUSED["SiLU"]).steps] == ["flip", "lookup"]
     image = convolution((20, 20, 8), 8)
     steps = compiled.program(image).steps
     places = [step.writes for step in steps]

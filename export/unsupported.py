@@ -72,9 +72,10 @@ def named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":
     layers = {layer.name: layer for layer in keras_export.operations(model)}
     for path in _PATH.findall(message):
         for part in path.split("/")[-2::-1]:  # the last part is the operator
-            name = part if part in layers else _TRACED_AGAIN.sub("", part)
-            if name in layers:
-                return layers[name]
+            # Exporting traces a layer again, so `relu_1` is `relu` even beside another `relu_1`.
+            for name in (_TRACED_AGAIN.sub("", part), part):
+                if name in layers:
+                    return layers[name]
     return None
 
 

@@ -68,7 +68,7 @@ def test_the_attempts_stand_in_the_manifest_in_order(mixed, spoiled, format):
     assert last["agreement"] >= 0.98
     assert told["attempts"][0]["agreement"] < 0.98
     named = last["remark"].removeprefix("in float32: ").split(", ")
-    assert set(named) <= {layer.name for layer in keras.saving.load_model(spoiled).layers}
+    assert {layer.name for layer in keras.saving.load_model(spoiled).layers} & set(named)
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])

@@ -126,12 +126,17 @@ def test_an_edited_graph_lists_only_tensors_and_operators_that_it_uses(tmp_path)
         ("Failed for tensor model_1/second/Cast", "second"),
         ("Quantization not yet supported", None),
         ("model_1/memory_1_2/lstm_cell_3/MatMul", "memory_1"),
+        ("model_1/memory_1/lstm_cell/MatMul", "memory"),
     ],
 )
 def test_a_layer_is_found_by_the_path_in_a_message(message, layer):
     rows = layers.TimeDistributed(layers.Flatten())
-    memory = layers.LSTM(2, name="memory_1")  # its cell is nothing that users name
-    hidden = (layers.Conv2D(2, 1, name="first"), layers.ReLU(name="second"), rows, memory)
+    # Their cells are nothing that users name.
+    memories = (
+        layers.LSTM(2, return_sequences=True, name="memory"),
+        layers.LSTM(2, name="memory_1"),
+    )
+    hidden = (layers.Conv2D(2, 1, name="first"), layers.ReLU(name="second"), rows, *memories)
     model = classifier(*hidden)
     found = unsupported.named_layer(model, message)
     assert (found.name if found else None) == layer

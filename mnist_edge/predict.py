@@ -8,8 +8,9 @@
     python -m mnist_edge.predict cat.jpg --model artifacts/pets
     python -m mnist_edge.predict rows.npy --model artifacts/flowers
 
-Pictures may have any size and colors. For a model that reads digits, they show one digit, or
-several that don't touch (--many), dark on light or light on dark, drawn, scanned or photographed.
+Pictures may have any size and colors. For a model that reads digits, they show one digit or
+several, also in boxes or on ruled or squared paper, dark on light or light on dark, drawn, scanned
+or photographed. --many or --no-many says whether there are several, where it is not seen rightly.
 For other models, the whole picture is resized to the model's input, or numbers are read from an
 .npy, .npz or .csv. The output is the class, its probability, and the runner-up. --show draws the
 model's input for inspection.
@@ -66,7 +67,9 @@ class PredictSettings:
     json: bool = setting(False, "print JSON instead of the table")
     csv: bool = setting(False, "print CSV instead of the table")
     show: Path | None = setting(
-        None, "also draw each original beside the model's input", metavar="FILE.png"
+        None,
+        "also draw boxes and answers, and each digit beside the model's input",
+        metavar="FILE.png",
     )
     submission: Path | None = setting(
         None, "write Kaggle's ImageId,Label instead of printing a table", metavar="FILE.csv"

@@ -122,6 +122,13 @@ def test_a_model_in_memory_that_takes_other_images_is_refused(picture):
         mnist_edge.read_digits(picture, keras.Model(inputs, outputs))
 
 
+def test_several_digits_are_found_without_being_asked_for(page, picture, capsys):
+    assert predict.main([page, picture]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == f"{page} reads 271 / 58"
+    assert sum(line.startswith(picture) for line in printed) == 1
+
+
 def test_a_page_ends_with_what_it_reads(page, capsys):
     assert predict.main([page, "--many"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{page} reads 271 / 58"
@@ -180,7 +187,12 @@ def test_show_draws_original_and_pixels(tmp_path, page, capsys):
     assert predict.main([page, "--many", "--show", str(path)]) == 0
     assert f"written: {path}" in capsys.readouterr().err
     with Image.open(path) as sheet:
-        shown = np.asarray(sheet.convert("L"))
+        colors = np.asarray(sheet.convert("RGB"))
+    with Image.open(page) as original:
+        height = original.height
+    drawn_on = colors[:height] == (213, 94, 0)
+    assert drawn_on.all(2).sum() > 1000  # five boxes and their answers, on the page itself
+    shown = colors[height + 24 :].mean(2)
     assert shown.shape[1] > 1000  # three pairs in a row
     assert (shown < 40).mean() > 0.2  # the field around the ink that the model saw
     assert (shown > 215).mean() > 0.2

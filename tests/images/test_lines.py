@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mnist_edge import data, images
 from mnist_edge.images import lines, pictures, split
@@ -51,10 +52,11 @@ def test_a_line_alone_is_ink():
 
 def test_without_a_model_touching_digits_are_one_and_with_it_two():
     one, other = drawn.written(3, 120), drawn.written(5, 120)
-    page = np.zeros((160, 260), np.float32)
-    page[20:140, 20:140] = one
-    start = 20 + 120 - 56
-    page[20:140, start : start + 120] = np.maximum(page[20:140, start : start + 120], other)
+    for start in range(120, 20, -2):  # nearer until they touch
+        page = drawn.placed(one, 160, 280, 20, 20)
+        page = np.maximum(page, drawn.placed(other, 160, 280, 20, start))
+        if ndimage.label(page > 0.4, np.ones((3, 3)))[1] == 1:
+            break
     picture = pictures.Picture("pair", 1 - page)
     assert len(images.prepare(picture, many=True)) == 1
     found = images.prepare(picture, True, lambda pixels: np.full((len(pixels), 10), 0.9))

@@ -167,7 +167,7 @@ def test_a_packaged_record_that_names_other_classes_is_refused(package):
 
 def test_a_model_put_among_the_packaged_ones_is_refused(package):
     shutil.copytree(package / "edge", package / "other")
-    with pytest.raises(InputError, match="must be one of the packaged models, nano, edge, acc"):
+    with pytest.raises(InputError, match="must be one of the packaged models, nano, edge, robust"):
         opened.open_named("other")
 
 

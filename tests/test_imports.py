@@ -28,7 +28,7 @@ TABLE = {
     "export/tflite": {"mnist_edge", "numpy", "tensorflow", "flatbuffers", "tqdm"} | RUNTIMES,
     "export/web": {"mnist_edge", "numpy", "ziglang"},
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
-    "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy"},
+    "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy", "PIL", "matplotlib"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
     "benchmarks/microcontroller": {"mnist_edge", "numpy"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},

@@ -29,7 +29,7 @@ TABLE = {
     "export/web": {"mnist_edge", "numpy"},
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
     "benchmarks/browser": {"mnist_edge", "numpy", "playwright"},
-    "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy"},
+    "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy", "PIL", "matplotlib"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
     "benchmarks/microcontroller": {"mnist_edge", "numpy"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},

@@ -39,4 +39,4 @@ def test_blank_paper_and_textures_do_not(name):
 
 
 def test_an_image_without_ink_is_no_digit():
-    assert likeness.likeness(np.zeros((1, 28, 28, 1), np.float32))[0] < 0.01
+    assert likeness.likeness(np.zeros((1, 28, 28, 1), np.float32))[0] < 0.05

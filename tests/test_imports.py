@@ -32,6 +32,7 @@ TABLE = {
     "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy", "PIL", "matplotlib"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
     "benchmarks/microcontroller": {"mnist_edge", "numpy"},
+    "benchmarks/pictures": {"mnist_edge", "numpy", "keras", "scipy", "PIL"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},
 }
 # What every installation has; all else is imported inside the function that needs it, so that
@@ -39,7 +40,11 @@ TABLE = {
 ALWAYS = {"mnist_edge", "numpy"}
 # An exporter needs these two anyway; classes of Keras's kind need Keras at once, and are
 # themselves imported inside functions, which the last test holds them to.
-AT_ONCE = {"export": {"flatbuffers", "tqdm"}, "export/tflite": {"flatbuffers", "tqdm"}}
+AT_ONCE = {
+    "export": {"flatbuffers", "tqdm"},
+    "export/tflite": {"flatbuffers", "tqdm"},
+    "benchmarks/pictures": {"PIL"},  # it draws
+}
 KERAS_CLASSES = {
     f"mnist_edge/training/{stem}.py"
     for stem in ("augment", "disturb", "learner", "normalization", "optimizer")

@@ -99,15 +99,15 @@ def prepare(
 ) -> list[Digit]:
     """Finds the digits in a picture and normalizes each as MNIST's digits were.
 
-    Detects the polarity, removes uneven lighting and printed lines, crops the ink, scales it to fit
-    20 x 20 pixels with its aspect ratio kept, and centers it by its center of mass in 28 x 28.
+    Detects the polarity, removes uneven lighting, crops the ink, scales it to fit 20 x 20 pixels
+    with its aspect ratio kept, and centers it by its center of mass in 28 x 28.
 
     Args:
         picture: The picture.
         many: Whether to look for several digits; otherwise all ink is one digit. None for what
             `read` finds more probable; without `read`, one.
-        read: Maps pixels, uint8 `[n, 28, 28]`, to a model's probabilities of the ten digits. Where
-            several are looked for, those that touch are split by it.
+        read: Maps pixels, uint8 `[n, 28, 28]`, to a model's probabilities of the ten digits. With
+            it, printed lines are erased, and digits that touch are split.
 
     Returns:
         The digits in reading order.
@@ -123,7 +123,8 @@ def prepare(
             f"{picture.name} must show a digit and is empty: nothing contrasts with the paper. "
             "Give a picture with more contrast."
         )
-    contrast = lines.erased(contrast)
+    if read:  # without it, the pixels are those of export/web/pixels.js
+        contrast = lines.erased(contrast)
     strokes, labels = segment.find(contrast)
     if many and len(strokes) > _MOST_STROKES:
         raise InputError(

@@ -30,7 +30,8 @@ _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
-SURE = -0.1  # score above which ink is one digit, and no cut is tried
+SURE = -1.5  # score above which ink is one digit, and no cut is tried
+_CUT = 0.5  # what each cut costs, so that none is made for nothing
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
 
 
@@ -108,7 +109,8 @@ def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
     """
     height = candidates[0].shape[0]
     missing = [max(0.0, _TALL - one.shape[0] / height) for one in candidates]
-    totals = scored - _LOW * np.array(missing)
+    cuts = [_CUT * (one.first > 0) for one in candidates]
+    totals = scored - _LOW * np.array(missing) - cuts
     chosen: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
     for i in sorted(range(len(candidates)), key=lambda i: candidates[i].last):
         before, numbers = chosen.get(candidates[i].first, (-np.inf, []))

@@ -120,6 +120,18 @@ ARCHITECTURES = {
         ],
         49_178,
     ),
+    "micro": (
+        [
+            ("Conv2D", (13, 13, 8)),
+            ("Conv2D", (11, 11, 8)),
+            ("Conv2D", (9, 9, 8)),
+            ("MaxPooling2D", (4, 4, 8)),
+            ("Conv2D", (2, 2, 12)),
+            ("Flatten", (48,)),
+            ("Dense", (10,)),
+        ],
+        2_778,
+    ),
     "nano": (
         [
             ("Conv2D", (26, 26, 7)),
@@ -196,6 +208,11 @@ def test_the_small_and_the_large_keep_their_budgets():
     assert edge.count_params() <= 12_000
     assert models.multiply_accumulates(edge) <= 800_000
     assert folding.fold(models.build("nano")).count_params() <= 700
+    micro = models.build("micro")
+    assert models.multiply_accumulates(micro) <= 150_000
+    folded = folding.fold(micro).get_weights()
+    # In int8: a byte per weight, four per bias.
+    assert sum(w.size * (4 if w.ndim == 1 else 1) for w in folded) <= 3_000
     assert models.build("robust").count_params() <= 60_000
     assert models.build("accurate").count_params() <= 350_000
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Picture: TypeAlias = Path | str | np.ndarray
 Model: TypeAlias = Union[Path, str, TrainedModel, BundleModel, Predictor, "keras.Model"]
-PRETRAINED = models.PRETRAINED / "edge"
+PRETRAINED = models.PRETRAINED / "robust"
 _MNIST_SHAPE, _GRAY_LEVELS = (28, 28, 1), (0.0, 255.0)
 NO_DIGIT = "no digit"
 # Least confidence of a digit: refuses at most 0.4 % of the validation digits of each network

@@ -53,7 +53,7 @@ class PredictSettings:
         metavar="INPUT",
     )
     model: Path | None = setting(
-        None, "bundle's folder, or a .keras, .tflite or .onnx file (default: the packaged `edge`)"
+        None, "bundle's folder, or a .keras, .tflite or .onnx file (default: the packaged `robust`)"
     )
     digits: bool | None = setting(
         None, "find a digit in each picture, or resize the whole picture (default: by the model)"

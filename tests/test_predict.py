@@ -236,7 +236,7 @@ def test_help_shows_how_to_begin(capsys):
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "python -m mnist_edge.predict photo.jpg" in shown
-    assert "(default: the packaged `edge`)" in shown
+    assert "(default: the packaged `robust`)" in shown
 
 
 def blocks(printed):

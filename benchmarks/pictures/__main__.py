@@ -27,7 +27,7 @@ from .render import Rendered
 class PicturesSettings:
     """Settings of `benchmarks.pictures`."""
 
-    model: Path | None = setting(None, "as for predict (default: the packaged `edge`)")
+    model: Path | None = setting(None, "as for predict (default: the packaged `robust`)")
     part: str = setting(glyphs.TEST, "whose digits", choices=(glyphs.TEST, glyphs.VALIDATION))
     sheet: Path | None = setting(None, "also draw ten pictures of each kind", metavar="FILE.png")
 

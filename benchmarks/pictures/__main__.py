@@ -18,6 +18,7 @@ from mnist_edge import classifier, cli
 from mnist_edge.classifier import Classifier
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
+from mnist_edge.safety import supervise
 
 from . import glyphs, render, sheet
 from .render import Rendered
@@ -72,4 +73,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervise.run(main))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_edge.data import npz
 from mnist_edge.images import segment
 
 # Maps uint8 `[n, 28, 28]` to probabilities `[n, classes]`.
@@ -186,8 +187,8 @@ def _without_bits(part: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _weights() -> list[np.ndarray]:
-    with np.load(_WHOLE) as file:
-        return [file[name].astype(np.float32) for name in file.files]
+    arrays = npz.read(_WHOLE, remedy="Reinstall mnist-edge.")
+    return [one.astype(np.float32) for one in arrays.values()]
 
 
 def _log_whole(pixels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from benchmarks import bundles
-from export import pipeline
+from export import pipeline, write
 from mnist_edge import data, manifest, runtimes
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
@@ -56,7 +56,7 @@ def test_a_tflite_export_asks_for_no_package_of_onnx(dataset, tmp_path, monkeypa
         assert "onnx" not in package
         return "1"
 
-    monkeypatch.setattr(pipeline, "version", version)
+    monkeypatch.setattr(write, "version", version)
     options = {"variants": FLOATS[:1], "calibration_count": 10}
     pipeline.export_model(classifier(), dataset, tmp_path / "bundle", **options)
     written = manifest.read(tmp_path / "bundle", "")

@@ -22,12 +22,15 @@ UNWATCHED = {
         *("benchmarks/__main__.py", "benchmarks/compare.py", "benchmarks/soak.py"),
         *("benchmarks/predict.py", "benchmarks/selftest.py", "benchmarks/layers/__main__.py"),
         *("benchmarks/corruptions/__main__.py", "benchmarks/microcontroller/__main__.py"),
+        "benchmarks/browser/__main__.py",
         "export/audit.py",
     ),
     "watches those of its subcommands that open models": ("mnist_edge/__main__.py",),
     "opens what it made itself, or the packaged data": (
         "benchmarks/frontier/__main__.py",
+        "benchmarks/pictures/whole.py",
         "export/coverage/__main__.py",
+        "mnist_edge/images/likeness.py",
         "mnist_edge/training/speed.py",
     ),
 }

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import card
 from export import __main__ as export
-from export import description, pipeline
+from export import description, write
 from export import source as sources
 from export.output import Output
 from mnist_edge import backend, bundle, data, evaluate, heads, images, models, predict
@@ -67,7 +67,7 @@ def readers(folder, tmp_path, monkeypatch):
     softmax = Output(head, "p", warning="")
     monkeypatch.setattr(sources.output, "read", lambda *_: softmax)
     monkeypatch.setattr(description, "description", lambda _: ())
-    monkeypatch.setattr(pipeline, "_stale", stop)
+    monkeypatch.setattr(write, "stale", stop)
     monkeypatch.setattr(images, "load", lambda *_: [digit])
     monkeypatch.setattr(card, "measure", lambda *_: {})
     monkeypatch.setattr(benchmarks.bundles, "_load_test_set", stop)

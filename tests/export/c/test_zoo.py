@@ -14,9 +14,9 @@ import pytest
 
 from export import pipeline
 from export.settings import ExportSettings
-from export.web import wasm
 from mnist_edge import data
 from mnist_edge.models import zoo
+from mnist_edge.runtimes import wasm
 from tests.export.c import compiled
 from tests.export.c.test_paths import PATHS, flags_of
 from tests.export.c.test_sanitizers import WELL

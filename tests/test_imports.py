@@ -30,7 +30,7 @@ TABLE = {
     "benchmarks": {"mnist_edge", "numpy", "matplotlib", "scipy", "tqdm"},
     "benchmarks/browser": {"mnist_edge", "numpy", "playwright"},
     "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy", "PIL", "matplotlib"},
-    "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL"} | RUNTIMES,
+    "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL", "flatbuffers"} | RUNTIMES,
     "benchmarks/microcontroller": {"mnist_edge", "numpy"},
     "benchmarks/pictures": {"mnist_edge", "numpy", "keras", "scipy", "PIL"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},

@@ -58,7 +58,12 @@ def prepare(
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
     _share_loop_constants(graph.graph)
-    exported = [node.name for node in graph.graph.node]
+    # A convolution that took in its normalization has a new name: the activation after it tells.
+    nodes = graph.graph.node
+    readers = {name: node.name for node in nodes for name in node.input}
+    exported = [
+        node.name if "/" in node.name else readers.get(node.output[0], node.name) for node in nodes
+    ]
     _name_by_order(graph.graph)
     names = dict(zip((node.name for node in graph.graph.node), exported, strict=True))
     (folder / _NAMES).write_text(json.dumps(names))

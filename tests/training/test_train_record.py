@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import card
+from benchmarks import card, corruptions
 from export import __main__ as export
 from export import description, write
 from export import source as sources
@@ -69,7 +69,7 @@ def readers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(description, "description", lambda _: ())
     monkeypatch.setattr(write, "stale", stop)
     monkeypatch.setattr(images, "load", lambda *_: [digit])
-    monkeypatch.setattr(card, "measure", lambda *_: {})
+    monkeypatch.setattr(card, "measure", lambda *_: {corruptions.PLAIN: 0.5})
     monkeypatch.setattr(benchmarks.bundles, "_load_test_set", stop)
     record = json.loads((folder / bundle.TRAIN).read_text())
     manifest = types.SimpleNamespace(model=types.SimpleNamespace(sha256=record["model_sha256"]))

@@ -56,8 +56,20 @@ def silu():
     return net.content()
 
 
+def average(channels, taps, relu6=False):
+    """The averages of windows of `taps` by `taps` neighbors, with stride 2."""
+    net = Builder((1, 9, 11, channels), scale=0.05, zero=-3)
+    sides = [(side - taps) // 2 + 1 for side in (9, 11)]
+    net.op("AVERAGE_POOL_2D", [0], (1, *sides, channels), options="Pool2DOptions", padding=1,
+           strideH=2, strideW=2, filterHeight=taps, filterWidth=taps,
+           fusedActivationFunction=3 * relu6)  # fmt: skip
+    return net.content()
+
+
 FUSED = {
     "SiLU": silu(),
+    "the average of 3 x 3, 37 channels": average(37, 3),
+    "the average of 2 x 2, 7 channels": average(7, 2, relu6=True),
     # Winograd's transform on AVX2.
     "33 filters, odd channels, odd sides": convolution((11, 13, 9), 33, zero=7, relu=False),
     "10 filters, many channels, pooled": convolution((10, 12, 17), 10, pooled=True),
@@ -69,7 +81,7 @@ FUSED = {
     "48 filters, any zero point": convolution((7, 7, 6), 48, zero=11, relu=False),
     "16 filters, stride 2, any zero point": convolution((14, 15, 1), 16, 5, 2, zero=4, pooled=True),
 }
-MIXED = FUSED | {name: NETS[name] for name in NETS if name.startswith(("conv", "de"))}
+MIXED = FUSED | {name: NETS[name] for name in NETS if name.startswith(("AVERAGE", "conv", "de"))}
 
 
 def flags_of(path):
@@ -105,7 +117,7 @@ def test_vectors_stay_in_their_buffers(path, tmp_path):
     flags = flags_of(path)
     nets = {
         f"net{i}": (compiled.text_of(content, f"net{i}"), compiled.program(content))
-        for i, content in enumerate(list(FUSED.values())[:3])
+        for i, content in enumerate(list(FUSED.values())[:5])
     }
     done = compiled.run_sanitized(nets, tmp_path, flags=flags)
     assert done[:2] == (0, "done\n"), done[2][:3000]

@@ -63,7 +63,7 @@ def test_no_image_differs(network, path, images, tmp_path):
 @pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 def test_no_image_differs_in_webassembly(network, images, tmp_path):
     content, expected = network
-    (tmp_path / "wasm").write_bytes(wasm.compile_c(compiled.text_of(content, wasm.PREFIX)))
+    (tmp_path / "wasm").write_bytes(wasm.compile_c(compiled.text_of(content), "net"))
     (tmp_path / "images").write_bytes(images.tobytes())
     sizes = [str(one[0].nbytes) for one in (images, expected)]
     subprocess.run(["node", "-e", _IN_NODE, *sizes], cwd=tmp_path, check=True)

@@ -7,6 +7,8 @@ Each attempt is measured on validation images and recorded in the manifest.
 
 import dataclasses
 import functools
+import heapq
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -30,6 +32,8 @@ _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
 _MOST_RANKED = 16
 # Returns an artifact's bytes, with the layers of these names in float32.
 _MakeMixed = Callable[[Iterable[str]], bytes]
+# Of layers.
+Names = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +72,7 @@ def steps(
     record: CalibrationRecord,
     error: Callable[[Variant, bytes], float],
     layer_of: Callable[[str], str] = str,
+    ranked_until: float = np.inf,
 ) -> Iterator[Step]:
     """Yields the steps to try for a variant, in order; computed lazily.
 
@@ -78,6 +83,7 @@ def steps(
         record: Their record in the manifest.
         error: Returns the error of an artifact, 0 or more; the larger, the worse.
         layer_of: Returns the name of a layer, given a name in the graph that Keras exported.
+        ranked_until: Time of `time.monotonic` until which layers are compared.
     """
     convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
 
@@ -98,6 +104,12 @@ def steps(
     names = onnx_convert.exported_names(prepared) if variant.format == "onnx" else {}
     with cli.native_logs_held():
         layers, make_mixed = split(prepared, int8, larger)
+
+    def error_of(quantized: Names) -> float:
+        """Returns the error of a model in which only these layers are quantized."""
+        with cli.native_logs_held():
+            return error(mixed, make_mixed(name for name in layers if name not in quantized))
+
     if variant.format == "tflite":
         graph = tflite_inspect.read_graph(make_mixed(()))
         quantized = graph.operators[len(graph.front) :]
@@ -108,23 +120,47 @@ def steps(
                 Conversion(mixed, functools.partial(make_mixed, ()), record),
                 "in float32: " + ", ".join(floats),
             )
-    with cli.native_logs_held():
-        # Error of each layer: that of a model in which only this layer is quantized.
-        errors = {
-            name: error(mixed, make_mixed(other for other in layers if other != name))
-            for name in layers
-        }
-    ranked = sorted(errors, key=errors.__getitem__, reverse=True)
-    for count in sorted({max(1, round(share * len(layers))) for share in _SHARES_IN_FLOAT}):
-        worst = ranked[:count]
+    counts = sorted({max(1, round(share * len(layers))) for share in _SHARES_IN_FLOAT})
+    worst: list[str] = []
+    for group in _worst_first(tuple(layers), error_of, ranked_until):
+        worst += group
+        if len(worst) < counts[0]:
+            continue
+        if len(worst) > counts[-1]:  # the time is over, and the halves are still large
+            break
         yield Step(
-            f"the {count} worst of {len(layers)} layers in float32",
-            Conversion(mixed, functools.partial(make_mixed, worst), record),
+            f"the {len(worst)} worst of {len(layers)} layers in float32",
+            Conversion(mixed, functools.partial(make_mixed, tuple(worst)), record),
             "in float32: " + ", ".join(dict.fromkeys(layer_of(names.get(n, n)) for n in worst)),
         )
+        counts = [count for count in counts if count > len(worst)]
+        if not counts:
+            break
     wide = KNOWN[f"{variant.format}-int16x8"]
     if variant != wide:
         yield unmixed("int16x8", wide)
+
+
+def _worst_first(names: Names, error_of: Callable[[Names], float], until: float) -> Iterator[Names]:
+    """Yields layers from the worst to the best, each by itself; computed lazily.
+
+    The worst half of the layers, the worst half of that, and so on: to find the worst of 16 takes
+    8 conversions.
+
+    Args:
+        names: Names of the layers.
+        error_of: Returns the error that quantizing some layers causes.
+        until: Time of `time.monotonic` from which no half is divided further.
+    """
+    halves = [(-np.inf, names)]  # a heap
+    while halves:
+        _, worst = heapq.heappop(halves)
+        if len(worst) == 1 or time.monotonic() > until:
+            yield worst
+            continue
+        middle = len(worst) // 2
+        for half in (worst[:middle], worst[middle:]):
+            heapq.heappush(halves, (-error_of(half), half))
 
 
 def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:

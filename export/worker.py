@@ -119,7 +119,7 @@ class Converter:
         deadline, process = time.monotonic() + seconds, self._running()
         record = schema.encode(larger.record)
         try:
-            process.ask("fall back", variant.name, record, larger.images, seconds=seconds)
+            process.ask("fall back", variant.name, record, larger.images, seconds, seconds=seconds)
             while (left := deadline - time.monotonic()) > 0:
                 tried = process.ask_for(_Tried, "next step", seconds=left)
                 if tried == _END:
@@ -238,10 +238,12 @@ def _golden(state: dict[str, Any]) -> np.ndarray:
     return golden
 
 
-def _fall_back(state: dict[str, Any], name: str, record: object, images: np.ndarray) -> None:
+def _fall_back(
+    state: dict[str, Any], name: str, record: object, images: np.ndarray, seconds: float
+) -> None:
     """Starts a fallback, whose steps are taken one by one."""
-    calibration = schema.decode(CalibrationRecord, record)
-    state["steps"] = state["maker"].fallback_steps(KNOWN[name], images, calibration)
+    calibration, until = schema.decode(CalibrationRecord, record), time.monotonic() + seconds / 2
+    state["steps"] = state["maker"].fallback_steps(KNOWN[name], images, calibration, until)
 
 
 def _next_step(state: dict[str, Any]) -> _Tried:

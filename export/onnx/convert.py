@@ -57,6 +57,7 @@ def prepare(
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
+    _drop_idle_factors(graph.graph)
     _share_loop_constants(graph.graph)
     # A convolution that took in its normalization has a new name: the activation after it tells.
     nodes = graph.graph.node
@@ -195,6 +196,18 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     graph.node.remove(first)
     if len(readers[scale.name]) == 1:
         graph.initializer.remove(scale)
+
+
+def _drop_idle_factors(graph: "onnx.GraphProto") -> None:
+    """Removes `beta` from each Gemm that adds nothing, in place.
+
+    onnxsim writes 0, and the quantizers leave a Gemm whose `beta` is not 1 in float32.
+    """
+    for node in graph.node:
+        if node.op_type == "Gemm" and len(node.input) == 2:
+            kept = [each for each in node.attribute if each.name != "beta"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _share_loop_constants(graph: "onnx.GraphProto") -> None:

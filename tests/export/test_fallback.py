@@ -125,3 +125,25 @@ def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
     assert next(steps).conversion is None
     second = next(steps)
     assert (second.name, second.conversion.variant) == ("per-channel weights", KNOWN["onnx-int8"])
+
+
+NAMES = tuple("abcdefghijklmnop")
+
+
+def test_the_worst_of_16_layers_is_found_in_8_conversions():
+    errors, asked = dict.fromkeys(NAMES, 1) | {"k": 100, "c": 50}, []
+
+    def error_of(names):
+        asked.append(names)
+        return sum(errors[name] for name in names)
+
+    found = fallback._worst_first(NAMES, error_of, np.inf)
+    assert next(found) == ("k",)
+    assert len(asked) == 8
+    assert next(found) == ("c",)
+    assert sorted(name for (name,) in found) == sorted(NAMES[:2] + NAMES[3:10] + NAMES[11:])
+
+
+def test_when_the_time_is_over_layers_are_not_divided_further():
+    found = fallback._worst_first(NAMES, lambda names: "k" in names, until=-np.inf)
+    assert list(found) == [NAMES]

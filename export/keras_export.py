@@ -39,7 +39,7 @@ def save(
     import tensorflow
 
     _inline_constants(model)
-    _drop_masks(model)
+    _draw_nothing(model)
     _divide_by_norms(model, format)
     outputs = model.outputs
     # Keras's exporter does not say that this is inference; augmentation layers then augment.
@@ -103,17 +103,21 @@ def _inline_constants(model: "keras.Model") -> None:
             called.args, called.kwargs = called.convert(inlined)
 
 
-def _drop_masks(model: "keras.Model") -> None:
-    """Takes the dropout out of recurrent layers, in place.
+def _draw_nothing(model: "keras.Model") -> None:
+    """Takes out the random numbers that layers draw at inference too, without using them, in place.
 
-    They draw its masks at inference too, without using them. Those with recurrent dropout also
-    compute each gate by itself, which 1 stands for, and converters know the other way.
+    Recurrent layers draw the masks of their dropout. Those with recurrent dropout also compute
+    each gate by itself, which 1 stands for, and converters know the other way.
     """
-    for cell in model._flatten_layers():
-        if hasattr(cell, "get_dropout_mask"):
-            cell.dropout = cell.recurrent_dropout = 0
-            if hasattr(cell, "implementation"):
-                cell.implementation = 2
+    import keras
+
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_dropout_mask"):
+            layer.dropout = layer.recurrent_dropout = 0
+            if hasattr(layer, "implementation"):
+                layer.implementation = 2
+        if isinstance(layer, keras.layers.RandomGrayscale):
+            layer.get_random_transformation = lambda *_, **__: None
 
 
 def _divide_by_norms(model: "keras.Model", format: str) -> None:

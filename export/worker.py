@@ -211,7 +211,14 @@ def _start(
     backend.start_keras()
     task = Task(schema.decode(About, about), *arrays)
     with cli.native_logs_held():
-        state["maker"] = Maker(keras_file.load(Path(model)), task, Path(work))
+        try:
+            loaded = keras_file.load(Path(model))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Keras must load the model as it saved it. Got: {cli.in_words(error)}. "
+                "Replace the layer that it can't load."
+            ) from error
+        state["maker"] = Maker(loaded, task, Path(work))
     state["work"] = Path(work)
 
 

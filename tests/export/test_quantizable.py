@@ -103,6 +103,13 @@ def test_a_vector_of_zeros_is_normalized_to_zeros(variant, most, tmp_path):
     assert difference < most
 
 
+def test_unit_normalization_is_replaced_in_int16(tmp_path):
+    model = classifier(layers.Flatten(), layers.UnitNormalization())
+    _, found, difference = converted(model, tmp_path, "tflite-int16x8")
+    assert found == []
+    assert difference < 0.01
+
+
 def test_an_operator_that_can_not_be_quantized_is_named_with_its_layer(tmp_path):
     model = classifier(layers.Dense(2, activation="softsign", name="soft"))
     with (

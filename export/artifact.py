@@ -155,16 +155,18 @@ class Maker:
         return self.check(Conversion(variant, lambda: convert(prepared, variant, images), record))
 
     def fallback_steps(
-        self, variant: Variant, larger: np.ndarray, record: CalibrationRecord
+        self, variant: Variant, larger: np.ndarray, record: CalibrationRecord, ranked_until: float
     ) -> Iterator[fallback.Step]:
-        """Yields alternatives to a quantized variant that breached the gate, in order."""
+        """Yields what `fallback.steps` does."""
         prepared = self.prepare(variant.format)
 
         def layer_of(name: str) -> str:
             layer = unsupported.named_layer(self._model, name)
             return layer.name if layer else name.partition(";")[0]
 
-        return fallback.steps(variant, prepared, larger, record, self._error, layer_of)
+        return fallback.steps(
+            variant, prepared, larger, record, self._error, layer_of, ranked_until
+        )
 
     def prepare(self, format: str) -> Path:
         """Converts the model to the file that a format's variants are made from, or raises."""

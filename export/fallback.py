@@ -7,6 +7,8 @@ Each attempt is measured on validation images and recorded in the manifest.
 
 import dataclasses
 import functools
+import heapq
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -28,8 +30,10 @@ _MORE_CALIBRATION = 4
 _SHARES_IN_FLOAT = (0.1, 0.2, 0.3, 0.5)
 # Layers of larger models are ranked in blocks: each takes a conversion.
 _MOST_RANKED = 16
-# Returns an artifact's bytes, with the layers of these names in float32.
-_MakeMixed = Callable[[Iterable[str]], bytes]
+# Returns the bytes of an int8 variant, with the layers of these names in float32.
+_Make = Callable[[Variant, Iterable[str]], bytes]
+# Of layers.
+Names = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +72,7 @@ def steps(
     record: CalibrationRecord,
     error: Callable[[Variant, bytes], float],
     layer_of: Callable[[str], str] = str,
+    ranked_until: float = np.inf,
 ) -> Iterator[Step]:
     """Yields the steps to try for a variant, in order; computed lazily.
 
@@ -78,53 +83,87 @@ def steps(
         record: Their record in the manifest.
         error: Returns the error of an artifact, 0 or more; the larger, the worse.
         layer_of: Returns the name of a layer, given a name in the graph that Keras exported.
+        ranked_until: Time of `time.monotonic` until which layers are compared.
     """
-    convert = tflite_convert.convert if variant.format == "tflite" else onnx_convert.convert
+    of_format = tflite_convert if variant.format == "tflite" else onnx_convert
+    int8, mixed, wide = (KNOWN[f"{variant.format}-{p}"] for p in ("int8", "int8-mixed", "int16x8"))
 
     def unmixed(name: str, target: Variant) -> Step:
-        return Step(name, Conversion(target, lambda: convert(prepared, target, larger), record))
+        convert = functools.partial(of_format.convert, prepared, target, larger)
+        return Step(name, Conversion(target, convert, record))
 
-    if variant.calibrated:
-        yield unmixed(f"calibration on {len(larger)} images", variant)
-    else:
+    if not variant.calibrated:
         yield Step("more calibration", remark="does not apply: the variant needs no calibration")
-    int8, mixed = KNOWN[f"{variant.format}-int8"], KNOWN[f"{variant.format}-int8-mixed"]
+    elif variant != int8:
+        yield unmixed(f"calibration on {len(larger)} images", variant)
     if variant.format == "onnx" and not variant.calibrated:
         # ConvInteger takes one scale per tensor; static QDQ takes one per channel.
         yield unmixed("per-channel weights", int8)
-    else:
-        yield Step("per-channel weights", remark="does not apply: weights are already per channel")
     split = _split_tflite if variant.format == "tflite" else _split_onnx
     names = onnx_convert.exported_names(prepared) if variant.format == "onnx" else {}
     with cli.native_logs_held():
-        layers, make_mixed = split(prepared, int8, larger)
+        layers, make = split(prepared, larger)
+    if variant == int8:  # calibrated just now
+        convert = functools.partial(make, int8, ())
+        yield Step(f"calibration on {len(larger)} images", Conversion(int8, convert, record))
+    if variant.format == "tflite" or variant.calibrated:
+        yield Step("per-channel weights", remark="does not apply: weights are already per channel")
+
+    def error_of(quantized: Names) -> float:
+        """Returns the error of a model in which only these layers are quantized."""
+        with cli.native_logs_held():
+            return error(mixed, make(mixed, (name for name in layers if name not in quantized)))
+
     if variant.format == "tflite":
-        graph = tflite_inspect.read_graph(make_mixed(()))
+        graph = tflite_inspect.read_graph(make(mixed, ()))
         quantized = graph.operators[len(graph.front) :]
         floats = sorted({o.kind for o in quantized if o.precision in FLOATS})
         if floats:
             yield Step(
                 "operators without an integer kernel in float32",
-                Conversion(mixed, functools.partial(make_mixed, ()), record),
+                Conversion(mixed, functools.partial(make, mixed, ()), record),
                 "in float32: " + ", ".join(floats),
             )
-    with cli.native_logs_held():
-        # Error of each layer: that of a model in which only this layer is quantized.
-        errors = {
-            name: error(mixed, make_mixed(other for other in layers if other != name))
-            for name in layers
-        }
-    ranked = sorted(errors, key=errors.__getitem__, reverse=True)
-    for count in sorted({max(1, round(share * len(layers))) for share in _SHARES_IN_FLOAT}):
-        worst = ranked[:count]
+    counts = sorted({max(1, round(share * len(layers))) for share in _SHARES_IN_FLOAT})
+    worst: list[str] = []
+    for group in _worst_first(tuple(layers), error_of, ranked_until):
+        worst += group
+        if len(worst) < counts[0]:
+            continue
+        if len(worst) > counts[-1]:  # the time is over, and the halves are still large
+            break
         yield Step(
-            f"the {count} worst of {len(layers)} layers in float32",
-            Conversion(mixed, functools.partial(make_mixed, worst), record),
+            f"the {len(worst)} worst of {len(layers)} layers in float32",
+            Conversion(mixed, functools.partial(make, mixed, tuple(worst)), record),
             "in float32: " + ", ".join(dict.fromkeys(layer_of(names.get(n, n)) for n in worst)),
         )
-    wide = KNOWN[f"{variant.format}-int16x8"]
+        counts = [count for count in counts if count > len(worst)]
+        if not counts:
+            break
     if variant != wide:
         yield unmixed("int16x8", wide)
+
+
+def _worst_first(names: Names, error_of: Callable[[Names], float], until: float) -> Iterator[Names]:
+    """Yields layers from the worst to the best, each by itself; computed lazily.
+
+    The worst half of the layers, the worst half of that, and so on: to find the worst of 16 takes
+    8 conversions.
+
+    Args:
+        names: Names of the layers.
+        error_of: Returns the error that quantizing some layers causes.
+        until: Time of `time.monotonic` from which no half is divided further.
+    """
+    halves = [(-np.inf, names)]  # a heap
+    while halves:
+        _, worst = heapq.heappop(halves)
+        if len(worst) == 1 or time.monotonic() > until:
+            yield worst
+            continue
+        middle = len(worst) // 2
+        for half in (worst[:middle], worst[middle:]):
+            heapq.heappush(halves, (-error_of(half), half))
 
 
 def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
@@ -146,27 +185,23 @@ def _layers(operators: Iterable[Operator]) -> dict[str, list[str]]:
     return {block[0]: [node for name in block for node in groups[name]] for block in blocks}
 
 
-def _split_tflite(
-    prepared: Path, variant: Variant, images: np.ndarray
-) -> tuple[dict[str, list[str]], _MakeMixed]:
+def _split_tflite(prepared: Path, images: np.ndarray) -> tuple[dict[str, list[str]], _Make]:
     """Returns the layers, and a function that converts with some of them in float32."""
     calibrated, front = tflite_convert.calibrated(prepared, images)
     layers = _layers(tflite_inspect.read_graph(calibrated).operators)
 
-    def make(names: Iterable[str]) -> bytes:
+    def make(variant: Variant, names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
-        return tflite_convert.quantize(calibrated, front, nodes)
+        return tflite_convert.quantize(calibrated, front, nodes, variant.io)
 
     return layers, make
 
 
-def _split_onnx(
-    prepared: Path, variant: Variant, images: np.ndarray
-) -> tuple[dict[str, list[str]], _MakeMixed]:
+def _split_onnx(prepared: Path, images: np.ndarray) -> tuple[dict[str, list[str]], _Make]:
     """Does the same as `_split_tflite`, for ONNX."""
     layers = _layers(onnx_inspect.read_graph(prepared.read_bytes()).operators)
 
-    def make(names: Iterable[str]) -> bytes:
+    def make(variant: Variant, names: Iterable[str]) -> bytes:
         nodes = [node for name in names for node in layers[name]]
         return onnx_convert.convert(prepared, variant, images, float_nodes=nodes)
 

@@ -1,5 +1,6 @@
 """Run Keras's own exporter, with this project's input and output names."""
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # Names of a classifier's input and output in the artifacts.
 INPUT, OUTPUT = "image", "probabilities"
+_LEAST_NORM = 1e-12  # as in `keras.layers.UnitNormalization`
 
 
 def save(
@@ -37,7 +39,8 @@ def save(
     import tensorflow
 
     _inline_constants(model)
-    _drop_masks(model)
+    _draw_nothing(model)
+    _divide_by_norms(model, format)
     outputs = model.outputs
     # Keras's exporter does not say that this is inference; augmentation layers then augment.
     if any(_trains_by_default(operation) for operation in operations(model)):
@@ -100,17 +103,42 @@ def _inline_constants(model: "keras.Model") -> None:
             called.args, called.kwargs = called.convert(inlined)
 
 
-def _drop_masks(model: "keras.Model") -> None:
-    """Takes the dropout out of recurrent layers, in place.
+def _draw_nothing(model: "keras.Model") -> None:
+    """Takes out the random numbers that layers draw at inference too, without using them, in place.
 
-    They draw its masks at inference too, without using them. Those with recurrent dropout also
-    compute each gate by itself, which 1 stands for, and converters know the other way.
+    Recurrent layers draw the masks of their dropout. Those with recurrent dropout also compute
+    each gate by itself, which 1 stands for, and converters know the other way.
     """
-    for cell in model._flatten_layers():
-        if hasattr(cell, "get_dropout_mask"):
-            cell.dropout = cell.recurrent_dropout = 0
-            if hasattr(cell, "implementation"):
-                cell.implementation = 2
+    import keras
+
+    for layer in model._flatten_layers():
+        if hasattr(layer, "get_dropout_mask"):
+            layer.dropout = layer.recurrent_dropout = 0
+            if hasattr(layer, "implementation"):
+                layer.implementation = 2
+        if isinstance(layer, keras.layers.RandomGrayscale):
+            layer.get_random_transformation = lambda *_, **__: None
+
+
+def _divide_by_norms(model: "keras.Model", format: str) -> None:
+    """Rewrites what each UnitNormalization computes, in place; the results stay the same.
+
+    Keras multiplies by the smaller of `1 / norm` and 1e12. Of a vector of zeros, LiteRT makes NaN
+    of it, and no 8 bits hold the range.
+    """
+    import keras
+
+    def divided(layer: Any, x: Any) -> Any:
+        ops = keras.ops
+        squares = ops.sum(ops.square(x), layer.axis, keepdims=True)
+        if format == "onnx":
+            return x / ops.maximum(ops.sqrt(squares), _LEAST_NORM)
+        # TFLite has an operator for this expression, in integers too.
+        return x * ops.rsqrt(ops.maximum(squares, _LEAST_NORM**2))
+
+    for operation in operations(model):
+        if isinstance(operation, keras.layers.UnitNormalization):
+            operation.call = functools.partial(divided, operation)
 
 
 def in_batches(

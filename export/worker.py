@@ -120,7 +120,7 @@ class Converter:
         deadline, process = time.monotonic() + seconds, self._running()
         record = schema.encode(larger.record)
         try:
-            process.ask("fall back", variant.name, record, larger.images, seconds=seconds)
+            process.ask("fall back", variant.name, record, larger.images, seconds, seconds=seconds)
             while (left := deadline - time.monotonic()) > 0:
                 tried = process.ask_for(_Tried, "next step", seconds=left)
                 if tried == _END:
@@ -220,7 +220,14 @@ def _start(state: _State, model: str, about: object, work: str, *arrays: np.ndar
     backend.start_keras()
     task = Task(schema.decode(About, about), *arrays)
     with cli.native_logs_held():
-        state.maker = Maker(keras_file.load(Path(model)), task, Path(work))
+        try:
+            loaded = keras_file.load(Path(model))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Keras must load the model as it saved it. Got: {cli.in_words(error)}. "
+                "Replace the layer that it can't load."
+            ) from error
+        state.maker = Maker(loaded, task, Path(work))
     state.work = Path(work)
 
 
@@ -246,10 +253,12 @@ def _golden(state: _State) -> np.ndarray:
     return state.golden
 
 
-def _fall_back(state: _State, name: str, record: object, images: np.ndarray) -> None:
+def _fall_back(
+    state: _State, name: str, record: object, images: np.ndarray, seconds: float
+) -> None:
     """Starts a fallback, whose steps are taken one by one."""
-    calibration = schema.decode(CalibrationRecord, record)
-    state.steps = state.maker.fallback_steps(KNOWN[name], images, calibration)
+    calibration, until = schema.decode(CalibrationRecord, record), time.monotonic() + seconds / 2
+    state.steps = state.maker.fallback_steps(KNOWN[name], images, calibration, until)
 
 
 def _next_step(state: _State) -> _Tried:

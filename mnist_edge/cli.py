@@ -185,7 +185,8 @@ def one_line(text: object, most: int | None = 300) -> str:
 
 def in_words(error: BaseException) -> str:
     """Formats an exception as one line: its type, then its message."""
-    message = one_line(error)
+    # Keras tells the cause last, after the settings of all layers around it.
+    message = one_line(str(error).rpartition("Exception encountered: ")[2])
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

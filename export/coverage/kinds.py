@@ -103,6 +103,11 @@ def _attending(layer: Step) -> Step:
     return lambda x: layer(x, x)
 
 
+def _joined(join: Step, *branches: Step) -> Step:
+    """Returns a step that computes several things of its input, and joins them."""
+    return lambda x: join([branch(x) for branch in branches])
+
+
 def _scaled(k: Any, *steps: Step) -> list[Step]:
     return [k.Rescaling(1 / 255), *steps]
 
@@ -166,6 +171,31 @@ def _normalized(axis: int | None, data: Callable[[], data.Dataset]) -> Callable[
         return [layer, k.Flatten(), k.Dense(32, activation="relu")]
 
     return steps
+
+
+def _pooled(k: Any) -> list[Step]:
+    """Returns pooling to a fixed size, each kind beside the others."""
+
+    def pooled(layer: Step) -> Step:
+        return lambda x: k.Flatten()(layer(x))
+
+    every = (
+        *(k.AdaptiveAveragePooling2D(5), k.AdaptiveMaxPooling2D(4)),
+        *(k.GlobalMaxPooling2D(), k.GlobalAveragePooling2D()),
+    )
+    return _scaled(k, k.Conv2D(8, 3), _joined(k.Concatenate(), *map(pooled, every)))
+
+
+def _merged(k: Any) -> list[Step]:
+    joins = (k.Add(), k.Subtract(), k.Multiply(), k.Average(), k.Maximum(), k.Minimum())
+    pairs = (_joined(join, k.Conv2D(4, 3), k.Conv2D(4, 3)) for join in joins)
+    return _scaled(k, _joined(k.Concatenate(), *pairs))
+
+
+def _simple_activations(k: Any) -> list[Step]:
+    names = ("celu", "exponential", "hard_sigmoid", "log_sigmoid", "mish", "relu6", "softsign")
+    dense = (k.Dense(16, name) for name in names)
+    return _scaled(k, k.Flatten(), _joined(k.Concatenate(), *dense))
 
 
 _KINDS = (
@@ -262,6 +292,12 @@ _KINDS = (
                 k.LSTM(32),
             ]
         ),
+    ),
+    Kind(
+        "lstm-dropout",
+        "LSTM with dropout and recurrent dropout",
+        samples.rows,
+        _network(lambda k: [k.LSTM(32, dropout=0.2, recurrent_dropout=0.2)]),
     ),
     Kind("rnn", "SimpleRNN", samples.rows, _network(lambda k: [k.SimpleRNN(32)])),
     Kind(
@@ -407,6 +443,73 @@ _KINDS = (
                 k.Flatten(),
                 *(k.Dense(32, name) for name in ("elu", "selu", "tanh", "softplus", "leaky_relu")),
             )
+        ),
+    ),
+    Kind(
+        "more-activations",
+        "celu, exponential, hard_sigmoid, log_sigmoid, mish, relu6, softsign",
+        samples.gray,
+        _network(_simple_activations),
+    ),
+    Kind(
+        "pooling",
+        "AdaptiveAveragePooling2D, AdaptiveMaxPooling2D, GlobalMaxPooling2D",
+        samples.gray,
+        _network(_pooled),
+    ),
+    Kind(
+        "merging",
+        "Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate",
+        samples.gray,
+        _network(_merged),
+    ),
+    Kind(
+        "shapes-1d",
+        "ZeroPadding1D, Cropping1D, UpSampling1D, SeparableConv1D, Conv1DTranspose, Permute",
+        samples.rows,
+        _network(
+            lambda k: [
+                *(k.ZeroPadding1D(1), k.Cropping1D(1), k.UpSampling1D(2)),
+                *(k.SeparableConv1D(8, 3), k.Conv1DTranspose(8, 3, strides=2)),
+                *(k.AveragePooling1D(2), k.Permute((2, 1))),
+            ]
+        ),
+    ),
+    Kind(
+        "random",
+        "RandomCrop, -Brightness, -Shear, -Erasing, -Invert, -Hue, -Saturation, -Grayscale",
+        samples.color,
+        _network(
+            lambda k: [
+                *(k.RandomCrop(14, 14), k.RandomBrightness(0.2), k.RandomShear((0, 0.2), (0, 0.2))),
+                *(k.RandomErasing(), k.RandomInvert(), k.RandomHue(0.2), k.RandomSaturation(0.2)),
+                *_scaled(k, k.RandomGrayscale(), k.Conv2D(8, 3, activation="relu")),
+            ]
+        ),
+    ),
+    Kind(
+        "norms",
+        "RMSNormalization, UnitNormalization, SpectralNormalization",
+        samples.gray,
+        _network(
+            lambda k: _scaled(
+                k,
+                k.SpectralNormalization(k.Conv2D(8, 3, activation="relu")),
+                k.RMSNormalization(),
+                k.UnitNormalization(),
+            )
+        ),
+    ),
+    Kind(
+        "attention-more",
+        "GroupQueryAttention, AdditiveAttention, EinsumDense",
+        samples.rows,
+        _network(
+            lambda k: [
+                _attending(k.GroupQueryAttention(8, 4, 2)),
+                k.EinsumDense("abc,cd->abd", output_shape=(10, 16), bias_axes="d"),
+                lambda x: k.AdditiveAttention()([x, x]),
+            ]
         ),
     ),
     Kind("nested", "a Sequential inside the model", samples.gray, _network(_nested)),

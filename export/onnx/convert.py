@@ -4,7 +4,7 @@ import contextlib
 import gc
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ def prepare(
     if opset != OLDEST_OPSET:
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
+    _drop_idle_factors(graph.graph)
     _share_loop_constants(graph.graph)
     # A convolution that took in its normalization has a new name: the activation after it tells.
     nodes = graph.graph.node
@@ -87,19 +88,29 @@ def exported_names(prepared: Path) -> dict[str, str]:
 
 
 def _register_operators() -> None:
-    """Teaches tf2onnx the operators that it lacks: Erfc, of the exact `gelu`."""
+    """Teaches tf2onnx operators that it lacks: Erfc, of the exact `gelu`; Expm1, of `celu`."""
     from tf2onnx import utils
     from tf2onnx.handler import tf_op
 
-    def erfc(graph: Any, node: Any, **_: object) -> None:
-        dtype = utils.map_onnx_to_numpy_type(graph.get_dtype(node.output[0]))
-        kept = {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
-        graph.remove_node(node.name)
-        erf = graph.make_node("Erf", node.input, **kept)
-        one = graph.make_const(utils.make_name("one"), np.ones((), dtype))
-        graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, **kept)
+    def near_one(function: str, *, reverse: bool) -> Callable[..., None]:
+        """Returns a handler that writes `1 - function(x)`, or `function(x) - 1`."""
 
-    tf_op("Erfc").register_compat_handler(erfc, version=9)  # the first opset that has Erf
+        def handle(graph: Any, node: Any, **_: object) -> None:
+            dtype = utils.map_onnx_to_numpy_type(graph.get_dtype(node.output[0]))
+            kept = {"shapes": node.output_shapes, "dtypes": node.output_dtypes}
+            graph.remove_node(node.name)
+            terms = [
+                graph.make_const(utils.make_name("one"), np.ones((), dtype)),
+                graph.make_node(function, node.input, **kept),
+            ]
+            read = [term.output[0] for term in (reversed(terms) if reverse else terms)]
+            graph.make_node("Sub", read, outputs=node.output, **kept)
+
+        return handle
+
+    # From the first opset that has Erf.
+    tf_op("Erfc").register_compat_handler(near_one("Erf", reverse=False), version=9)
+    tf_op("Expm1").register_compat_handler(near_one("Exp", reverse=True), version=9)
 
 
 @contextlib.contextmanager
@@ -195,6 +206,18 @@ def _fold_input_scale(graph: "onnx.GraphProto") -> None:
     graph.node.remove(first)
     if len(readers[scale.name]) == 1:
         graph.initializer.remove(scale)
+
+
+def _drop_idle_factors(graph: "onnx.GraphProto") -> None:
+    """Removes `beta` from each Gemm that adds nothing, in place.
+
+    onnxsim writes 0, and the quantizers leave a Gemm whose `beta` is not 1 in float32.
+    """
+    for node in graph.node:
+        if node.op_type == "Gemm" and len(node.input) == 2:
+            kept = [each for each in node.attribute if each.name != "beta"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _share_loop_constants(graph: "onnx.GraphProto") -> None:

@@ -63,12 +63,20 @@ def calibrated(prepared: Path, images: np.ndarray) -> tuple[bytes, Front | None]
     return content, fronts[0]
 
 
-def quantize(content: bytes, front: Front | None, float_nodes: Collection[str]) -> bytes:
-    """Quantizes what `calibrated` returned to int8, except for the nodes of these names."""
+def quantize(content: bytes, front: Front | None, float_nodes: Collection[str], io: str) -> bytes:
+    """Quantizes what `calibrated` returned to int8, except for the nodes of these names.
+
+    `io` is the dtype of input and output; with a front they are float32.
+    """
+    import tensorflow as tf
     from tensorflow.lite.python import convert as tf_convert
+    from tensorflow.lite.python import util
 
     quantized = tf_convert.mlir_quantize(content, denylisted_nodes=float_nodes)
-    return front.attach(quantized) if front else bytes(quantized)
+    if front:
+        return front.attach(quantized)
+    dtype = tf.dtypes.as_dtype(io)
+    return bytes(util.modify_model_io_type(quantized, dtype, dtype))
 
 
 def _converter(

@@ -110,6 +110,18 @@ class Graph:
         other.opcodeIndex = self._code(kind)
         return self._insert(node, other, f"{self.name(node)}/{kind.lower()}")
 
+    def insert_mean(self, before: Any, index: int) -> int:
+        """Inserts the mean over a tensor's last axis, of which one value is left."""
+        node = self._schema.OperatorT()
+        node.inputs = [index, self.add_constant(np.array([-1], np.int32))]
+        node.opcodeIndex = self._code("MEAN")
+        node.builtinOptionsType = self._schema.BuiltinOptions.ReducerOptions
+        node.builtinOptions = self._schema.ReducerOptionsT()
+        node.builtinOptions.keepDims = True
+        mean = self._insert(before, node, f"{self.name(before)}/mean")
+        self.tensors[mean].shape = [*self.shape(index)[:-1], 1]
+        return mean
+
     def _insert(self, before: Any, node: Any, name: str) -> int:
         output = self.add_tensor(name, self.shape(before.outputs[0]))
         node.outputs = [output]

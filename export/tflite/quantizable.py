@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The time to convert grows with the square: 100 steps of a GRU take 10 s.
 _MOST_STEPS = 300
+# Of a vector that int16 tells from zeros, if others have a length of about 1.
+_LEAST_SQUARES = 1e-6
 # In the quantizer's messages.
 _KIND = re.compile(r"for op: '?(\w+)'?")
 
@@ -115,6 +117,15 @@ def _squared_difference(graph: Graph, node: Any) -> None:
     graph.replace(node, "MUL", difference, difference)
 
 
+def _unit_norm(graph: Graph, node: Any) -> None:
+    x = int(node.inputs[0])
+    mean, size = graph.insert_mean(node, graph.insert(node, "MUL", x, x)), graph.shape(x)[-1]
+    squares = graph.insert(node, "MUL", mean, np.full(size, size, np.float32))
+    # A vector of zeros would leave no bits for others.
+    root = graph.insert(node, "RSQRT", graph.insert(node, "MAXIMUM", squares, _LEAST_SQUARES))
+    graph.replace(node, "MUL", x, root)
+
+
 def _elu(graph: Graph, node: Any) -> None:
     x = int(node.inputs[0])
     below = graph.insert(node, "EXP", graph.insert(node, "MINIMUM", x, 0.0))
@@ -159,5 +170,6 @@ _REPLACEMENTS: dict[tuple[str, str], Callable[[Graph, Any], None]] = {
     ("SUM", "int16"): _sum,
     ("SQUARED_DIFFERENCE", "int16"): _squared_difference,
     ("HARD_SWISH", "int16"): _hard_swish,
+    ("L2_NORMALIZATION", "int16"): _unit_norm,
     ("PRELU", "int16"): _prelu,
 }

@@ -9,8 +9,9 @@ import pytest
 
 from export import __main__ as command
 from export import audit, fallback
+from export.tflite import convert
 from export.variants import KNOWN
-from mnist_edge import bundle
+from mnist_edge import bundle, runtimes
 from tests.safety import culprits
 
 
@@ -125,3 +126,47 @@ def test_a_dynamic_onnx_file_is_offered_per_channel_weights():
     assert next(steps).conversion is None
     second = next(steps)
     assert (second.name, second.conversion.variant) == ("per-channel weights", KNOWN["onnx-int8"])
+
+
+NAMES = tuple("abcdefghijklmnop")
+
+
+def test_the_worst_of_16_layers_is_found_in_8_conversions():
+    errors, asked = dict.fromkeys(NAMES, 1) | {"k": 100, "c": 50}, []
+
+    def error_of(names):
+        asked.append(names)
+        return sum(errors[name] for name in names)
+
+    found = fallback._worst_first(NAMES, error_of, np.inf)
+    assert next(found) == ("k",)
+    assert len(asked) == 8
+    assert next(found) == ("c",)
+    assert sorted(name for (name,) in found) == sorted(NAMES[:2] + NAMES[3:10] + NAMES[11:])
+
+
+def test_when_the_time_is_over_layers_are_not_divided_further():
+    found = fallback._worst_first(NAMES, lambda names: "k" in names, until=-np.inf)
+    assert list(found) == [NAMES]
+
+
+@pytest.mark.parametrize("variant", ["tflite-int8", "tflite-int8-mixed"])
+def test_the_graph_that_was_calibrated_once_gives_the_converters_file(variant, tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3, "softmax")]
+    )
+    images = np.random.default_rng(0).random((20, 6, 6, 1), np.float32)
+    prepared = convert.prepare(model, 1, tmp_path)
+    calibrated, front = convert.calibrated(prepared, images)
+    quantized = convert.quantize(calibrated, front, (), KNOWN[variant].io)
+    (tmp_path / "found.tflite").write_bytes(quantized)
+    (tmp_path / "expected.tflite").write_bytes(
+        convert.convert(prepared, KNOWN["tflite-int8"], images)
+    )
+    found, expected = (
+        runtimes.open_artifact(tmp_path / f"{name}.tflite") for name in ("found", "expected")
+    )
+    assert found.inputs[0].dtype == KNOWN[variant].io
+    np.testing.assert_array_equal(found.predict(images), expected.predict(images))

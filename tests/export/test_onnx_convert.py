@@ -3,11 +3,13 @@
 import gc
 import weakref
 
+import keras
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from export import audit
 from export.onnx import convert
 from export.variants import VARIANTS
 
@@ -51,6 +53,17 @@ def prepared_in(folder):
     model = helper.make_model(graph, opset_imports=[opset], ir_version=10)  # ONNX Runtime knows it
     onnx.save(model, folder / "float32.onnx")
     return folder / "float32.onnx"
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_a_weight_on_the_left_of_a_product_is_stored_in_integers(batch, tmp_path):
+    rows = keras.Input((10, 14))
+    x = keras.layers.EinsumDense("abc,bd->adc", output_shape=(8, 14))(rows)
+    model = keras.Model(rows, keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x)))
+    variant = VARIANTS["onnx-dynamic-int8"]
+    path = tmp_path / variant.file
+    path.write_bytes(convert.convert(convert.prepare(model, batch, tmp_path), variant, None))
+    assert audit.findings(audit.read(path), variant) == []
 
 
 def test_calibration_images_are_run_once_for_all_steps_of_a_fallback(tmp_path, monkeypatch):

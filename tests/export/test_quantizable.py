@@ -94,6 +94,22 @@ def test_operators_without_an_integer_kernel_are_replaced(variant, tmp_path):
     assert difference < (0.2 if variant == "tflite-int8" else 0.01)
 
 
+@pytest.mark.parametrize(("variant", "most"), [("tflite-float32", 1e-5), ("tflite-int8", 0.2)])
+def test_a_vector_of_zeros_is_normalized_to_zeros(variant, most, tmp_path):
+    # A quarter are zeros; 8 bits are few for those that are short.
+    model = classifier(layers.ReLU(), layers.UnitNormalization())
+    _, found, difference = converted(model, tmp_path, variant)
+    assert found == []
+    assert difference < most
+
+
+def test_unit_normalization_is_replaced_in_int16(tmp_path):
+    model = classifier(layers.Flatten(), layers.UnitNormalization())
+    _, found, difference = converted(model, tmp_path, "tflite-int16x8")
+    assert found == []
+    assert difference < 0.01
+
+
 def test_an_operator_that_can_not_be_quantized_is_named_with_its_layer(tmp_path):
     model = classifier(layers.Dense(2, activation="softsign", name="soft"))
     with (

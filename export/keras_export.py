@@ -1,5 +1,6 @@
 """Run Keras's own exporter, with this project's input and output names."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,10 +60,26 @@ def save(
     # Keras compiles grouped convolutions apart, in functions that the converters can't read.
     tensorflow.config.run_functions_eagerly(True)
     try:
-        named.export(path, format=format, verbose=False, input_signature=[signature], **options)
+        with _without_default_signatures():
+            named.export(path, format=format, verbose=False, input_signature=[signature], **options)
     finally:
         tensorflow.config.run_functions_eagerly(False)
     return path
+
+
+@contextlib.contextmanager
+def _without_default_signatures() -> Iterator[None]:
+    """Keeps Keras from tracing every nested model once more in its search for lookup tables.
+
+    That is a quarter of an export, and nothing of what is traced is saved.
+    """
+    import keras
+
+    keras.Model._default_save_signature = None
+    try:
+        yield
+    finally:
+        del keras.Model._default_save_signature
 
 
 def input_shapes(model: "keras.Model") -> dict[str, tuple[int, ...]]:

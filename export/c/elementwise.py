@@ -101,7 +101,8 @@ def extreme(to: Builder, node: Node) -> None:
     a, b, out = _binary(node)
     checks.same_scale(a, out)
     checks.same_scale(b, out)
-    to.step(node.kind.lower(), {"steps": steps(a, b, out)}, (a, b), out)
+    is_maximum = int(node.kind == "MAXIMUM")
+    to.step("extreme", {"steps": steps(a, b, out), "is_maximum": is_maximum}, (a, b), out)
 
 
 def prelu(to: Builder, node: Node) -> None:

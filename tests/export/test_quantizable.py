@@ -121,7 +121,7 @@ def test_an_operator_that_can_not_be_quantized_is_named_with_its_layer(tmp_path)
 
 def test_a_failure_inside_a_layer_is_told_by_its_cause():
     with (
-        pytest.raises(InputError, match="can't be exported to tflite: None is no value. Replace"),
+        pytest.raises(InputError, match=r"can't be exported to tflite: None is no value\. "),
         unsupported.refusing(classifier(), "tflite", lambda model, folder: None),
     ):
         raise ValueError(

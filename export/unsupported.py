@@ -23,6 +23,8 @@ class NoRoom(InputError):
 
 # In messages of the TFLite converter.
 _NO_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+# In Keras's, which say what was called, and the cause in bold.
+_CAUSES = re.compile(r"Exception encountered when calling [^\n]+\s+(?:\x1b\[1m)?([^\n\x1b]+)")
 _PATH = re.compile(r"\w+(?:/\w+)+")
 _TRACED_AGAIN = re.compile(r"_\d+$")  # TensorFlow's suffix of a name that it has seen
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,7 +66,8 @@ def _reason(error: Exception) -> str:
     """Returns a converter's message in one line."""
     if missing := _NO_OPERATOR.search(str(error)):
         return f"TFLite has no operator for TensorFlow's {missing[1]}"
-    return str(error).strip().split("\n")[0][:200].rstrip(".")
+    lines = _CAUSES.findall(str(error)) or str(error).strip().split("\n")[:1]
+    return str(lines[-1][:200].rstrip("."))
 
 
 def named_layer(model: "keras.Model", message: str) -> "keras.Layer | None":

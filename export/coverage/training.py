@@ -43,8 +43,7 @@ def train(model: "keras.Model", dataset: data.Dataset, epochs: int) -> None:
         # Small steps last, or the moving averages of batch normalization lag behind the weights.
         steps = epochs * -(-len(inputs) // _BATCH_SIZE)
         rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
-        # XLA compiles a large network for longer than it takes to train it.
-        model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+        model.compile(keras.optimizers.Adam(rate), loss)
         model.fit(inputs, dataset.y_train, _BATCH_SIZE, epochs, verbose=0)
     _solve_last_layer(model, inputs, np.eye(dataset.classes)[dataset.y_train])
 

@@ -119,6 +119,17 @@ def test_an_operator_that_can_not_be_quantized_is_named_with_its_layer(tmp_path)
         converted(model, tmp_path, "tflite-int16x8")
 
 
+def test_a_failure_inside_a_layer_is_told_by_its_cause():
+    with (
+        pytest.raises(InputError, match=r"can't be exported to tflite: None is no value\. "),
+        unsupported.refusing(classifier(), "tflite", lambda model, folder: None),
+    ):
+        raise ValueError(
+            "in user code:\n\n    File x\n\n    ValueError: Exception encountered when calling "
+            "Odd.call().\n    \n    \x1b[1mNone is no value.\x1b[0m\n    Arguments received"
+        )
+
+
 def test_a_graph_without_such_operators_keeps_its_bytes(tmp_path):
     path, _, _ = converted(classifier(layers.ReLU()), tmp_path, "tflite-float32")
     content = path.read_bytes()

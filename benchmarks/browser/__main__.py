@@ -61,11 +61,13 @@ def main(argv: list[str] | None = None) -> int:
     settings = cli.parse_settings(BrowserSettings, __doc__, argv, positional=["bundle"])
     bundle.refuse_replacing(settings.bundle, report.FILES)
     with lock.held(settings.bundle):
-        loaded = bundles.load_all([settings.bundle], settings.limit)
-        before = _earlier(settings, loaded[0].manifest.model.sha256)
-        rows, run = measure.measure(settings, loaded[0], before.thresholds)
+        (loaded,) = bundles.load_all([settings.bundle], settings.limit)
+        before = _earlier(settings, loaded.manifest.model.sha256)
+        # The rows that are there keep their bundle's name, though the folder may have another now.
+        loaded = dataclasses.replace(loaded, label=before.bundles[0].bundle)
+        rows, run = measure.measure(settings, loaded, before.thresholds)
         result = joined(before, rows, run)
-        skipped = report.write(result, loaded, settings.bundle)
+        skipped = report.write(result, [loaded], settings.bundle)
     print(tables.browser_table(result))
     print("\n".join(report.browser(result)))
     for row in rows:

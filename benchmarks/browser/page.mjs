@@ -8,9 +8,9 @@ let litert = null;
 // Each imports its runtime, says so, and opens the artifact at a URL.
 const RUNTIMES = {
   async wasm({url, output}, imported) {
-    const {open} = await import("/model.mjs");
+    const {open} = await import(url);
     imported();
-    const Kind = ARRAYS[output.dtype], model = await open(url, output.size * Kind.BYTES_PER_ELEMENT);
+    const Kind = ARRAYS[output.dtype], model = await open(output.size * Kind.BYTES_PER_ELEMENT);
     return values => new Kind(model(new Uint8Array(values.buffer, values.byteOffset,
       values.byteLength)).buffer);
   },

@@ -1,5 +1,6 @@
 """The rows: artifacts of a bundle, each in a runtime of the browser, and the files it fetches."""
 
+import base64
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ _ROWS = (
     ("onnx-int8", PLAIN),
     ("onnx-float32", PLAIN),
 )
-_OWN = ("page.html", "page.mjs", "model.mjs")  # the last is ours to count
+_OWN = ("page.html", "page.mjs")
 _DTYPES = {"uint8", "int8", "float32"}  # as page.mjs has them
 _REMEDY = "Run: python -m export --variants c-int8 tflite-int8"
 
@@ -84,7 +85,7 @@ class Row:
     def url(self) -> str:
         """The path of what the runtime opens."""
         simd = "" if self.artifact.kernels == PLAIN else "-no-simd"
-        end = ".wasm" if self.artifact.format == "c" else self.artifact.path.suffix
+        end = ".mjs" if self.artifact.format == "c" else self.artifact.path.suffix
         return f"models/{self.artifact.path.stem}{simd}{end}"
 
     @property
@@ -175,7 +176,7 @@ def _about(path: Path) -> CSource:
 
 
 def served(row: Row) -> bytes:
-    """Returns what a row's runtime opens: the artifact, or the WebAssembly of the C.
+    """Returns what a row's runtime opens: the artifact, or a module with the C's WebAssembly.
 
     Raises:
         InputError: The C can't be compiled.
@@ -185,13 +186,17 @@ def served(row: Row) -> bytes:
         content = file.read()
     if row.artifact.format != "c":
         return content
-    return wasm.compile_c(content.decode(), row.prefix, row.artifact.kernels == PLAIN)
+    made = wasm.compile_c(content.decode(), row.prefix, row.artifact.kernels == PLAIN)
+    return _own("model.mjs").replace(b"@wasm@", base64.b64encode(made))
 
 
 def page_files() -> dict[str, bytes]:
     """Returns the page and its scripts by path."""
-    folder = resources.files(__package__)
-    return {name: folder.joinpath(name).read_bytes() for name in _OWN}
+    return {name: _own(name) for name in _OWN}
+
+
+def _own(name: str) -> bytes:
+    return resources.files(__package__).joinpath(name).read_bytes()
 
 
 def package_files(cache: Path) -> tuple[dict[str, bytes], frozenset[str]]:
@@ -209,4 +214,4 @@ def package_files(cache: Path) -> tuple[dict[str, bytes], frozenset[str]]:
 
 def is_counted(path: str) -> bool:
     """Whether a file is part of what a user's page would fetch to run an artifact."""
-    return path == _OWN[-1] or not (path in _OWN or path.startswith("inputs/"))
+    return not (path in _OWN or path.startswith("inputs/"))

@@ -81,5 +81,6 @@ def _manifest(name: str) -> dict[str, Any]:
         "files": ["index.js", "index.d.ts"],
         "sideEffects": False,
         "engines": {"node": ">=16.4"},
-        "license": "UNLICENSED",
+        "license": "UNLICENSED",  # SPDX has no other word for a license that nobody chose yet
+        "private": True,  # so that `npm publish` refuses until the owner has
     }

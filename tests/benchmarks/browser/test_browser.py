@@ -85,7 +85,7 @@ def test_c_runs_in_chromium_with_simd_and_without(with_c, tmp_path, without_kera
     assert (simd.status, plain.status) == ("breached", "passed")
     assert plain.parity.agreement == 1
     assert plain.remarks == ("checked on only 20 images", "on 20 of 40 test images")
-    assert plain.browser.file_count == 2  # model.mjs and the WebAssembly
+    assert plain.browser.file_count == 1  # the WebAssembly is inside the module
     assert 0 < plain.latency[0].p50_us < 1000
     assert {row.status for row in others} == {"not installed"}
     assert "onnxruntime-web 1.30.0 not fetched: use --fetch" in others[-1].remarks

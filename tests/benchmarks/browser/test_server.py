@@ -14,20 +14,20 @@ from mnist_edge.errors import InputError
 
 
 def test_files_are_counted_and_others_not_found():
-    files = {"model.mjs": b"1", "models/a.wasm": b"\0asm", "inputs/x": b"image"}
+    files = {"models/b.mjs": b"1", "models/a.wasm": b"\0asm", "inputs/x": b"image"}
     with server.serving(files) as serving:
         with urllib.request.urlopen(f"{serving.address}models/a.wasm") as answer:
             assert answer.read() == b"\0asm"
             assert answer.headers["Content-Type"] == "application/wasm"
             assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
             assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-        for path in ("model.mjs", "inputs/x"):
+        for path in ("models/b.mjs", "inputs/x"):
             urllib.request.urlopen(f"{serving.address}{path}").close()
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{serving.address}../etc/passwd")
-        assert serving.fetched == ["models/a.wasm", "model.mjs", "inputs/x"]
+        assert serving.fetched == ["models/a.wasm", "models/b.mjs", "inputs/x"]
         assert serving.address.startswith("http://127.0.0.1:")
-    counted = ["models/a.wasm", "model.mjs", "onnxruntime-web/dist/ort.wasm.min.mjs"]
+    counted = ["models/a.wasm", "models/b.mjs", "onnxruntime-web/dist/ort.wasm.min.mjs"]
     assert [path for path in [*counted, "inputs/x", "page.mjs"] if rows.is_counted(path)] == counted
 
 

@@ -1,7 +1,10 @@
 """The packaged `edge` as a page, made once; a browser and node where they are installed."""
 
 import contextlib
+import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,21 @@ from tests.conftest import _alone
 from tests.safety import culprits
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def fetched(name, version, folder):
+    """The unpacked folder of a package of npm, fetched once into the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mnist-edge"
+    packed = cache / f"{name}-{version}.tgz"
+    if not packed.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            command = ["npm", "pack", "--silent", "--ignore-scripts", f"{name}@{version}"]
+            subprocess.run(command, cwd=cache, check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip(f"{name} can't be fetched by npm")
+    subprocess.run(["tar", "xzf", packed, "-C", folder], check=True)
+    return folder / "package"
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,14 @@
 """The page as a person uses it: in Chromium, from a file, offline, by pen and by keyboard."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from export.web import page as pages
+from tests.export.web.conftest import fetched
 from tests.images import drawn
 
-AXE = "axe-core@4.14.1"
+AXE = ("axe-core", "4.14.1")
 DESK, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 844}
 # Digits as a hand writes them: strokes of points in a box of 1 by 1.
 DIGITS = {
@@ -181,24 +178,9 @@ def test_a_model_of_clothes_gets_a_page_without_a_pen(opened, page, tmp_path):
     assert answer(tab) in labels
 
 
-def axe(folder):
-    """The source of axe-core, fetched once into the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mnist-edge"
-    packed = cache / "axe-core-4.14.1.tgz"
-    if not packed.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        try:
-            command = ["npm", "pack", AXE, "--silent"]
-            subprocess.run(command, cwd=cache, check=True, capture_output=True, timeout=60)
-        except (OSError, subprocess.SubprocessError):
-            pytest.skip("axe-core can't be fetched by npm")
-    subprocess.run(["tar", "xzf", packed, "-C", folder, "package/axe.min.js"], check=True)
-    return (folder / "package" / "axe.min.js").read_text()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation_before_and_after_an_answer(opened, file, scheme, tmp_path):
-    source = axe(tmp_path)
+    source = (fetched(*AXE, tmp_path) / "axe.min.js").read_text()
     tab = opened(file, PHONE if scheme == "dark" else DESK, scheme, bypass_csp=True)
     for digit in (None, 3):
         if digit:

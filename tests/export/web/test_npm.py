@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 from export import to_web
 from export.web import npm
 from mnist_edge import data
+from tests.export.web.conftest import fetched
 from tests.export.web.test_bits import in_node
 
 READ = """import fs from "node:fs";
@@ -21,6 +23,16 @@ let refused = "";
 try { read([1, 2]); } catch (error) { refused = `${error.name}: ${error.message}`; }
 const plain = read([...images.subarray(0, size)]);
 console.log(JSON.stringify({labels, shape, found, refused, plain}));
+"""
+USE = """import {labels, read, shape} from "./index.js";
+const probabilities: number[] = read(new Uint8Array(784));
+const name: string | undefined = labels[probabilities.indexOf(Math.max(...read([0, 1.5])))];
+const [height, width, channels]: readonly [number, number, number] = shape;
+console.log(name, height * width * channels);
+// @ts-expect-error: pixels are numbers
+read("text");
+// @ts-expect-error: nobody renames the classes
+labels.push("another");
 """
 EVIL = '</script>"; process.exit(7); //`${process.exit(7)}\u2028*/ @wasm@\n# x'
 TOLD = {
@@ -47,6 +59,25 @@ def test_read_gives_the_probabilities_of_the_page_in_node(package, node, page, t
     assert made["refused"] == "TypeError: pixels must hold 784 values. Got: 2."
 
 
+@pytest.mark.long  # the compiler takes seconds, and is fetched first
+def test_the_types_are_those_of_the_module(package, node, tmp_path):
+    compiler = fetched("typescript", "5.9.3", tmp_path) / "lib" / "tsc.js"
+    declared = (package / "index.d.ts").read_text()
+    script = (package / "index.js").read_text()
+    names = re.findall(r"^export declare \w+ (\w+)", declared, re.MULTILINE)
+    assert names == re.findall(r"^export \w+ (\w+)", script, re.MULTILINE)
+    (tmp_path / "use.ts").write_text(USE)
+    command = [node, compiler, "--noEmit", "--strict", "--module", "nodenext", "use.ts"]
+    for types, fault in [
+        (declared, ""),
+        (declared.replace("): number[]", "): string[]"), "Type 'string[]' is not assignable"),
+        (declared.replace("readonly string[]", "string[]"), "Unused '@ts-expect-error'"),
+    ]:
+        (tmp_path / "index.d.ts").write_text(types)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode == 0, fault in done.stdout) == (not fault, True), done.stdout
+
+
 def test_npm_packs_four_files_without_a_warning(package, tmp_path):
     npm_command = shutil.which("npm")
     if not npm_command:
@@ -61,6 +92,8 @@ def test_npm_packs_four_files_without_a_warning(package, tmp_path):
         env=os.environ | {"HOME": str(tmp_path), "npm_config_update_notifier": "false"},
     )
     packed = json.loads(done.stdout)[0]
+    record = json.loads((package / "package.json").read_text())
+    assert (record["license"], record["private"]) == ("UNLICENSED", True)  # the owner chooses
     names = sorted(file["path"] for file in packed["files"])
     assert names == ["README.md", "index.d.ts", "index.js", "package.json"]
     assert (packed["name"], "warn" in done.stderr.lower()) == ("edge-model", False)

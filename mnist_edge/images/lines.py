@@ -2,7 +2,7 @@
 
 A line is a long, thin, straight run of ink whose ends both meet the picture's border or another
 line; the strokes of a digit end in the paper. Thick walls of boxes count too, if they have a twin
-beside them and end where lines run. Strokes that cross a line are left whole.
+beside them and end inside lines. Strokes that cross a line are left whole.
 """
 
 import dataclasses
@@ -190,11 +190,12 @@ def _is_joined(
     if not line.is_slim and not any(map(line.is_twin, parallel)):
         return False
     reach = line.reach
-    for column in (line.start, line.stop):
+    slack = reach if line.is_slim else 0.5 * line.thickness
+    for column, inward in ((line.start, 1), (line.stop, -1)):
         row = float(line.rows(column))
         inside = min(column, row, shape[1] - 1 - column, shape[0] - 1 - row)
         meets = any(
-            abs(float(other.rows(row)) - column) <= reach
+            -reach <= inward * (column - float(other.rows(row))) <= slack
             and other.start - reach <= row <= other.stop + reach
             for other in others
         )

@@ -10,6 +10,7 @@ are left out.
 """
 
 import dataclasses
+import functools
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -49,29 +50,22 @@ def read(opened: Classifier, gray: np.ndarray) -> str:
     return "/".join(lines.values())
 
 
-def table(pictures: Sequence[Rendered], texts: Sequence[str]) -> str:
-    """Formats the share of whole strings read right per kind, and of each of its sources."""
-    right: dict[str, dict[str, list[bool]]] = {}
-    for one, text in zip(pictures, texts, strict=True):
-        right.setdefault(one.kind, {}).setdefault(one.source, []).append(text == one.text)
-    rows = []
-    for kind, members in right.items():
-        every = [is_right for of_source in members.values() for is_right in of_source]
-        parts = ", ".join(f"{source} {np.mean(some):.1%}" for source, some in members.items())
-        rows.append(f"{kind:<14}{np.mean(every):>7.1%} of {len(every):>5,}: {parts}")
-    return "\n".join(rows)
-
-
-def few(pictures: Sequence[Rendered], count: int) -> list[Rendered]:
-    """Returns so many pictures of each kind, evenly taken."""
+def by_kind(pictures: Sequence[Rendered]) -> list[list[Rendered]]:
+    """Groups pictures by their kind."""
     kinds: dict[str, list[Rendered]] = {}
     for one in pictures:
         kinds.setdefault(one.kind, []).append(one)
-    return [
-        members[place]
-        for members in kinds.values()
-        for place in np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
-    ]
+    return list(kinds.values())
+
+
+def row(pictures: Sequence[Rendered], reader: ocr.Reader) -> str:
+    """Formats the share of whole strings read right of one kind, and of each of its sources."""
+    right: dict[str, list[bool]] = {}
+    for one in pictures:
+        right.setdefault(one.source, []).append(reader(one.gray) == one.text)
+    every = [is_right for of_source in right.values() for is_right in of_source]
+    parts = ", ".join(f"{source} {np.mean(some):.1%}" for source, some in right.items())
+    return f"{pictures[0].kind:<14}{np.mean(every):>7.1%} of {len(every):>5,}: {parts}"
 
 
 @cli.command
@@ -89,10 +83,14 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print("scans skipped: scikit-learn is not installed. Install it.", file=sys.stderr)
     opened = classifier.open_classifier(settings.model or classifier.PRETRAINED, True)
-    print(table(pictures, [read(opened, one.gray) for one in pictures]))
-    chosen = few(pictures, settings.ocr) if settings.ocr > 0 else []
-    for name, reader in ocr.readers().items() if chosen else ():
-        print(f"\n{name}\n{table(chosen, [reader(one.gray) for one in chosen])}")
+    kinds = by_kind(pictures)
+    for members in kinds:
+        print(row(members, functools.partial(read, opened)), flush=True)
+    for name, reader in ocr.readers().items() if settings.ocr > 0 else ():
+        print(f"\n{name}")
+        for members in kinds:
+            places = np.linspace(0, len(members) - 1, settings.ocr).round().astype(int)
+            print(row([members[place] for place in np.unique(places)], reader), flush=True)
     return cli.OK
 
 

@@ -32,7 +32,7 @@ TABLE = {
     "benchmarks/corruptions": {"mnist_edge", "numpy", "scipy", "PIL", "matplotlib"},
     "benchmarks/layers": {"mnist_edge", "numpy", "onnx", "PIL", "flatbuffers"} | RUNTIMES,
     "benchmarks/microcontroller": {"mnist_edge", "numpy"},
-    "benchmarks/pictures": {"mnist_edge", "numpy", "keras", "scipy", "PIL"},
+    "benchmarks/pictures": {"mnist_edge", "numpy", "keras", "scipy", "PIL", "sklearn"},
     "benchmarks/frontier": {"mnist_edge", "numpy", "keras", "matplotlib", "distributed"},
 }
 # What every installation has; all else is imported inside the function that needs it, so that

@@ -1,22 +1,25 @@
 """Erase printed lines: ruled and squared paper, frames, boxes of forms.
 
 A line is a long, thin, straight run of ink whose ends both meet the picture's border or another
-line; the strokes of a digit end in the paper. Strokes that cross a line are left whole.
+line; the strokes of a digit end in the paper. Thick walls of boxes count too, if they have a twin
+beside them and end inside lines. Strokes that cross a line are left whole.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
 _LEVEL = 0.3  # minimum contrast of a line; fainter ones vanish with the paper
 _INK = 0.4  # as in segment.py: what adjoins a line and is darker crosses it
 _STEEPEST = 0.15  # of a line against the picture's sides, as a slope
-_THICKEST, _SHARE = 8, 0.02  # a line's thickness: pixels, or share of the longer side if larger
+_THICKEST, _SHARE = 12, 0.02  # a line's thickness: pixels, or share of the longer side if larger
 _SLIM = 14  # minimum ratio of length to thickness; a drawn 4 has bars of 10 to 12
-_LONG = 0.6  # minimum length, as a share of the ink that hangs together with it
+_STOUT = 5  # the same for a wall that has a twin
+_LONG = 0.4  # minimum length, as a share of the ink that hangs together with it
 _GAP = 0.03  # of the length: the longest gap in a line
 _OFF = 2.5  # pixels from a straight line; blur and rounding move a center by one
-_REACH = 3.0  # thicknesses between a line's end and what it meets
+_REACH, _NEAR = 3.0, 1.5  # thicknesses between a line's end, or a wall's, and what it meets
 _SKIRT = 0.15  # contrast at which the blurred edge of a line ends
 _REMAINS = 0.5  # minimum share of its pixels on lines for ink to be what remains of one
 _MOST = 200  # lines per direction
@@ -38,8 +41,22 @@ class _Line:
     stop: int
     thickness: float
 
-    def rows(self, columns: np.ndarray) -> np.ndarray:
+    @property
+    def is_slim(self) -> bool:
+        return self.stop - self.start >= _SLIM * self.thickness
+
+    @property
+    def reach(self) -> float:
+        """Distance in pixels at which its end meets something."""
+        return max(4.0, (_REACH if self.is_slim else _NEAR) * self.thickness)
+
+    def rows(self, columns: np.ndarray | float) -> np.ndarray:
         return np.polyval(self.curve, columns)
+
+    def is_twin(self, other: "_Line") -> bool:
+        """Whether another line starts and stops where this one does."""
+        off = max(abs(self.start - other.start), abs(self.stop - other.stop))
+        return other is not self and off <= max(4.0, _REACH * self.thickness)
 
 
 def erased(contrast: np.ndarray) -> np.ndarray:
@@ -132,7 +149,7 @@ def _straight(
         curve = np.polyfit(x[near], y[near], 1)
         near |= np.abs(y - np.polyval(curve, x)) <= _OFF
         line = _extent(mask, curve, x[near], float(np.median(lengths[near])))
-        if line.stop - line.start >= max(least, _SLIM * line.thickness):
+        if line.stop - line.start >= max(least, _STOUT * line.thickness):
             lines.append(line)
         x, y, lengths = x[~near], y[~near], lengths[~near]
     return lines
@@ -159,32 +176,44 @@ def _joined(
     """Keeps the lines whose ends both meet the border or another line that is kept."""
     while True:
         kept = (
-            [line for line in across if _is_joined(line, down, shape)],
-            [line for line in down if _is_joined(line, across, shape[::-1])],
+            [line for line in across if _is_joined(line, across, down, shape)],
+            [line for line in down if _is_joined(line, down, across, shape[::-1])],
         )
         if list(map(len, kept)) == [len(across), len(down)]:
             return kept
         across, down = kept
 
 
-def _is_joined(line: _Line, others: list[_Line], shape: tuple[int, ...]) -> bool:
-    reach = max(4.0, _REACH * line.thickness)
-    for column in (line.start, line.stop):
-        row = float(line.rows(np.array(column)))
+def _is_joined(
+    line: _Line, parallel: list[_Line], others: list[_Line], shape: tuple[int, ...]
+) -> bool:
+    if not line.is_slim and not any(map(line.is_twin, parallel)):
+        return False
+    reach = line.reach
+    slack = reach if line.is_slim else 0.5 * line.thickness
+    for column, inward in ((line.start, 1), (line.stop, -1)):
+        row = float(line.rows(column))
         inside = min(column, row, shape[1] - 1 - column, shape[0] - 1 - row)
         meets = any(
-            abs(float(other.rows(np.array(row))) - column) <= reach
+            -reach <= inward * (column - float(other.rows(row))) <= slack
             and other.start - reach <= row <= other.stop + reach
             for other in others
         )
-        if inside > reach and not meets:
+        if not meets and (inside > reach or not line.is_slim):
             return False
     return True
 
 
 def _bands(contrast: np.ndarray, lines: list[_Line]) -> list[np.ndarray]:
-    """Returns the pixels of each line, as masks."""
-    return [_band(contrast, line) for line in lines]
+    """Returns the pixels of each line, as masks; of two walls side by side, all between them."""
+    bands = [_band(contrast, line) for line in lines]
+    for (one, band), (other, beside) in itertools.combinations(zip(lines, bands, strict=True), 2):
+        middle = (one.start + one.stop) / 2
+        if one.is_twin(other) and abs(one.rows(middle) - other.rows(middle)) <= one.reach:
+            both = band | beside
+            below, above = (np.logical_or.accumulate(both[::way])[::way] for way in (1, -1))
+            bands.append(below & above)
+    return bands
 
 
 def _band(contrast: np.ndarray, line: _Line) -> np.ndarray:

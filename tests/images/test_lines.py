@@ -37,6 +37,20 @@ def test_squared_paper_goes_and_the_strokes_that_cross_it_stay(ink):
     assert np.mean(np.abs(found - ink) > 0.3) < 0.01
 
 
+def test_thick_walls_of_boxes_side_by_side_go_and_a_1_between_lines_stays():
+    paper = np.zeros((120, 400), np.float32)
+    for left in (20, 140, 260):
+        for place in (left, left + 112):  # 8 pixels of paper between two boxes' walls
+            paper[10:110, place : place + 6] = 0.8
+        for place in (10, 104):
+            paper[place : place + 6, left : left + 118] = 0.8
+    digits = np.zeros_like(paper)
+    for left in (74, 194, 314):
+        digits[22:98, left : left + 8] = 1  # upright, as a wall is, but in the paper
+    found = lines.erased(np.maximum(paper, digits))
+    assert np.mean(np.abs(found - digits) > 0.3) < 0.002
+
+
 @pytest.mark.parametrize("side", [64, 120, 140])  # the bar of a 4 was a line at 64 and 120
 @pytest.mark.parametrize("digit", range(10))
 def test_no_stroke_of_a_digit_is_a_line(digit, side):

@@ -1,19 +1,19 @@
 """Functions that run in an artifact's own process: open it, predict, time calls.
 
-`benchmarks.worker` sends the requests. The first argument of each function is a dict that keeps
-state between requests.
+`benchmarks.worker` sends the requests.
 """
 
 import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from mnist_edge import data
-from mnist_edge.safety import limits
+from mnist_edge.runtimes import Predictor
+from mnist_edge.safety import isolated, limits
 from mnist_edge.schema import Count, CountFrom1, NotNegative, Positive, Sha256, Text, integer
 
 from . import latency, overhead
@@ -62,36 +62,46 @@ class Lap:
     resident_bytes: CountFrom1 | None
 
 
-def _import(state: dict[str, Any], path: str, threads: int, kernels: str = "") -> Imported:
+@dataclasses.dataclass
+class State(isolated.State):
+    """The opened artifact and its encoded inputs; how many are timed; the batches of a lap."""
+
+    opened: Predictor = dataclasses.field(init=False)
+    inputs: np.ndarray = dataclasses.field(init=False)
+    timed: int = 0
+    calls: Sequence[np.ndarray] = ()
+
+
+def _import(state: State, path: str, threads: int, kernels: str = "") -> Imported:
     """Imports the file's runtime, then limits further memory reservations."""
     idle_bytes = limits.peak_resident_bytes()
     started = time.perf_counter()
     overhead.import_runtime(path, threads, kernels)
     imported = time.perf_counter()
-    limits.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state.allowance.memory_limit_mb)
     return Imported(round(1000 * (imported - started), 2), idle_bytes)
 
 
-def _open(state: dict[str, Any], path: str, threads: int, kernels: str = "") -> Opened:
-    state.pop("opened", None)
-    state.pop("inputs", None)
+def _open(state: State, path: str, threads: int, kernels: str = "") -> Opened:
+    for name in ("opened", "inputs"):  # free the last ones first
+        vars(state).pop(name, None)
     started = time.perf_counter()
-    state["opened"] = opened = overhead.open_artifact(path, threads, kernels)
+    state.opened = opened = overhead.open_artifact(path, threads, kernels)
     load_ms = round(1000 * (time.perf_counter() - started), 2)
     sizes = opened.arena_bytes, opened.compiled_bytes
     return Opened(opened.runtime, opened.batch, load_ms, *sizes)
 
 
-def _first_call(state: dict[str, Any], images: np.ndarray) -> FirstCall:
+def _first_call(state: State, images: np.ndarray) -> FirstCall:
     """Makes the first call, before more images take memory, and reads the peak memory."""
-    opened = state["opened"]
+    opened = state.opened
     inputs = opened.encode(images)[: opened.batch or 1]
     (first_call_us,) = latency.time_calls(opened.call, inputs, 0, 1, opened.batch or 1)
     return FirstCall(round(float(first_call_us), 1), limits.peak_resident_bytes())
 
 
-def _predict(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
-    found = state["opened"].predict(images)
+def _predict(state: State, images: np.ndarray) -> np.ndarray:
+    found = state.opened.predict(images)
     if found.dtype.kind != "f" or found.ndim != 2 or found.shape[1] > data.MOST_CLASSES:
         raise ValueError(
             f"must return float32 [n, classes], at most {data.MOST_CLASSES} classes. "
@@ -100,25 +110,25 @@ def _predict(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     return found.astype(np.float32, copy=False)
 
 
-def _keep(state: dict[str, Any], images: np.ndarray) -> None:
-    state["inputs"] = state["opened"].encode(images)
-    state["timed"] = 0
+def _keep(state: State, images: np.ndarray) -> None:
+    state.inputs = state.opened.encode(images)
+    state.timed = 0
 
 
-def _time_calls(state: dict[str, Any], count: int, batch: int) -> np.ndarray:
-    started = state["timed"]
-    state["timed"] += count * batch
-    return latency.time_calls(state["opened"].call, state["inputs"], started, count, batch)
+def _time_calls(state: State, count: int, batch: int) -> np.ndarray:
+    started = state.timed
+    state.timed += count * batch
+    return latency.time_calls(state.opened.call, state.inputs, started, count, batch)
 
 
-def _lap(state: dict[str, Any]) -> Lap:
-    if "calls" not in state:
-        inputs, batch = state["inputs"], state["opened"].batch or 1
-        state["calls"] = [
+def _lap(state: State) -> Lap:
+    if not state.calls:
+        inputs, batch = state.inputs, state.opened.batch or 1
+        state.calls = [
             inputs.take(range(i, i + batch), axis=0, mode="wrap")
             for i in range(0, len(inputs), batch)
         ]
-    return lap(state["opened"].call, state["calls"])
+    return lap(state.opened.call, state.calls)
 
 
 def lap(call: Callable[[np.ndarray], np.ndarray], calls: Sequence[np.ndarray]) -> Lap:

@@ -167,7 +167,8 @@ def run_at_once(
 
     with concurrent.futures.ThreadPoolExecutor(processes) as pool, contextlib.ExitStack() as stack:
         started = [
-            stack.enter_context(Process(child.REQUESTS, allowance)) for _ in range(processes)
+            stack.enter_context(Process(child.REQUESTS, allowance, state=child.State))
+            for _ in range(processes)
         ]
         for begun in concurrent.futures.as_completed([pool.submit(begin, p) for p in started]):
             begun.result()  # raises the first failure, which ends the other processes

@@ -54,7 +54,7 @@ class Worker(Process):
         allowance: Allowance = DEFAULT,
         kernels: str = "",
     ) -> None:
-        super().__init__(child.REQUESTS, allowance)
+        super().__init__(child.REQUESTS, allowance, state=child.State)
         self._threads, self._kernels = threads, kernels
         self._image_seconds = 0.0  # as last timed
         self.most_batch = MOST_VALUES

@@ -14,13 +14,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mnist_edge import cli
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import AuditRecord
 from mnist_edge.safety import limits
-from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
+from mnist_edge.safety.isolated import Allowance, Process, State, WorkerFailed
 
 from .formats import FORMATS
 from .graph import FLOATS, INDEX_TYPES, Graph
@@ -250,14 +249,14 @@ def _shares(what: str, counts: dict[str, int]) -> str:
     return f"{total} {what}: {', '.join(parts)}"
 
 
-def _start(state: dict[str, Any]) -> None:
+def _start(state: State) -> None:
     """Imports the parsers, then limits the memory of the process."""
     for module in ("ai_edge_litert.schema_py_generated", "onnx"):
         importlib.import_module(module)
-    limits.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state.allowance.memory_limit_mb)
 
 
-def _report(state: dict[str, Any], path: str) -> Audit:
+def _report(state: State, path: str) -> Audit:
     audit = report(Path(path))
     lines = audit.lines
     if len(lines) > _LINES_SHOWN:

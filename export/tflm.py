@@ -10,7 +10,7 @@ from mnist_edge import runtimes
 from mnist_edge.manifest import ArtifactEntry, TflmRecord
 from mnist_edge.runtimes import tflm
 from mnist_edge.safety import limits
-from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
+from mnist_edge.safety.isolated import Allowance, Process, State, WorkerFailed
 
 from .graph import Graph
 
@@ -52,10 +52,10 @@ def measured(entries: Iterable[ArtifactEntry], folder: Path) -> list[ArtifactEnt
     return found
 
 
-def _run(state: dict[str, Any], path: str, inputs: int) -> int:
+def _run(state: State, path: str, inputs: int) -> int:
     """Calls the file on zeros, in the subprocess; returns its arena in bytes."""
     runtimes.import_runtime(path, 1, "tflm")
-    limits.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state.allowance.memory_limit_mb)
     interpreter, arena_bytes = tflm.open_file(Path(path))
     tflm.call_on_zeros(interpreter, inputs)
     return arena_bytes

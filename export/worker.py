@@ -20,11 +20,12 @@ from mnist_edge.errors import InputError
 from mnist_edge.manifest import ArtifactEntry, CalibrationRecord, Failure, FallbackAttempt
 from mnist_edge.models import saving
 from mnist_edge.safety import keras_file, supervise
-from mnist_edge.safety.isolated import Allowance, OutOfMemory, Process, WorkerFailed
+from mnist_edge.safety.isolated import Allowance, OutOfMemory, Process, State, WorkerFailed
 from mnist_edge.schema import Text
 
 from .artifact import About, CheckedArtifact, Maker, NotRunnable, Task
 from .calibration import Calibration
+from .fallback import Step
 from .source import Source
 from .unsupported import NoRoom
 from .variants import KNOWN, Variant
@@ -152,7 +153,9 @@ class Converter:
         self._starts += 1
         work, task = self._work / str(self._starts), self._task
         work.mkdir()
-        self._process = Process(REQUESTS, self._allowance, (InputError, NoRoom, NotRunnable))
+        self._process = Process(
+            REQUESTS, self._allowance, (InputError, NoRoom, NotRunnable), _State
+        )
         arrays = (task.images, task.labels, task.expected, task.golden, task.calibration)
         about = schema.encode(task.about)
         try:
@@ -202,10 +205,16 @@ def _file(work: Path, variant: Variant) -> Path:
 # In the subprocess.
 
 
-def _start(
-    state: dict[str, Any], model: str, about: object, work: str, *arrays: np.ndarray
-) -> None:
-    """Loads the model; keeps a `Maker` in the state."""
+@dataclasses.dataclass
+class _State(State):
+    maker: Maker = dataclasses.field(init=False)
+    work: Path = dataclasses.field(init=False)
+    golden: np.ndarray = dataclasses.field(init=False)  # of the last artifact
+    steps: Iterator[Step] = dataclasses.field(init=False)  # of the fallback
+
+
+def _start(state: _State, model: str, about: object, work: str, *arrays: np.ndarray) -> None:
+    """Loads the model."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the parent may hold all GPU memory
     tqdm.tqdm.set_lock(threading.RLock())  # its own would outlive a process that is killed
     backend.start_keras()
@@ -218,48 +227,47 @@ def _start(
                 f"Keras must load the model as it saved it. Got: {cli.in_words(error)}. "
                 "Replace the layer that it can't load."
             ) from error
-        state["maker"] = Maker(loaded, task, Path(work))
-    state["work"] = Path(work)
+        state.maker = Maker(loaded, task, Path(work))
+    state.work = Path(work)
 
 
-def _prepare(state: dict[str, Any], format: str) -> None:
-    state["maker"].prepare(format)
+def _prepare(state: _State, format: str) -> None:
+    state.maker.prepare(format)
 
 
-def _convert(state: dict[str, Any], name: str) -> Answer:
-    return _answer(state, state["maker"].make(KNOWN[name]))
+def _convert(state: _State, name: str) -> Answer:
+    return _answer(state, state.maker.make(KNOWN[name]))
 
 
-def _answer(state: dict[str, Any], made: CheckedArtifact) -> Answer:
+def _answer(state: _State, made: CheckedArtifact) -> Answer:
     """Puts the artifact's bytes into the work folder."""
-    _file(state["work"], KNOWN[made.name]).write_bytes(made.content)
-    state["golden"] = made.golden
+    _file(state.work, KNOWN[made.name]).write_bytes(made.content)
+    state.golden = made.golden
     breaches = [cli.one_line(breach, _MOST_CHARACTERS) for breach in made.breaches]
     if more := len(breaches) - _MOST_REASONS:
         breaches[_MOST_REASONS:] = [f"breaches {more} more checks"] if more > 0 else []
     return Answer(made.entry, made.agreement, tuple(breaches), made.remarks, made.seconds)
 
 
-def _golden(state: dict[str, Any]) -> np.ndarray:
-    golden: np.ndarray = state["golden"]
-    return golden
+def _golden(state: _State) -> np.ndarray:
+    return state.golden
 
 
 def _fall_back(
-    state: dict[str, Any], name: str, record: object, images: np.ndarray, seconds: float
+    state: _State, name: str, record: object, images: np.ndarray, seconds: float
 ) -> None:
     """Starts a fallback, whose steps are taken one by one."""
     calibration, until = schema.decode(CalibrationRecord, record), time.monotonic() + seconds / 2
-    state["steps"] = state["maker"].fallback_steps(KNOWN[name], images, calibration, until)
+    state.steps = state.maker.fallback_steps(KNOWN[name], images, calibration, until)
 
 
-def _next_step(state: dict[str, Any]) -> _Tried:
+def _next_step(state: _State) -> _Tried:
     """Takes the next step of the fallback; `_END` after the last."""
-    step = next(state["steps"], None)
+    step = next(state.steps, None)
     if not (step and step.conversion):
         return _Tried(step.name, step.remark) if step else _END
     try:
-        made = state["maker"].check(step.conversion)
+        made = state.maker.check(step.conversion)
     except NoRoom:
         raise
     except InputError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_edge import backend, cli, runtimes
 from mnist_edge.models import trained
-from mnist_edge.safety import limits
+from mnist_edge.safety import isolated, limits
 
 from . import keras_side, match, onnx_side, tflite_side
 from .activation import Activation
@@ -25,14 +25,23 @@ MOST_PIXELS = 48
 _MOST_TEXT = 200
 
 
-def _start(state: dict[str, Any], model: str) -> None:
+@dataclasses.dataclass
+class State(isolated.State):
+    """The Keras model; the last comparison's matched tensors, and each layer's worst channel."""
+
+    model: Any = dataclasses.field(init=False)
+    pairs: list[tuple[Activation, Activation, bool]] = dataclasses.field(init=False)
+    worst: list[int] = dataclasses.field(init=False)
+
+
+def _start(state: State, model: str) -> None:
     """Loads the Keras model, then limits further memory reservations."""
     backend.start_keras()
-    limits.limit_memory(state["allowance"].memory_limit_mb)
-    state["model"] = trained.load_model(Path(model), "Export the bundle again.")
+    limits.limit_memory(state.allowance.memory_limit_mb)
+    state.model = trained.load_model(Path(model), "Export the bundle again.")
 
 
-def _compare(state: dict[str, Any], path: str, images: np.ndarray) -> Compared:
+def _compare(state: State, path: str, images: np.ndarray) -> Compared:
     """Compares an artifact with the model; keeps what `_pictures` needs."""
     opened = runtimes.open_artifact(path)
     batch = opened.batch or 1
@@ -41,7 +50,7 @@ def _compare(state: dict[str, Any], path: str, images: np.ndarray) -> Compared:
     def both(given: np.ndarray) -> Iterator[tuple[list[Activation], list[Activation]]]:
         for start in range(0, len(given), batch):
             chosen = given.take(range(start, start + batch), axis=0, mode="wrap")
-            yield keras_side.run(state["model"], chosen), traced.run(opened.encode(chosen))
+            yield keras_side.run(state.model, chosen), traced.run(opened.encode(chosen))
 
     layers, tensors = (_joined(side) for side in zip(*both(images[:_TO_MATCH]), strict=True))
     matches = match.find(layers, tensors)
@@ -52,8 +61,8 @@ def _compare(state: dict[str, Any], path: str, images: np.ndarray) -> Compared:
             total.add(like, match.aligned(tensor.values, like, one.is_moved), tensor)
     times = traced.time(opened.encode(images[:batch])) if traced.time and matches else None
     results = _results(layers, tensors, matches, sums, _by_match(times, matches, batch))
-    state["pairs"] = [(layers[one.layer], tensors[one.tensor], one.is_moved) for one in matches]
-    state["worst"] = [each.worst_channel for each in results]
+    state.pairs = [(layers[one.layer], tensors[one.tensor], one.is_moved) for one in matches]
+    state.worst = [each.worst_channel for each in results]
     last = max((one.layer for one in matches), default=-1)
     return Compared(opened.runtime, results, tuple(_text(one.name) for one in layers[last + 1 :]))
 
@@ -108,14 +117,14 @@ def _text(name: str) -> str:
     return cli.one_line(name, _MOST_TEXT)
 
 
-def _pictures(state: dict[str, Any], i: int) -> np.ndarray:
+def _pictures(state: State, i: int) -> np.ndarray:
     """Returns a layer's worst channel for the first image: float32 `[2, height, width]`.
 
     Keras's first, then the artifact's; every n-th pixel of large ones.
     """
-    layer, tensor, is_moved = state["pairs"][i]
+    layer, tensor, is_moved = state.pairs[i]
     both = np.stack([layer.values, match.aligned(tensor.values, layer.values, is_moved)])
-    channel = both[:, 0, ..., state["worst"][i]]
+    channel = both[:, 0, ..., state.worst[i]]
     step = -(-max(channel.shape[1:]) // MOST_PIXELS)
     return np.ascontiguousarray(channel[:, ::step, ::step])
 

@@ -96,7 +96,9 @@ def compare(
         process: Process | None = None
         for one in chosen:
             if process is None or not process.is_alive():  # an artifact may have crashed it
-                process = stack.enter_context(Process(child.REQUESTS, allowance, (InputError,)))
+                process = stack.enter_context(
+                    Process(child.REQUESTS, allowance, (InputError,), child.State)
+                )
                 try:
                     process.ask("start", str(keras.path))
                 except WorkerFailed as error:

@@ -1,5 +1,6 @@
 """What LiteRT's reference kernels answer, byte by byte; in an isolated subprocess."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from mnist_edge import runtimes
 from mnist_edge.errors import InputError
-from mnist_edge.safety.isolated import DEFAULT, Process, WorkerFailed
+from mnist_edge.safety.isolated import DEFAULT, Process, State, WorkerFailed
 
 _MOST_BYTES = 2**28
 
@@ -27,7 +28,7 @@ def predict(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         InputError: The file can't be run.
     """
     try:
-        with Process(_REQUESTS, DEFAULT) as process:
+        with Process(_REQUESTS, DEFAULT, state=_State) as process:
             inputs = process.ask("open", str(path), images, most_bytes=_MOST_BYTES)
             outputs = process.ask("run", most_bytes=_MOST_BYTES)
     except WorkerFailed as error:
@@ -39,14 +40,20 @@ def predict(path: Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inputs, outputs
 
 
-def _open(state: dict[str, Any], path: str, images: np.ndarray) -> np.ndarray:
-    state["opened"] = opened = runtimes.open_artifact(path, kernels="reference")
-    state["inputs"] = inputs = opened.encode(images)
+@dataclasses.dataclass
+class _State(State):
+    opened: runtimes.Predictor = dataclasses.field(init=False)
+    inputs: np.ndarray = dataclasses.field(init=False)
+
+
+def _open(state: _State, path: str, images: np.ndarray) -> np.ndarray:
+    state.opened = opened = runtimes.open_artifact(path, kernels="reference")
+    state.inputs = inputs = opened.encode(images)
     return _as_bytes(inputs)
 
 
-def _run(state: dict[str, Any]) -> np.ndarray:
-    outputs = [state["opened"].call(one[None])[0] for one in state["inputs"]]
+def _run(state: _State) -> np.ndarray:
+    outputs = [state.opened.call(one[None])[0] for one in state.inputs]
     return _as_bytes(np.stack(outputs))
 
 

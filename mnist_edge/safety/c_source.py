@@ -7,11 +7,10 @@ stranger then decides are the weights and the graph, which the exporter checks.
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import mnist_edge
 from mnist_edge.errors import InputError
-from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
+from mnist_edge.safety.isolated import Allowance, Process, State, WorkerFailed
 
 # As long as `supervise` lets a command open a model.
 _ALLOWANCE = Allowance(timeout_seconds=300)
@@ -44,7 +43,7 @@ def fault(path: Path, sha256: str) -> str | None:
     return None
 
 
-def _check(state: dict[str, Any], path: str) -> None:
+def _check(state: State, path: str) -> None:
     mnist_edge.import_module("export.c.origin").check(Path(path))
 
 

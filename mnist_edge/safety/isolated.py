@@ -72,16 +72,23 @@ class Allowance:
 DEFAULT = Allowance()
 
 
+@dataclasses.dataclass
+class State:
+    """What a subprocess keeps between requests; those that keep more extend it."""
+
+    allowance: Allowance
+
+
 class Process:
     """An isolated subprocess that answers requests.
 
     Args:
-        requests: Importable functions, by name. Each is called in the subprocess with a state
-            dict, which is kept between requests and holds `allowance`, and the request's
-            arguments. It returns a numeric array, a record or a JSON value.
+        requests: Importable functions, by name. Each is called in the subprocess with its state
+            and the request's arguments. It returns a numeric array, a record or a JSON value.
         allowance: Limits of the subprocess.
         passed_on: Exception types to raise again in the parent; all others become
             `WorkerFailed`.
+        state: Makes the state of the allowance when the subprocess starts.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class Process:
         requests: Mapping[str, Callable[..., Any]],
         allowance: Allowance = DEFAULT,
         passed_on: tuple[type[Exception], ...] = (),
+        state: type[State] = State,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._allowance, self._passed_on = allowance, passed_on
@@ -99,7 +107,7 @@ class Process:
         self._log = self._opened.enter_context((folder / _LOG).open("w+b"))
         self._opened.enter_context(self._socket)
         parent = (os.getpid(), threading.current_thread() is threading.main_thread())
-        arguments = (child_socket, parent, folder, requests, allowance, passed_on)
+        arguments = (child_socket, parent, folder, requests, state(allowance), passed_on)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._seconds = allowance.timeout_seconds
         with _without_main_module():
@@ -250,7 +258,7 @@ def _serve(
     parent: tuple[int, bool],
     folder: Path,
     requests: Mapping[str, Callable[..., Any]],
-    allowance: Allowance,
+    state: State,
     passed_on: tuple[type[Exception], ...],
 ) -> None:
     """Runs in the subprocess: answers each request with a result or an error message."""
@@ -265,10 +273,9 @@ def _serve(
     for stream in (1, 2):  # runtimes print at start, whatever their log level
         os.dup2(log, stream)
     limits.lower("RLIMIT_CORE", 0)
-    limits.lower("RLIMIT_FSIZE", int(allowance.memory_limit_mb * 1e6))
-    if allowance.cores:  # before any import that starts threads
-        os.sched_setaffinity(0, allowance.cores)
-    state = {"allowance": allowance}
+    limits.lower("RLIMIT_FSIZE", int(state.allowance.memory_limit_mb * 1e6))
+    if state.allowance.cores:  # before any import that starts threads
+        os.sched_setaffinity(0, state.allowance.cores)
     with connection.makefile("rb") as incoming:
         while frame := incoming.read(FRAME_BYTES):
             request, *arguments = unpack(incoming.read(int.from_bytes(frame)))

@@ -9,7 +9,6 @@ which runs first, refuses models with code.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,20 +49,20 @@ def trial(path: Path, remedy: str, allowance: isolated.Allowance = _ALLOWANCE) -
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
-def start(state: dict[str, Any]) -> None:
+def start(state: isolated.State) -> None:
     """Imports Keras, then limits the memory of the subprocess and forbids it to write files."""
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # no GPU memory
     backend.start_keras()
     confine(state)
 
 
-def confine(state: dict[str, Any]) -> None:
+def confine(state: isolated.State) -> None:
     """Limits memory and writing of the subprocess permanently."""
-    limits.limit_memory(state["allowance"].memory_limit_mb)
+    limits.limit_memory(state.allowance.memory_limit_mb)
     limits.forbid_writing()
 
 
-def load(state: dict[str, Any], path: str) -> None:
+def load(state: isolated.State, path: str) -> None:
     """Loads a model and predicts a batch of zeros; raises `ValueError` with the reason."""
     import keras
 
@@ -79,7 +78,7 @@ def load(state: dict[str, Any], path: str) -> None:
             )
     except Exception as error:  # Keras may raise anything
         if isinstance(error, MemoryError) or any(text in str(error) for text in _MEMORY_ERRORS):
-            most_gb = state["allowance"].memory_limit_mb / 1000
+            most_gb = state.allowance.memory_limit_mb / 1000
             raise ValueError(f"it asks for more than {most_gb:g} GB of memory") from error
         raise ValueError(keras_file.reason(error)) from error
 

@@ -20,8 +20,8 @@ from mnist_edge.safety.keras_file import CONFIG, METADATA, WEIGHTS
 class Here:
     """An isolated process that is none: its requests are answered in this process."""
 
-    def __init__(self, requests, allowance, passed_on):
-        self._requests, self._state = requests, {"allowance": allowance}
+    def __init__(self, requests, allowance, passed_on, state=isolated.State):
+        self._requests, self._state = requests, state(allowance)
 
     def ask(self, request, *arguments, **limits):
         arguments = isolated.unpack(isolated.pack(arguments)[isolated.FRAME_BYTES :])
@@ -39,7 +39,7 @@ class Here:
 
 class _Here(isolated.Process):
     def __init__(self, requests, allowance, passed_on):
-        self._requests, self._state = requests, {"allowance": allowance}
+        self._requests, self._state = requests, isolated.State(allowance)
 
     def ask(self, request, *arguments):
         if request == "load":

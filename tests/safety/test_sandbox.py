@@ -19,7 +19,7 @@ from mnist_edge import bundle
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
 from mnist_edge.safety import keras_file, limits, sandbox, supervise
-from mnist_edge.safety.isolated import Allowance
+from mnist_edge.safety.isolated import Allowance, State
 from tests.safety import culprits
 from tests.safety.culprits import (
     bundle_of,
@@ -36,7 +36,7 @@ from tests.safety.culprits import (
 from tests.safety.test_keras_config import of_many_kinds
 
 layers = keras.layers
-STATE = {"allowance": sandbox._ALLOWANCE}  # of a subprocess that is asked
+STATE = State(sandbox._ALLOWANCE)  # of a subprocess that is asked
 
 
 @pytest.fixture

@@ -124,17 +124,22 @@ def _draw_nothing(model: "keras.Model") -> None:
     """Takes out the random numbers that layers draw at inference too, without using them, in place.
 
     Recurrent layers draw the masks of their dropout. Those with recurrent dropout also compute
-    each gate by itself, which 1 stands for, and converters know the other way.
+    each gate by itself, which 1 stands for, and converters know the other way. With a seed that is
+    never advanced, what `RandomHue` and the like draw is no part of the graph.
     """
     import keras
+
+    def unchanged(**_: object) -> Any:
+        return keras.ops.zeros(2, "uint32")
 
     for layer in model._flatten_layers():
         if hasattr(layer, "get_dropout_mask"):
             layer.dropout = layer.recurrent_dropout = 0
             if hasattr(layer, "implementation"):
                 layer.implementation = 2
-        if isinstance(layer, keras.layers.RandomGrayscale):
-            layer.get_random_transformation = lambda *_, **__: np.zeros((1, 1, 1, 1), bool)
+        for generator in vars(layer).values():
+            if isinstance(generator, keras.random.SeedGenerator):
+                generator.next = unchanged
 
 
 def _divide_by_norms(model: "keras.Model", format: str) -> None:

@@ -6,6 +6,7 @@ Needs only NumPy.
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -46,6 +47,11 @@ class Target:
     def width(self) -> int:
         """Number of columns."""
         return 1 if self.kind == "classes" else len(self.labels)
+
+
+def identifier(name: object) -> str:
+    """Returns the name of the input or output that has this key."""
+    return re.sub(r"\W", "_", str(name))
 
 
 def pack(x_train: Any, x_test: Any, where: str) -> tuple[np.ndarray, np.ndarray, tuple[Part, ...]]:
@@ -168,7 +174,8 @@ def unpack(
 
 
 def _sorted(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {str(name): np.asarray(arrays[name]) for name in sorted(arrays)}
+    named = {identifier(name): np.asarray(array) for name, array in arrays.items()}
+    return dict(sorted(named.items()))
 
 
 def _require_same(train: object, test: object, what: str, where: str) -> None:

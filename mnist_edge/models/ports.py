@@ -6,11 +6,12 @@ is a row in which the values of each input follow each other; predictions likewi
 
 import collections
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mnist_edge.data.parts import identifier
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +48,7 @@ def _named(tensors: Sequence[Any], names: Sequence[str]) -> Ports:
     seen: collections.Counter[str] = collections.Counter()
     found = []
     for tensor, name in zip(tensors, names, strict=True):
-        valid = re.sub(r"\W", "_", name)
+        valid = identifier(name)
         seen[valid] += 1
         found.append((valid if seen[valid] == 1 else f"{valid}_{seen[valid]}", tensor))
     return found

@@ -354,3 +354,8 @@ def test_training_on_rgb_says_that_the_networks_take_gray_images():
     dataset = mnist_edge.Dataset(x, np.arange(20) % 2, x, np.arange(20) % 2)
     with pytest.raises(InputError, match=r"take gray images, uint8 \[n, height, width\].* RGB"):
         mnist_edge.train_model("edge", dataset)
+
+
+def test_keys_that_are_no_names_become_those_of_the_models_inputs():
+    x, y = {"meta data": np.ones((3, 2)), "b": np.ones((3, 1))}, np.arange(3)
+    assert [part.name for part in data.Dataset(x, y, x, y).inputs] == ["b", "meta_data"]

@@ -80,6 +80,13 @@ def test_a_loop_is_named_before_calibration_crashes(recurrent, tmp_path, monkeyp
         converted(recurrent, tmp_path, "tflite-int8")
 
 
+def test_what_layers_draw_at_inference_is_not_in_the_graph(tmp_path):
+    model = classifier(layers.RandomGrayscale(), layers.RandomHue(0.2), shape=(4, 4, 3))
+    _, found, difference = converted(model, tmp_path, "tflite-float32")
+    assert found == []
+    assert difference < 1e-5  # another order of sums
+
+
 @pytest.mark.parametrize("variant", ["tflite-int8", "tflite-int16x8"])
 def test_operators_without_an_integer_kernel_are_replaced(variant, tmp_path):
     model = classifier(

@@ -22,7 +22,7 @@ def network():
     return keras.Model(image, keras.layers.Dense(3, activation="softmax")(x))
 
 
-@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
 def test_a_loaded_model_computes_in_float32(policy, name, tmp_path):
     policy(name)
     keras.utils.set_random_seed(0)
@@ -60,4 +60,11 @@ def test_other_answers_in_float32_are_refused(policy):
     kernel[:, 0] = 1e5  # infinity in float16
     dense.set_weights([kernel, np.ones(3)])
     with pytest.raises(ValueError, match="differs by nan in float32"):
+        precision.in_float32(model)
+
+
+def test_what_keras_has_quantized_is_refused_with_the_layer():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="last")])
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="layer 'last' was quantized to int8"):
         precision.in_float32(model)

@@ -49,7 +49,7 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Headers and body are two packets: else the second waits 40 ms until the first is confirmed.
+        # Headers and body are two packets: else the second waits 40 ms for the first's receipt.
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:

@@ -31,7 +31,7 @@ from mnist_edge import classifier, cli, staging
 from mnist_edge.classifier import PRETRAINED, Answer
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
-from mnist_edge.images import sheet
+from mnist_edge.images import pictures, sheet
 from mnist_edge.safety import supervise
 
 # Columns of JSON and CSV, and the fields of an answer that they hold.
@@ -167,6 +167,8 @@ def write_submission(choices: Iterable[int], path: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Parses `argv`, reads the pictures, prints the answers; returns the exit status."""
     settings = cli.parse_settings(PredictSettings, __doc__, argv, positional=["images"])
+    for path in settings.images:
+        pictures.listed(path)  # a wrong name is told before Keras starts, which takes seconds
     opened = classifier.open_classifier(
         settings.model or PRETRAINED, settings.digits, settings.min_confidence
     )

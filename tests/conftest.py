@@ -51,6 +51,23 @@ def converted_apart(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def measured_in_one_process():
+    """All exports share a process that runs files in TFLite Micro: to start one takes a while."""
+    kept = []
+
+    def process(*given):
+        if not (kept and kept[-1].is_alive()):
+            kept.append(isolated.Process(*given))
+        return contextlib.nullcontext(kept[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.tflm.Process", process)
+        yield
+    for one in kept:
+        one.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory):
     """What commands record among the user's own files goes to a folder of the tests'."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))

@@ -393,7 +393,7 @@ def test_a_foreign_bundle_is_exported_again(pictures, capsys):
 
 @pytest.mark.parametrize(
     ("command", "before"),
-    [(evaluate, []), (predict, ["zero.png", "--model"]), (card, []), (export, [])],
+    [(evaluate, []), (predict, [__file__, "--model"]), (card, []), (export, [])],
 )
 def test_a_damaged_model_is_one_line_that_does_not_say_train(pictures, command, before, capsys):
     with open(pictures / bundle.MODEL, "ab") as file:

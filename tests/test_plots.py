@@ -16,7 +16,6 @@ from mnist_edge.training import train_record
 FASHION = CATALOG["fashionmnist"].labels
 NAMES = {
     10: FASHION,
-    47: CATALOG["emnistbalanced"].labels,
     62: tuple(string.digits + string.ascii_letters),
 }
 HISTORY = {

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mnist_edge.models import ports, trained
-
 from .predictor import Predictor, unchanged
 
 
 def open_artifact(path: str, threads: int) -> Predictor:
     """Opens a `.keras` file; its backend takes the number of threads from the environment."""
     import keras
+
+    from mnist_edge.models import ports, trained  # other runtimes start quicker without these
 
     model = trained.load_model(Path(path), "Export the bundle again.")
     return Predictor(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnist_edge import data, models
-from mnist_edge.models import Affine
+from mnist_edge.models import Affine, zoo
 from mnist_edge.training import learner, loop
 from mnist_edge.training.augment import Distortion
 from mnist_edge.training.checkpoint import Checkpoint
@@ -24,6 +24,17 @@ def few(small_data):
 
 
 @pytest.fixture(autouse=True)
+def network(monkeypatch):
+    """A network of the zoo with moving statistics and dropout, which trains in a moment."""
+
+    def hidden_layers(layers):
+        convolution = [layers.Conv2D(4, 5, strides=4), layers.BatchNormalization(), layers.ReLU()]
+        return [*convolution, layers.Flatten(), layers.Dropout(0.3)]
+
+    monkeypatch.setitem(zoo.ZOO, "tiny", zoo.Network(hidden_layers, models.Recipe(1, 64)))
+
+
+@pytest.fixture(autouse=True)
 def few_steps_at_once(monkeypatch):
     """Of 8 steps an epoch: all in one go would leave nothing to interrupt."""
     monkeypatch.setattr(loop, "_STEPS_AT_ONCE", 3)
@@ -33,7 +44,7 @@ def test_best_keeps_the_weights_that_validation_prefers(few):
     # A learning rate high enough that validation does not only rise.
     recipe = models.Recipe(epochs=4, batch_size=64, learning_rate=0.01, keep="best")
     keras.utils.set_random_seed(0)
-    model = models.build("classic")
+    model = models.build("tiny")
     _, run = loop.fit(model, recipe, 0, *few)
     x, y = few[1]
     kept = np.mean(model.predict(x, verbose=0).argmax(1) == y)
@@ -43,7 +54,7 @@ def test_best_keeps_the_weights_that_validation_prefers(few):
 def test_patience_stops_early_and_keeps_the_best(few):
     recipe = models.Recipe(epochs=30, batch_size=64, learning_rate=0.1, keep="best", patience=2)
     keras.utils.set_random_seed(0)
-    _, run = loop.fit(models.build("classic"), recipe, 0, *few)
+    _, run = loop.fit(models.build("tiny"), recipe, 0, *few)
     assert run.epochs < 30
     assert run.epochs - 1 - run.best_epoch == 2
 
@@ -55,7 +66,7 @@ def test_augmentation_reaches_training(few, monkeypatch):
     )
     recipe = models.Recipe(epochs=1, batch_size=256, augment=Affine(rotation=10))
     changed = [
-        fit_weights("classic", dataclasses.replace(recipe, augment=augment), few)[1].history
+        fit_weights("tiny", dataclasses.replace(recipe, augment=augment), few)[1].history
         for augment in (recipe.augment, None)
     ]
     assert made == [(Affine(rotation=10), 5)]
@@ -81,7 +92,7 @@ def test_averaged_weights_are_the_moving_average_of_every_steps_weights(few, mon
     steps = EveryStep()
     recipe = models.Recipe(epochs=3, batch_size=128, learning_rate=0.01, average=0.8)
     keras.utils.set_random_seed(0)
-    model = models.build("edge")  # it has moving statistics
+    model = models.build("tiny")
     average = model.get_weights()
     _, run = loop.fit(model, recipe, 0, *few, callbacks=[steps])
     for step, weights in enumerate(steps.weights, start=1):
@@ -123,14 +134,14 @@ def test_bytes_are_distorted_as_floats_are(few):
     (x, y), validation = few
     recipe = models.Recipe(1, 256, augment=Affine(rotation=10), learning_rate=0.01)
     runs = [
-        fit_weights("classic", recipe, ((x.astype(kind), y), validation))[1]
+        fit_weights("tiny", recipe, ((x.astype(kind), y), validation))[1]
         for kind in (np.uint8, np.float32)
     ]
     assert runs[0].history == runs[1].history
 
 
 def test_without_validation_the_last_weights_are_kept(few):
-    _, run = loop.fit(models.build("classic"), models.Recipe(2, 256, all_images=True), 0, few[0])
+    _, run = loop.fit(models.build("tiny"), models.Recipe(2, 256, all_images=True), 0, few[0])
     assert run.epochs == 2
     assert set(run.history) == {"accuracy", "loss"}
 
@@ -174,11 +185,10 @@ EVERYTHING = {
     [
         pytest.param("edge", {"augment": models.GENTLE}, marks=pytest.mark.long),
         pytest.param("conv-pool-conv-pool", {}, marks=pytest.mark.long),
-        ("edge", EVERYTHING),
+        ("tiny", EVERYTHING),
     ],
 )
 def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, name, changes):
-    # edge has batch normalization; the other has Dropout.
     recipe = dataclasses.replace(models.ZOO[name].recipe, epochs=4, batch_size=64, **changes)
     straight, straight_run = fit_weights(name, recipe, few)
     checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": name})
@@ -192,30 +202,28 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, n
 
 def test_a_run_without_its_random_states_would_end_elsewhere(few, tmp_path):
     recipe = models.Recipe(epochs=2, batch_size=64)
-    straight, _ = fit_weights("conv-pool-conv-pool", recipe, few)
-    other, _ = fit_weights("conv-pool-conv-pool", dataclasses.replace(recipe, epochs=1), few)
+    straight, _ = fit_weights("tiny", recipe, few)
+    other, _ = fit_weights("tiny", dataclasses.replace(recipe, epochs=1), few)
     assert not all(map(np.array_equal, straight, other))
 
 
 def test_a_damaged_epoch_is_trained_again_to_the_same_end(few, tmp_path, capsys):
     recipe = models.Recipe(epochs=3, batch_size=64)
-    straight, _ = fit_weights("conv-pool-conv-pool", recipe, few)
-    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "conv-pool-conv-pool"})
+    straight, _ = fit_weights("tiny", recipe, few)
+    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "tiny"})
     with pytest.raises(KeyboardInterrupt):
-        fit_weights(
-            "conv-pool-conv-pool", recipe, few, checkpoint, callbacks=[Interruption(epoch=2)]
-        )
+        fit_weights("tiny", recipe, few, checkpoint, callbacks=[Interruption(epoch=2)])
     with open(checkpoint.folder / "epoch-00002" / "variables.npz", "r+b") as file:
         file.truncate(1000)
-    resumed, _ = fit_weights("conv-pool-conv-pool", recipe, few, checkpoint, resume=True)
+    resumed, _ = fit_weights("tiny", recipe, few, checkpoint, resume=True)
     assert "warning:" in (shown := capsys.readouterr().err)
     assert "variables.npz is damaged; continuing from the epoch before" in shown
     assert all(map(np.array_equal, resumed, straight))
 
 
 def test_without_a_checkpoint_resume_starts_afresh(few, tmp_path):
-    checkpoint = Checkpoint(tmp_path / "none", {"model": "classic"})
+    checkpoint = Checkpoint(tmp_path / "none", {"model": "tiny"})
     _, run = fit_weights(
-        "classic", models.Recipe(epochs=1, batch_size=64), few, checkpoint, resume=True
+        "tiny", models.Recipe(epochs=1, batch_size=64), few, checkpoint, resume=True
     )
     assert run.epochs == 1

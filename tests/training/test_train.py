@@ -276,7 +276,7 @@ def test_tensorboard_that_is_not_installed_is_named(few_data, tmp_path, monkeypa
 def test_all_images_are_trained_on_and_nothing_is_validated(few_data, tmp_path, capsys):
     folder = tmp_path / "b"
     argv = ["--data", few_data, "--output", str(folder), "--epochs", "1"]
-    assert main([*argv, "--model", "conv-conv-pool", "--all-images"]) == 0  # it keeps the best
+    assert main([*argv, "--model", "conv-pool-conv-pool", "--all-images"]) == 0  # it keeps the best
     shown = capsys.readouterr().out
     assert "no validation, test accuracy" in shown
     assert json.loads(shown.splitlines()[-1])["validation_accuracy"] is None

@@ -78,7 +78,7 @@ def readers(folder, tmp_path, monkeypatch):
     return {
         "evaluate": lambda: evaluate.main([str(folder), *output]),
         "export": lambda: export.main([str(folder), *output]),
-        "predict": lambda: predict.main(["one.png", "--model", str(folder)]),
+        "predict": lambda: predict.main([__file__, "--model", str(folder)]),
         "card": lambda: card.main([str(folder)]),
         "benchmarks": lambda: benchmarks.main([str(folder), *output]),
     }

@@ -18,6 +18,7 @@ PATHS = {
     "AVX2": (("-O1", "-mavx2"), "avx2"),
     "AVX-512-VNNI": (("-O1", *_VNNI), "avx512_vnni"),
 }
+TABLES = {"AVX-512-VBMI": (("-O1", *_VNNI, "-mavx512vbmi"), "avx512vbmi")}
 COUNT = 10
 
 
@@ -81,12 +82,13 @@ FUSED = {
     "48 filters, any zero point": convolution((7, 7, 6), 48, zero=11, relu=False),
     "16 filters, stride 2, any zero point": convolution((14, 15, 1), 16, 5, 2, zero=4, pooled=True),
 }
+SINGLE = {name: (FUSED | NETS)[name] for name in ("SiLU", "LOGISTIC", "TANH")}
 MIXED = FUSED | {name: NETS[name] for name in NETS if name.startswith(("AVERAGE", "conv", "de"))}
 
 
 def flags_of(path):
     """The compiler's flags of a path; skips the test where the processor can't run it."""
-    flags, needed = PATHS[path]
+    flags, needed = (PATHS | TABLES)[path]
     if not needed:
         return flags
     try:
@@ -99,10 +101,10 @@ def flags_of(path):
     return (*flags, "-include", "immintrin.h", "-Wno-uninitialized")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *TABLES])
 def test_a_path_gives_the_reference_kernels_bytes(path, tmp_path):
     flags = flags_of(path)
-    nets = FUSED if "vectorized" in path else MIXED
+    nets = SINGLE if path in TABLES else FUSED if "vectorized" in path else MIXED
     names = {f"net{i}": content for i, content in enumerate(nets.values())}
     texts = {name: compiled.text_of(content, name) for name, content in names.items()}
     loaded = compiled.library(texts, tmp_path, (*compiled.WARNINGS, *flags))
@@ -112,12 +114,12 @@ def test_a_path_gives_the_reference_kernels_bytes(path, tmp_path):
         assert found.tobytes() == compiled.expected(content, inputs).tobytes(), title
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if "AVX" in path])
+@pytest.mark.parametrize("path", [*(path for path in PATHS if "AVX" in path), *TABLES])
 def test_vectors_stay_in_their_buffers(path, tmp_path):
     flags = flags_of(path)
     nets = {
         f"net{i}": (compiled.text_of(content, f"net{i}"), compiled.program(content))
-        for i, content in enumerate(list(FUSED.values())[:5])
+        for i, content in enumerate(list((SINGLE if path in TABLES else FUSED).values())[:5])
     }
     done = compiled.run_sanitized(nets, tmp_path, flags=flags)
     assert done[:2] == (0, "done\n"), done[2][:3000]

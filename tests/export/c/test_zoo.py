@@ -18,7 +18,7 @@ from mnist_edge import data
 from mnist_edge.models import zoo
 from mnist_edge.runtimes import wasm
 from tests.export.c import compiled
-from tests.export.c.test_paths import PATHS, flags_of
+from tests.export.c.test_paths import PATHS, TABLES, flags_of
 from tests.export.c.test_sanitizers import WELL
 from tests.safety import culprits
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 _FILE = "tflite-int8.tflite"
 GIVEN = {path.parent.name: path for path in Path(os.environ.get("BUNDLES", "")).glob(f"*/{_FILE}")}
 NETWORKS = sorted(GIVEN) if "BUNDLES" in os.environ else ["nano", "edge", "accurate"]
-TESTED = [path for path in PATHS if "vectorized" not in path]
+TESTED = [path for path in (*PATHS, *TABLES) if "vectorized" not in path]
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
     python -m benchmarks.card artifacts/edge
 
 measures the bundle's Keras model on the test images and writes `CARD.md` into the bundle, from
-its own records: `train.json`, `manifest.json` and `benchmark.json`, as far as there are any. If
-this project trained the model, accuracy on distorted test images is measured too.
+its own records: `train.json`, `manifest.json`, `benchmark.json` and `pictures.json`, as far as
+there are any. If this project trained the model, accuracy on distorted test images is measured too.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import backend, bundle, cli, data, manifest, models, staging
+from mnist_edge import backend, bundle, cli, data, manifest, models, schema, staging
 from mnist_edge.manifest import Manifest
 from mnist_edge.models import opened
 from mnist_edge.models.opened import BundleModel
@@ -23,6 +23,8 @@ from mnist_edge.training.train_record import TrainRecord
 from . import corruptions, measurement, robustness, tables
 from .frontier import records
 from .measurement import BENCHMARK_JSON, Measurement
+from .pictures import records as pictures
+from .pictures.records import PicturesReport
 
 CARD = "CARD.md"
 _WORST = 3  # corruptions named beside the mean
@@ -76,6 +78,7 @@ def card(
     accuracy: dict[str, float],
     exported: Manifest | None = None,
     rows: Sequence[Measurement] = (),
+    read: PicturesReport | None = None,
 ) -> str:
     """Formats the card as Markdown.
 
@@ -84,17 +87,21 @@ def card(
         accuracy: Accuracy by distortion, as returned by `measure`.
         exported: The bundle's manifest, if it was exported.
         rows: What the bundle's benchmark measured, if it was benchmarked.
+        read: What the model or an artifact read in pictures, if that was measured.
     """
     parts = [f"# {model.name}", _summary(model), _data(model)]
     parts += _training(model.record) if model.record else _origin(model, exported)
     parts.append(_accuracy(accuracy))
     parts += _artifacts(model.where, exported, rows)
     parts += _no_digit(rows)
+    parts += _pictures(read)
     limits = [_ANY_INPUT, *(_MNIST_LIMITS if model.data.source == data.MNIST else ())]
-    unread = sorted((share, name) for name, share in accuracy.items() if share < _WELL_READ)
-    if unread:
-        found = ", ".join(f"{name} ({share:.1%})" for share, name in unread)
+    if hardest := sorted((share, name) for name, share in accuracy.items() if share < _WELL_READ):
+        found = ", ".join(f"{name} ({share:.1%})" for share, name in hardest)
         limits.append(f"Read below {_WELL_READ:.0%}, of the distortions measured: {found}.")
+    if unread := [one for one in (read.results if read else ()) if one.share < _WELL_READ]:
+        found = ", ".join(f"{one.kind} ({one.share:.1%})" for one in unread)
+        limits.append(f"Whole strings of digits read below {_WELL_READ:.0%}, in pictures: {found}.")
     parts.append("**Limits.**\n" + "\n".join(f"- {limit}" for limit in limits))
     versions = model.record.versions if model.record else exported.versions if exported else {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -252,6 +259,32 @@ def _no_digit(rows: Sequence[Measurement]) -> Iterator[str]:
     yield tables.layout(headings, lines)
 
 
+def _pictures(report: PicturesReport | None) -> Iterator[str]:
+    """Yields how many whole strings are read right in pictures, if it was measured."""
+    if report is None:
+        return
+    yield (
+        f"**Pictures.** Whole strings that `{report.file}` reads right on rendered pictures of "
+        f"{report.part} digits (docs/pictures.md)."
+    )
+    headings = [("pictures", False), ("read right", True), ("of", True)]
+    yield tables.layout(
+        headings, [(one.kind, f"{one.share:.1%}", f"{one.count:,}") for one in report.results]
+    )
+
+
+def own_pictures(
+    folder: Path, model: BundleModel, exported: Manifest | None
+) -> PicturesReport | None:
+    """Returns the bundle's `pictures.json` if it is of the model or an artifact as it is now."""
+    if files.kind(folder / pictures.FILE) == "nothing":
+        return None
+    remedy = f"Run: python -m benchmarks.pictures --model {folder}"
+    report = schema.read(PicturesReport, folder / pictures.FILE, remedy)
+    artifacts = exported.artifacts if exported else ()
+    return report if report.sha256 in {model.sha256, *(one.sha256 for one in artifacts)} else None
+
+
 def own_rows(folder: Path, exported: Manifest) -> list[Measurement]:
     """Returns what the bundle's `benchmark.json` says of the artifacts as they are now."""
     if files.kind(folder / BENCHMARK_JSON) == "nothing":
@@ -290,7 +323,8 @@ def main(argv: list[str] | None = None) -> int:
     exported = _exported(folder, model)
     rows = own_rows(folder, exported) if exported else []
     distortions = tuple(corruptions.DISTORTIONS) if model.record else (corruptions.PLAIN,)
-    text = card(model, measure(model, dataset, distortions), exported, rows)
+    read = own_pictures(folder, model, exported)
+    text = card(model, measure(model, dataset, distortions), exported, rows, read)
     with staging.staged(folder) as stage:
         (stage / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
     print(f"written: {cli.printable(folder / CARD)}")

@@ -4,6 +4,7 @@
     python -m benchmarks.pictures --part validation --sheet pictures.png --model artifacts/edge
     python -m benchmarks.pictures --ocr 20  # and 20 of each kind by Tesseract and RapidOCR
 
+With a bundle, or a file in one, the figures are also written to its `pictures.json`, for its card.
 Thresholds are chosen on pictures of validation digits, figures are of test digits. Without the
 fonts of handwriting, pictures of MNIST's digits alone are rendered; without scikit-learn, its scans
 are left out.
@@ -18,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import classifier, cli
+from mnist_edge import bundle, classifier, cli, runtimes, schema, staging
 from mnist_edge.classifier import Classifier
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.safety import supervise
 
 from . import glyphs, ocr, render, scans, sheet
+from .records import FILE, KindResult, PicturesReport
 from .render import Rendered
 
 
@@ -58,14 +60,22 @@ def by_kind(pictures: Sequence[Rendered]) -> list[list[Rendered]]:
     return list(kinds.values())
 
 
-def row(pictures: Sequence[Rendered], reader: ocr.Reader) -> str:
-    """Formats the share of whole strings read right of one kind, and of each of its sources."""
+def row(pictures: Sequence[Rendered], reader: ocr.Reader) -> tuple[KindResult, str]:
+    """Reads pictures of one kind; returns the result, and as a line with that of each source."""
     right: dict[str, list[bool]] = {}
     for one in pictures:
         right.setdefault(one.source, []).append(reader(one.gray) == one.text)
-    every = [is_right for of_source in right.values() for is_right in of_source]
+    count = sum(sum(some) for some in right.values())
+    result = KindResult(kind=pictures[0].kind, right=count, count=len(pictures))
     parts = ", ".join(f"{source} {np.mean(some):.1%}" for source, some in right.items())
-    return f"{pictures[0].kind:<14}{np.mean(every):>7.1%} of {len(every):>5,}: {parts}"
+    return result, f"{result.kind:<14}{result.share:>7.1%} of {result.count:>5,}: {parts}"
+
+
+def read_by_file(model: Path) -> Path | None:
+    """Returns the file in a bundle that reads pictures for `--model`; None outside of bundles."""
+    path = model if runtimes.is_artifact(model) else model / bundle.MODEL
+    names = (bundle.TRAIN, bundle.MANIFEST)
+    return path if any((path.parent / name).is_file() for name in names) else None
 
 
 @cli.command
@@ -84,13 +94,27 @@ def main(argv: list[str] | None = None) -> int:
         print("scans skipped: scikit-learn is not installed. Install it.", file=sys.stderr)
     opened = classifier.open_classifier(settings.model or classifier.PRETRAINED, True)
     kinds = by_kind(pictures)
+    results = []
     for members in kinds:
-        print(row(members, functools.partial(read, opened)), flush=True)
+        result, line = row(members, functools.partial(read, opened))
+        print(line, flush=True)
+        results.append(result)
+    file = read_by_file(settings.model) if settings.model else None
+    if file:
+        report = PicturesReport(
+            file=file.name,
+            sha256=bundle.sha256_file(file),
+            part=settings.part,
+            results=tuple(results),
+        )
+        with staging.staged(file.parent) as stage:
+            schema.write(stage / FILE, report)
+        print(f"written: {cli.printable(file.parent / FILE)}")
     for name, reader in ocr.readers().items() if settings.ocr > 0 else ():
         print(f"\n{name}")
         for members in kinds:
             places = np.linspace(0, len(members) - 1, settings.ocr).round().astype(int)
-            print(row([members[place] for place in np.unique(places)], reader), flush=True)
+            print(row([members[place] for place in np.unique(places)], reader)[1], flush=True)
     return cli.OK
 
 

@@ -4,14 +4,25 @@ import pytest
 
 from benchmarks import card, corruptions
 from benchmarks.frontier import records
-from mnist_edge import bundle, data, models
+from benchmarks.pictures.records import FILE, KindResult, PicturesReport
+from mnist_edge import bundle, data, models, schema
 from mnist_edge.models import opened
+
+
+def write_pictures(folder, sha256):
+    results = (
+        KindResult(kind="plain", right=19, count=20),
+        KindResult(kind="boxes", right=3, count=4),
+    )
+    report = PicturesReport(file=bundle.MODEL, sha256=sha256, part="test", results=results)
+    schema.write(folder / FILE, report)
 
 
 @pytest.fixture(scope="module")
 def text(small, tmp_path_factory):
     """The text of the small bundle's card."""
     folder = small.copy(tmp_path_factory.mktemp("card") / "bundle")
+    write_pictures(folder, small.trained["model_sha256"])
     assert card.main([str(folder)]) == 0
     return (folder / card.CARD).read_text()
 
@@ -21,6 +32,21 @@ def test_a_card_tells_the_accuracy_under_every_distortion(small, text):
     assert list(rows) == list(corruptions.DISTORTIONS)
     assert rows[corruptions.PLAIN] == f"{small.trained['metrics']['test_accuracy']:.2%}"
     assert rows["inverted"] != rows[corruptions.PLAIN]
+
+
+def test_a_card_tells_what_is_read_in_pictures_and_what_is_not(text):
+    assert ["|", "plain", "95.0%", "20", "|"] in [
+        line.replace(" | ", " ").split() for line in text.splitlines()
+    ]
+    assert "read below 90%, in pictures: boxes (75.0%)." in text
+
+
+def test_figures_of_pictures_of_another_model_are_left_out(small, tmp_path):
+    folder = small.copy(tmp_path / "bundle")
+    packaged = opened.open_bundle(folder)
+    for sha256, is_quoted in ((packaged.sha256, True), ("0" * 64, False)):
+        write_pictures(folder, sha256)
+        assert (card.own_pictures(folder, packaged, None) is not None) == is_quoted
 
 
 def test_a_card_tells_data_recipe_seed_and_hash(small, text):

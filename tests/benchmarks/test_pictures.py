@@ -25,7 +25,8 @@ def test_a_row_is_the_share_of_all_and_of_each_source():
     gray = np.zeros((4, 4), np.uint8)
     given = [Rendered("plain", source, "12", gray) for source in ("MNIST", "MNIST", "fonts")]
     texts = iter(["12", "1", "12"])
-    shown = command.row(given, lambda gray: next(texts))
+    result, shown = command.row(given, lambda gray: next(texts))
+    assert (result.right, result.count) == (2, 3)
     assert shown.split() == ["plain", "66.7%", "of", "3:", "MNIST", "50.0%,", "fonts", "100.0%"]
 
 

@@ -22,7 +22,7 @@ from .formats import FORMATS
 from .onnx import convert as onnx_convert
 from .settings import ExportOptions, ExportSettings
 from .source import Source
-from .variants import KNOWN, VARIANTS, Variant
+from .variants import KNOWN, PAGE, PAGE_OF, VARIANTS, Variant
 from .worker import Converter
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Exported(Sequence[Artifact]):
     Attributes:
         artifacts: In the order of the variants.
         failures: Variants that were not written, with the reasons.
+        page: The web page's path; None if the bundle has none.
         fallbacks: What was tried for quantized variants that failed the gate.
     """
 
     artifacts: tuple[Artifact, ...]
     failures: tuple[Failure, ...] = ()
     fallbacks: tuple[FallbackRecord, ...] = ()
+    page: Path | None = None
 
     def __len__(self) -> int:
         return len(self.artifacts)
@@ -131,6 +133,9 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
     planned = _planned(folder, options, stale)
     formats = {KNOWN[name].format for name in planned}
     _import_packages(formats)
+    if options.has_page:
+        with cli.needing("c"):
+            importlib.import_module("ziglang")
     if "onnx" in formats:
         onnx_convert.check_opset(options.opset)
     golden = write.golden_images(source)
@@ -150,22 +155,33 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
             report(f"{artifact.path.name} left out: {_TORN}")
         if folder / bundle.MODEL != source.path:
             shutil.copyfile(source.path, stage / bundle.MODEL)
-        artifacts = write.files(
+        artifacts, record = write.files(
             stage,
             source,
             golden,
             made,
             kept,
+            write.intact_page(earlier, folder),
+            options.has_page,
             fallbacks=fallbacks,
             failures=failures,
             versions=(earlier.versions if earlier and kept else {}) | write.versions(formats),
         )
+        if failed := _breaches(record.failures[len(failures) :], {PAGE}):
+            report(f"  {failed[0]}")
+            breaches += failed
+            if options.all_or_nothing:
+                raise GateError("\n".join(breaches))
+    if earlier and earlier.page and not record.page:
+        (folder / earlier.page.file).unlink(missing_ok=True)
+        report(f"{earlier.page.file} removed: it was of an earlier export")
     gone = {*planned, *stale, *(artifact.name for artifact in torn)} - names
     for path in (folder / KNOWN[name].file for name in KNOWN if name in gone):
         if path.exists():  # failed, replaced by a fallback, stale, or no longer its origin's
             path.unlink()
             report(f"{path.name} removed: it was of an earlier export")
-    exported = Exported(artifacts, failures, fallbacks)
+    page = folder / record.page.file if record.page else None
+    exported = Exported(artifacts, record.failures, fallbacks, page)
     if breaches:
         error = GateError("\n".join(breaches))
         error.exported = exported
@@ -302,5 +318,8 @@ def summary(exported: Exported) -> str:
             rows[tried.variant] = f"fails the gate; {tried.made} in its place, after {count}"
         else:
             rows[tried.variant] += f"; {count}, none passed"
+    if exported.page:
+        size_kb = exported.page.stat().st_size / 1000
+        lines.append(f"{PAGE:<20} {size_kb:8.1f}  {exported.page.name}, around {PAGE_OF}")
     lines += [f"{name:<20} {'-':>8}  {'-':<8} {reason}" for name, reason in rows.items()]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from mnist_edge.safety import keras_file
 
 from . import names
 from .onnx.convert import OLDEST_OPSET
-from .variants import CHOICES, KNOWN, OPTIONAL, VARIANTS
+from .variants import CHOICES, KNOWN, OPTIONAL, PAGE, PAGE_OF, VARIANTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ExportOptions:
     variants: tuple[str, ...] | None = setting(
         None,
         "variants that must be exported (default: those that the model can have, of "
-        f"{' '.join(VARIANTS)}); also available: {' '.join(OPTIONAL)}",
+        f"{' '.join(VARIANTS)}); also available: {' '.join((*OPTIONAL, PAGE))}",
         nargs="+",
         metavar="VARIANT",
     )
@@ -53,11 +53,12 @@ class ExportOptions:
     )
 
     def __post_init__(self) -> None:
-        unknown = [name for name in (*(self.variants or ()), *self.skip) if name not in CHOICES]
+        choices = (*CHOICES, PAGE)
+        unknown = [name for name in (*(self.variants or ()), *self.skip) if name not in choices]
         if unknown:
             raise InputError(
-                f"a variant must be one of {', '.join(CHOICES)}. Got: {unknown[0]}. "
-                f"{did_you_mean(unknown[0], CHOICES)}".rstrip()
+                f"a variant must be one of {', '.join(choices)}. Got: {unknown[0]}. "
+                f"{did_you_mean(unknown[0], choices)}".rstrip()
             )
         if not self.planned:
             raise InputError("at least one variant must be exported. Got: all in --skip.")
@@ -77,8 +78,14 @@ class ExportOptions:
 
     @property
     def planned(self) -> tuple[str, ...]:
-        """The variants to export."""
-        return tuple(name for name in self.variants or VARIANTS if name not in self.skip)
+        """The variants to export: the page's artifact among them, the page not."""
+        named = dict.fromkeys(PAGE_OF if name == PAGE else name for name in self.variants or ())
+        return tuple(name for name in named or VARIANTS if name not in self.skip)
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the page shall be made."""
+        return PAGE in (self.variants or ()) and PAGE not in self.skip
 
     def required(self, planned: Iterable[str]) -> set[str]:
         """Returns the planned variants that must pass: those named, and those in float32."""

@@ -79,4 +79,6 @@ FALLBACKS = _by_name(
 )
 # fmt: on
 CHOICES = VARIANTS | OPTIONAL
+# A web page around an artifact, on request; no runtime here opens it (export/web).
+PAGE, PAGE_OF = "web-int8", "tflite-int8"
 KNOWN = CHOICES | FALLBACKS

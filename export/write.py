@@ -14,14 +14,15 @@ import mnist_edge
 from mnist_edge import bundle, data, heads, manifest, schema
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
-from mnist_edge.manifest import Manifest
+from mnist_edge.manifest import Failure, Manifest, PageEntry
 
 from . import artifact as artifacts_of
 from . import tflm
 from .artifact import Artifact, CheckedArtifact
 from .formats import FORMATS
 from .source import Source
-from .variants import KNOWN
+from .variants import KNOWN, PAGE, PAGE_OF
+from .web import page
 
 # Golden images of a model without classes.
 _GOLDEN_COUNT = 10
@@ -62,6 +63,12 @@ def kept(earlier: Manifest | None, folder: Path, source: Source, names: set[str]
     except (InputError, OSError):
         return []  # unreadable: nothing can be verified
     return [Artifact(folder / entry.file, entry, golden[entry.variant]) for entry in intact]
+
+
+def intact_page(earlier: Manifest | None, folder: Path) -> PageEntry | None:
+    """Returns the entry of an earlier export's page, if the page is undamaged."""
+    entry = earlier.page if earlier else None
+    return entry if entry and not manifest.damage(folder / entry.file, entry) else None
 
 
 def torn(made: Iterable[Artifact], kept: Iterable[Artifact]) -> list[Artifact]:
@@ -110,8 +117,10 @@ def files(
     golden: tuple[np.ndarray, np.ndarray],
     made: Sequence[CheckedArtifact],
     kept: Sequence[Artifact],
+    earlier_page: PageEntry | None,
+    has_page: bool,
     **lists: Any,
-) -> tuple[Artifact, ...]:
+) -> tuple[tuple[Artifact, ...], Manifest]:
     """Writes the files of an export into a bundle's staging folder.
 
     Args:
@@ -120,10 +129,12 @@ def files(
         golden: What `golden_images` returned.
         made: The artifacts to write.
         kept: Those that the bundle keeps from an earlier export.
+        earlier_page: The page of an earlier export, which stays if its artifact does.
+        has_page: Whether to make the page.
         **lists: The manifest's `failures`, `fallbacks` and `versions`.
 
     Returns:
-        All artifacts of the bundle, in the order of the variants.
+        All artifacts of the bundle, in the order of the variants, and the manifest.
     """
     for artifact in made:
         (stage / artifact.path.name).write_bytes(artifact.content)
@@ -151,5 +162,26 @@ def files(
         artifacts=tuple(artifact.entry for artifact in artifacts),
         **lists,
     )
+    named = {artifact.entry.sha256 for artifact in artifacts}
+    if has_page:
+        record = _with_page(stage, record, made)
+    elif earlier_page and earlier_page.made_from_sha256 in named:
+        record = dataclasses.replace(record, page=earlier_page)
     schema.write(stage / bundle.MANIFEST, record)
-    return tuple(artifacts)
+    return tuple(artifacts), record
+
+
+def _with_page(stage: Path, record: Manifest, made: Sequence[CheckedArtifact]) -> Manifest:
+    """Writes the page; returns the manifest with its entry, or with its failure."""
+    origin = next((artifact for artifact in made if artifact.name == PAGE_OF), None)
+    try:
+        if origin is None:
+            raise InputError(f"it is made from {PAGE_OF}, which was not written.")
+        parts = page.compiled(record, origin.content, record.model.name)
+    except InputError as error:
+        failure = Failure(PAGE, "unsupported", (str(error).rstrip("."),))
+        return dataclasses.replace(record, failures=(*record.failures, failure))
+    path = stage / page.FILE
+    path.write_bytes(page.assemble(*parts).content)
+    file = dataclasses.asdict(manifest.file_record(path))
+    return dataclasses.replace(record, page=PageEntry(**file, made_from_sha256=origin.entry.sha256))

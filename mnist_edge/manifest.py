@@ -39,9 +39,23 @@ MOST_GOLDEN_BYTES = 2**27
 class FileRecord:
     """A file of the bundle."""
 
-    file: Annotated[str, file_name(".keras", ".npz", ".h", *(f".{format}" for format in FORMATS))]
+    file: Annotated[
+        str, file_name(".keras", ".npz", ".h", ".html", *(f".{format}" for format in FORMATS))
+    ]
     size_bytes: Annotated[int, integer(0, bundle.MOST_FILE_BYTES)]
     sha256: Sha256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageEntry(FileRecord):
+    """The web page.
+
+    Attributes:
+        made_from_sha256: SHA-256 of the TFLite file whose model is inside.
+    """
+
+    file: Annotated[str, file_name(".html")]
+    made_from_sha256: Sha256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,6 +233,7 @@ class Manifest(schema.Record):
         artifacts: In the order of the variants.
         fallbacks: What was tried for quantized variants that failed the gate.
         failures: Requested variants that were not written; not those that a fallback replaced.
+        page: The web page, if it was asked for.
         versions: Version by package.
     """
 
@@ -229,6 +244,7 @@ class Manifest(schema.Record):
     artifacts: tuple[ArtifactEntry, ...]
     fallbacks: tuple[FallbackRecord, ...] = ()
     failures: tuple[Failure, ...] = ()
+    page: PageEntry | None = None
     versions: dict[str, Text]
 
     def __post_init__(self) -> None:

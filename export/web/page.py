@@ -84,8 +84,22 @@ def model(folder: Path) -> tuple[dict[str, Any], bytes]:
         InputError: As for `write`.
     """
     record = manifest.read(folder, f"{_EXPORT} {folder}")
-    program = convert.program(_artifact(folder, record))
-    described = describe(record, program, str(folder))
+    return compiled(record, _artifact(folder, record), str(folder))
+
+
+def compiled(record: Manifest, content: bytes, where: str) -> tuple[dict[str, Any], bytes]:
+    """Returns what `model` does, of the bytes of a TFLite file.
+
+    Args:
+        record: The bundle's manifest.
+        content: The bundle's `tflite-int8`.
+        where: The bundle's name in error messages.
+
+    Raises:
+        InputError: As for `write`.
+    """
+    program = convert.program(content)
+    described = describe(record, program, where)
     return described, wasm.compile_c(source.write(program, _PREFIX, ""), _PREFIX)
 
 

@@ -80,7 +80,7 @@ class Converter:
         self._model = work / f"exported{keras_file.ENDING}"
         self._model.write_bytes(saving.to_bytes(source.model))
         self._process: Process | None = None
-        self._starts = 0
+        self._starts, self._is_first = 0, True
         self._unprepared: dict[str, Failure] = {}  # by format
 
     def convert(self, variant: Variant) -> CheckedArtifact | Failure:
@@ -93,6 +93,7 @@ class Converter:
         if variant.format in self._unprepared:
             return dataclasses.replace(self._unprepared[variant.format], variant=variant.name)
         process, is_prepared = self._running(), False
+        is_first, self._is_first = self._is_first, False
         try:
             process.ask("prepare", variant.format)
             is_prepared = True
@@ -100,6 +101,8 @@ class Converter:
         except NoRoom:
             raise
         except (InputError, WorkerFailed) as error:
+            if isinstance(error, OutOfMemory) and not is_first:
+                return self.convert(variant)  # in a new process, without what the others left
             cause = "unsupported" if isinstance(error, InputError) else "crash"
             cause = "gate" if isinstance(error, NotRunnable) else cause
             failure = Failure(variant.name, cause, (_reason(error),))
@@ -150,7 +153,7 @@ class Converter:
         if self._process and self._process.is_alive():
             return self._process
         self.close()
-        self._starts += 1
+        self._starts, self._is_first = self._starts + 1, True
         work, task = self._work / str(self._starts), self._task
         work.mkdir()
         self._process = Process(

@@ -46,6 +46,16 @@ def converter(model, tmp_path, monkeypatch):
 INT8 = VARIANTS["tflite-int8"]
 
 
+def test_a_variant_that_takes_too_much_memory_after_others_gets_a_new_process(
+    converter, monkeypatch
+):
+    monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "1500")
+    made = converter(convert=culprits.hog_from_the_second_on)
+    for _ in range(2):
+        assert made.convert(INT8).reasons == ("layer 'odd' can't be exported",)
+    assert made._starts == 2
+
+
 @pytest.mark.parametrize(
     ("convert", "cause", "reason"),
     [

@@ -87,6 +87,13 @@ def hog(state, path):
     return int(np.ones(10**9).sum())
 
 
+def hog_from_the_second_on(state, path):
+    if hasattr(state, "was_asked"):
+        hog(state, path)
+    state.was_asked = True
+    raise InputError("layer 'odd' can't be exported.")
+
+
 def hold(state, path):
     return int(np.ones(10**7).sum())
 

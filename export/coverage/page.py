@@ -12,9 +12,9 @@ _HEAD = """\
 Made by `python -m export.coverage` and `python -m export.coverage --applications`, which train one
 model per row a little on small data (`export/coverage/samples.py`; digits are moved halfway to the
 average of their class): the last layer by least squares on what the other layers, with random
-weights, make of the data; Keras's applications four epochs before, EfficientNet eight, VGG16 none. So a model
-is right on most images within seconds, and what quantization loses shows. Weights from a long
-training have wider ranges, and may lose more. Export makes and checks every variant as for any
+weights, make of the data; Keras's applications four epochs before, EfficientNet eight, VGG16 none.
+So a model is right on most images within seconds, and what quantization loses shows. Weights from a
+long training have wider ranges, and may lose more. Export makes and checks every variant as for any
 other model ([export.md](export.md)); models of other tasks are in [tasks.md](tasks.md).
 
 - **ok**: written as named; every check passed.

@@ -29,6 +29,9 @@ from .variants import KNOWN, Variant
 _MOST_BYTES = 2**31
 # The TFLite converter leaves smaller weights in float32 in a dynamic-int8 file.
 _MIN_DYNAMIC_ELEMENTS = 1024
+# Nor does it quantize what these add or multiply by, whatever its size: normalization that could
+# not be folded (ResNetV2, DenseNet), positions of patches.
+_ELEMENTWISE = {"ADD", "SUB", "MUL", "DIV", "MINIMUM", "MAXIMUM", "SQUARED_DIFFERENCE", "PRELU"}
 # Operators that convert between floats and integers.
 _BORDERS = {"QUANTIZE", "DEQUANTIZE", "CAST", "QuantizeLinear", "DequantizeLinear"}
 # Present if the batch size is dynamic, or if variables were not frozen; as is PACK of indices. The
@@ -147,6 +150,7 @@ def _check_dynamic_tflite(graph: Graph, variant: Variant) -> list[str]:
     found = [
         f"{operator.kind} has weights {c.name!r} in {c.dtype}, expected {variant.weights}"
         for operator in graph.operators
+        if operator.kind not in _ELEMENTWISE
         for c in operator.weights
         if c.dtype in FLOATS and c.rank > 1 and c.size >= _MIN_DYNAMIC_ELEMENTS
     ]

@@ -1,5 +1,6 @@
 """Each file is what its name says; and each way in which one is not is found."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -98,6 +99,17 @@ def test_a_mixed_file_is_told_from_a_whole_one(small):
     assert found == "is a mixed variant but has no layer in float32"
     found = findings(small.folder / "onnx-float32.onnx", "onnx-int8-mixed")
     assert found == ["is a mixed variant but has no layer in integers"]
+
+
+def test_what_a_dynamic_file_adds_and_multiplies_by_stays_in_float32(small):
+    read = audit.read(small.folder / "tflite-float32.tflite")
+    convolution = next(one for one in read.operators if one.kind == "CONV_2D")
+    large = dataclasses.replace(convolution.weights[0], size=5000, rank=4, dtype="float32")
+    for kind, is_found in (("MUL", False), ("CONV_2D", True)):
+        operator = dataclasses.replace(convolution, kind=kind, weights=(large,))
+        changed = dataclasses.replace(read, operators=(operator,), constants=())
+        found = audit.findings(changed, KNOWN["tflite-dynamic-int8"])
+        assert any("has weights" in finding for finding in found) == is_found
 
 
 def test_a_dynamic_file_whose_weights_stayed_float_is_found(small):

@@ -507,7 +507,7 @@ _KINDS = (
         _network(
             lambda k: [
                 _attending(k.GroupQueryAttention(8, 4, 2)),
-                k.EinsumDense("abc,cd->abd", output_shape=(10, 16), bias_axes="d"),
+                k.EinsumDense("abc,cd->abd", output_shape=(None, 16), bias_axes="d"),
                 lambda x: k.AdditiveAttention()([x, x]),
             ]
         ),

@@ -507,7 +507,7 @@ _KINDS = (
         _network(
             lambda k: [
                 _attending(k.GroupQueryAttention(8, 4, 2)),
-                k.EinsumDense("abc,cd->abd", output_shape=(None, 16), bias_axes="d"),
+                lambda x: k.EinsumDense("abc,cd->abd", (x.shape[1], 16), bias_axes="d")(x),
                 lambda x: k.AdditiveAttention()([x, x]),
             ]
         ),

@@ -58,6 +58,7 @@ def prepare(
         graph = onnx.version_converter.convert_version(graph, opset)
     _fold_input_scale(graph.graph)
     _drop_idle_factors(graph.graph)
+    _keep_pooled_zeros(graph.graph)
     _share_loop_constants(graph.graph)
     # A convolution that took in its normalization has a new name: the activation after it tells.
     nodes = graph.graph.node
@@ -218,6 +219,27 @@ def _drop_idle_factors(graph: "onnx.GraphProto") -> None:
             kept = [each for each in node.attribute if each.name != "beta"]
             del node.attribute[:]
             node.attribute.extend(kept)
+
+
+def _keep_pooled_zeros(graph: "onnx.GraphProto") -> None:
+    """Pads what a MaxPool reads with the smallest float above 0 in place of 0, in place.
+
+    ONNX Runtime 1.31 makes a Pad of zeros a part of the MaxPool behind it, which pads with minus
+    infinity: where all values at a border are negative, they win over the zeros (ResNet50V2).
+    """
+    import onnx
+
+    constants = {each.name: each for each in graph.initializer}
+    pooled = {node.input[0] for node in graph.node if node.op_type == "MaxPool"}
+    for node in graph.node:
+        if node.op_type != "Pad" or node.output[0] not in pooled:
+            continue
+        value = constants.get(node.input[2]) if len(node.input) > 2 else None
+        if value is not None and onnx.numpy_helper.to_array(value).any():
+            continue
+        least = np.array(np.finfo(np.float32).tiny)
+        graph.initializer.append(onnx.numpy_helper.from_array(least, f"{node.output[0]}_least"))
+        node.input[:] = [*node.input[:2], f"{node.output[0]}_least", *node.input[3:]]
 
 
 def _share_loop_constants(graph: "onnx.GraphProto") -> None:

@@ -6,6 +6,7 @@ import weakref
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
@@ -74,3 +75,16 @@ def test_calibration_images_are_run_once_for_all_steps_of_a_fallback(tmp_path, m
     assert convert.convert(prepared, variant, images) == content
     with pytest.raises(ValueError, match="calibration_data_reader"):
         convert.convert(prepared, variant, images[:10])  # other images have other ranges
+
+
+def test_zeros_around_a_max_pooling_win_over_negative_values(tmp_path):
+    """ONNX Runtime pads with minus infinity if it makes the zeros a part of the pooling."""
+    image = keras.Input((6, 6, 1))
+    negative = keras.layers.Conv2D(2, 3, kernel_initializer="ones", use_bias=False)(-image)
+    padded = keras.layers.ZeroPadding2D(1)(negative)
+    pooled = keras.layers.Flatten()(keras.layers.MaxPooling2D(3, 2)(padded))
+    model = keras.Model(image, keras.layers.Dense(3, "softmax")(pooled))
+    images = RNG.uniform(0.1, 1, (4, 6, 6, 1)).astype(np.float32)
+    path = convert.prepare(model, None, tmp_path)
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"image": images})
+    assert np.abs(found - model.predict(images, verbose=0)).max() < 1e-5

@@ -129,6 +129,7 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
     for line in description.description(source):
         report(cli.printable(line))
     earlier = write.read_earlier(folder)
+    earlier_page = write.intact_page(earlier, folder)  # one that was edited is not ours to remove
     stale = write.stale(earlier, source)
     planned = _planned(folder, options, stale)
     formats = {KNOWN[name].format for name in planned}
@@ -161,7 +162,7 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
             golden,
             made,
             kept,
-            write.intact_page(earlier, folder),
+            earlier_page,
             options.has_page,
             fallbacks=fallbacks,
             failures=failures,
@@ -172,9 +173,9 @@ def _export(source: Source, folder: Path, options: ExportOptions, report: Printe
             breaches += failed
             if options.all_or_nothing:
                 raise GateError("\n".join(breaches))
-    if earlier and earlier.page and not record.page:
-        (folder / earlier.page.file).unlink(missing_ok=True)
-        report(f"{earlier.page.file} removed: it was of an earlier export")
+    if earlier_page and not record.page:
+        (folder / earlier_page.file).unlink()
+        report(f"{earlier_page.file} removed: it was of an earlier export")
     gone = {*planned, *stale, *(artifact.name for artifact in torn)} - names
     for path in (folder / KNOWN[name].file for name in KNOWN if name in gone):
         if path.exists():  # failed, replaced by a fallback, stale, or no longer its origin's

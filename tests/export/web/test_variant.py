@@ -36,6 +36,14 @@ def test_the_variant_is_the_page_of_to_web_and_goes_with_its_artifact(folder, ca
     assert "index.html removed" in "".join(capsys.readouterr())
 
 
+def test_a_page_that_was_edited_is_not_removed(folder):
+    assert exported(folder, "--variants", "web-int8") == 0
+    (folder / "index.html").write_text("mine")
+    assert exported(folder, "--variants", "tflite-int8", "--calibration-seed", "1") == 0
+    assert (folder / "index.html").read_text() == "mine"
+    assert manifest.read(folder, "").page is None
+
+
 @pytest.mark.parametrize("flags", [(), ("--all-or-nothing",)])
 def test_a_page_that_can_not_be_made_fails_and_is_listed(folder, flags, monkeypatch, capsys):
     def refuse(*arguments):

@@ -72,7 +72,8 @@ def readers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(card, "measure", lambda *_: {corruptions.PLAIN: 0.5})
     monkeypatch.setattr(benchmarks.bundles, "_load_test_set", stop)
     record = json.loads((folder / bundle.TRAIN).read_text())
-    manifest = types.SimpleNamespace(model=types.SimpleNamespace(sha256=record["model_sha256"]))
+    hashed = types.SimpleNamespace(sha256=record["model_sha256"])
+    manifest = types.SimpleNamespace(model=hashed, page=None)
     monkeypatch.setattr(benchmarks.bundles.manifests, "read", lambda *_: manifest)
     output = ["--output", str(tmp_path / "output")]
     return {

@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def save(
 
     _inline_constants(model)
     _draw_nothing(model)
-    _divide_by_norms(model, format)
+    _rewrite(model, format)
     outputs = model.outputs
     # Keras's exporter does not say that this is inference; augmentation layers then augment.
     if any(_trains_by_default(operation) for operation in operations(model)):
@@ -142,25 +143,73 @@ def _draw_nothing(model: "keras.Model") -> None:
                 generator.next = unchanged
 
 
-def _divide_by_norms(model: "keras.Model", format: str) -> None:
-    """Rewrites what each UnitNormalization computes, in place; the results stay the same.
+def _rewrite(model: "keras.Model", format: str) -> None:
+    """Rewrites what converters know no operator for, in place; the results stay the same."""
+    import keras
+
+    layers = keras.layers
+    rewritten: dict[Any, Callable[..., Any]] = {layers.UnitNormalization: _divided_by_norm}
+    if format != "onnx":
+        rewritten |= dict.fromkeys([layers.MaxPooling3D, layers.AveragePooling3D], _pooled)
+        rewritten[layers.Conv3D] = _convolved
+    for operation in operations(model):
+        if type(operation) in rewritten:
+            operation.call = functools.partial(rewritten[type(operation)], operation, format)
+
+
+def _divided_by_norm(layer: Any, format: str, x: Any) -> Any:
+    """What UnitNormalization computes.
 
     Keras multiplies by the smaller of `1 / norm` and 1e12. Of a vector of zeros, LiteRT makes NaN
     of it, and no 8 bits hold the range.
     """
-    import keras
+    from keras import ops
 
-    def divided(layer: Any, x: Any) -> Any:
-        ops = keras.ops
-        squares = ops.sum(ops.square(x), layer.axis, keepdims=True)
-        if format == "onnx":
-            return x / ops.maximum(ops.sqrt(squares), _LEAST_NORM)
-        # TFLite has an operator for this expression, in integers too.
-        return x * ops.rsqrt(ops.maximum(squares, _LEAST_NORM**2))
+    squares = ops.sum(ops.square(x), layer.axis, keepdims=True)
+    if format == "onnx":
+        return x / ops.maximum(ops.sqrt(squares), _LEAST_NORM)
+    # TFLite has an operator for this expression, in integers too.
+    return x * ops.rsqrt(ops.maximum(squares, _LEAST_NORM**2))
 
-    for operation in operations(model):
-        if isinstance(operation, keras.layers.UnitNormalization):
-            operation.call = functools.partial(divided, operation)
+
+def _pooled(layer: Any, format: str, x: Any) -> Any:
+    """What MaxPooling3D and AveragePooling3D compute: within each plane, then across planes."""
+    from keras import ops
+
+    if layer.data_format != "channels_last":
+        return type(layer).call(layer, x)
+    pool = ops.max_pool if layer.pool_mode == "max" else ops.average_pool
+    (depth, *size), (step, *strides) = layer.pool_size, layer.strides
+    planes, *plane, channels = x.shape[1:]
+    within = pool(ops.reshape(x, (-1, *plane, channels)), size, strides, layer.padding)
+    *plane, channels = within.shape[1:]
+    lines = ops.reshape(within, (-1, planes, math.prod(plane), channels))
+    across = pool(lines, (depth, 1), (step, 1), layer.padding)
+    return ops.reshape(across, (-1, across.shape[1], *plane, channels))
+
+
+def _convolved(layer: Any, format: str, x: Any) -> Any:
+    """What Conv3D computes: the sum over the kernel's planes of a convolution of each plane."""
+    from keras import ops
+
+    if layer.data_format != "channels_last":
+        return type(layer).call(layer, x)
+    (depth, *_), (step, *strides) = layer.kernel_size, layer.strides
+    gap, *dilation = layer.dilation_rate
+    reach = (depth - 1) * gap + 1
+    if layer.padding == "same":
+        missing = max((-(-x.shape[1] // step) - 1) * step + reach - x.shape[1], 0)
+        x = ops.pad(x, [(0, 0), (missing // 2, missing - missing // 2), (0, 0), (0, 0), (0, 0)])
+    count = (x.shape[1] - reach) // step + 1
+    total: Any = 0
+    for i in range(depth):
+        planes = x[:, i * gap : i * gap + (count - 1) * step + 1 : step]
+        planes = ops.reshape(planes, (-1, *x.shape[2:]))
+        total += ops.conv(
+            planes, layer.kernel[i], strides, layer.padding, "channels_last", dilation
+        )
+    total = ops.reshape(total, (-1, count, *total.shape[1:]))
+    return layer.activation(total + layer.bias if layer.use_bias else total)
 
 
 def in_batches(

@@ -199,10 +199,15 @@ def check_model(
         shape, kind = tensor.shape, str(tensor.dtype)
         if shape is None or len(shape) != 2 or not shape[-1] or "float" not in kind:
             shown = None if shape is None else list(shape)
+            remedy = (
+                "Wrap it: end the model with keras.layers.Flatten() to compare all values, or "
+                "with a pooling layer for one answer per example."
+                if "float" in kind
+                else "Let the model end in what this is computed from: probabilities or logits."
+            )
             raise InputError(
                 f"{path} must give [batch, n], floating point, at each output. Got: {shown}, "
-                f"{kind}, from layer {name!r}. Wrap it: end the model with keras.layers.Flatten() "
-                "to compare all values, or with a pooling layer for one answer per example."
+                f"{kind}, from layer {name!r}. {remedy}"
             )
     values = sum(math.prod(tensor.shape[1:]) for tensor in inputs)
     if values > _MOST_INPUT_VALUES:

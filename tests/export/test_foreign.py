@@ -11,8 +11,6 @@ from benchmarks.run import benchmark
 from export import __main__ as command
 from export.variants import VARIANTS
 from mnist_edge import bundle, data
-from mnist_edge.errors import InputError
-from mnist_edge.models import trained
 from tests.conftest import QUICK
 from tests.safety import culprits
 
@@ -193,17 +191,12 @@ def test_a_model_of_two_inputs_is_refused_data_of_one(convnet_data, tmp_path, ca
     assert "with x_train_left, x_train_right" in line
 
 
-def test_one_answer_per_pixel_or_a_choice_is_refused_with_what_to_do(
-    convnet_data, tmp_path, capsys
-):
+def test_one_answer_per_pixel_is_refused_with_the_layers_name(convnet_data, tmp_path, capsys):
     image = keras.Input((28, 28, 1))
     model = keras.Model(image, layers.Conv2D(3, 1, name="mask")(image))
     line = refusal(model, convnet_data, tmp_path, capsys)
     assert "must give [batch, n], floating point" in line
     assert "from layer 'mask'. Wrap it: end the model with keras.layers.Flatten()" in line
-    choice = keras.Model(image, keras.ops.argmax(layers.Flatten()(image)))
-    with pytest.raises(InputError, match=r"what this is computed from: probabilities or logits"):
-        trained.check_model("the model", choice)
 
 
 def test_weights_that_are_not_finite_are_refused(convnet_data, tmp_path, capsys):

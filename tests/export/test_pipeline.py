@@ -13,6 +13,7 @@ from export import __main__ as command
 from export import audit, to_onnx
 from export.formats import FORMATS
 from export.onnx import convert as onnx_convert
+from export.onnx import rewrite
 from export.pipeline import export
 from export.settings import ExportSettings
 from export.variants import VARIANTS
@@ -377,7 +378,7 @@ def test_the_order_in_which_tf2onnx_lists_constants_does_not_show(small):
     other.graph.initializer.reverse()
     assert other != raw
     for model in (raw, other):
-        onnx_convert._name_by_order(model.graph)
+        rewrite.name_by_order(model.graph)
     assert other == raw
 
 

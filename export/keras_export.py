@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Names of a classifier's input and output in the artifacts.
 INPUT, OUTPUT = "image", "probabilities"
+# Klambauer et al. 2017, Self-Normalizing Neural Networks.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _LEAST_NORM = 1e-12  # as in `keras.layers.UnitNormalization`
 
 
@@ -155,6 +157,16 @@ def _rewrite(model: "keras.Model", format: str) -> None:
     for operation in operations(model):
         if type(operation) in rewritten:
             operation.call = functools.partial(rewritten[type(operation)], operation, format)
+        if format != "onnx" and getattr(operation, "activation", None) is keras.activations.selu:
+            operation.activation = _selu
+
+
+def _selu(x: Any) -> Any:
+    """What `keras.activations.selu` computes, without its choice by a condition."""
+    from keras import ops
+
+    positive = ops.relu(x)
+    return _SELU_SCALE * (positive + _SELU_ALPHA * ops.elu(x - positive))
 
 
 def _divided_by_norm(layer: Any, format: str, x: Any) -> Any:

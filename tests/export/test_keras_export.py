@@ -38,3 +38,14 @@ def test_three_dimensions_are_computed_plane_by_plane(kind, options, padding, sh
     found = np.asarray(layer.call(keras.ops.convert_to_tensor(images)))
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 2e-6  # another order of sums
+
+
+def test_selu_is_written_without_a_condition():
+    layer = layers.Activation("selu")
+    model = keras.Sequential([keras.Input((1,)), layer])
+    values = np.linspace(-5, 5, 101, dtype=np.float32)[:, None]
+    expected = np.asarray(model(values))
+    keras_export._rewrite(model, "tf_saved_model")
+    assert layer.activation is not keras.activations.selu
+    found = np.asarray(layer.call(keras.ops.convert_to_tensor(values)))
+    assert np.abs(found - expected).max() < 1e-6  # another order of sums

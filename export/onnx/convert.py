@@ -14,7 +14,7 @@ from mnist_edge.errors import InputError
 
 from .. import keras_export
 from ..variants import Variant
-from . import operators, rewrite
+from . import rewrite, tf2onnx_fixes
 from .front import NODES, scale_features
 from .inspect import graphs, subgraphs
 
@@ -51,7 +51,7 @@ def prepare(
     """
     import onnx
 
-    operators.register()
+    tf2onnx_fixes.apply()
     with _collecting_garbage():
         raw = keras_export.save(model, folder / _RAW, "onnx", batch, opset_version=OLDEST_OPSET)
     graph = _simplified(onnx.load(raw))

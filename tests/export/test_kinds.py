@@ -81,6 +81,13 @@ def resized_to_a_size_that_rounds():
     return classifier(image, layers.UpSampling2D()(x))
 
 
+def normalization_of_one_pixel():
+    """Keras's own export is wrong: tf2onnx mixes up the axes."""
+    image = keras.Input((3, 3, 2))
+    x = layers.LayerNormalization()(layers.Conv2D(8, 3)(image))
+    return classifier(image, x)
+
+
 def transposed_convolution():
     image = keras.Input((6, 6, 4))
     return classifier(image, layers.Conv2DTranspose(2, 3)(image))
@@ -89,7 +96,7 @@ def transposed_convolution():
 KINDS = (
     *(augmentation, augmentation_first, normalization, gru_of_masked_text, lstm),
     *(convolution_over_time, grouped_convolution, resized_to_a_size_that_rounds),
-    *(transposed_convolution, operators_that_tf2onnx_lacks),
+    *(transposed_convolution, operators_that_tf2onnx_lacks, normalization_of_one_pixel),
 )
 
 

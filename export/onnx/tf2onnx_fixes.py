@@ -1,12 +1,43 @@
-"""Operators that tf2onnx lacks."""
+"""What tf2onnx lacks or gets wrong."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 
-def register() -> None:
+@functools.cache
+def apply() -> None:
+    """Mends tf2onnx for the rest of the process."""
+    _add_operators()
+    _correct_shapes()
+
+
+def _correct_shapes() -> None:
+    """Corrects the shapes that tf2onnx reads when it replaces a Transpose by a Reshape.
+
+    It moves transpositions and keeps the shape that was before. A Transpose of one pixel then
+    becomes a Reshape that mixes up the axes, so that a LayerNormalization of it is wrong.
+    """
+    from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
+
+    replace = TransposeOptimizer.post_optimize_action
+
+    def corrected(self: Any) -> None:
+        graph = self._g
+        for node in self.nodes:
+            axes = node.get_attr_value("perm") if node.type == "Transpose" else None
+            shape = graph.get_shape(node.output[0])
+            if axes and shape:
+                sides = dict(zip(axes, shape, strict=True))
+                graph.set_shape(node.input[0], [sides[axis] for axis in range(len(shape))])
+        replace(self)
+
+    TransposeOptimizer.post_optimize_action = corrected
+
+
+def _add_operators() -> None:
     """Teaches tf2onnx the operators of the exact `gelu`, `celu` and `log1p`."""
     from tf2onnx import utils
     from tf2onnx.handler import tf_op

@@ -36,6 +36,18 @@ _VALUE_BITS, _AXIS_BITS, _MEAN_BITS, _WEIGHT_BITS = 10, 6, 6, 8
 # The likeness is 1/2 at the distance that this share of validation images stays below, and falls
 # with its eighth power.
 _HALF = 0.997
+# What the same in another language must know.
+CONSTANTS = {
+    "COUNT": _AXES,
+    "OUTER_SHARE": _OUTER_SHARE,
+    "NO_INK": _NO_INK,
+    "PALE": _PALE,
+    "VALUE_BITS": _VALUE_BITS,
+    "AXIS_BITS": _AXIS_BITS,
+    "MEAN_UNIT": 1 << (_VALUE_BITS - _MEAN_BITS),
+    "WEIGHT_BITS": _WEIGHT_BITS,
+    "PARTS": PARTS,
+}
 _ARRAYS = ("axes", "means", "weights", "step")
 _PART_COUNT = 5000  # images at a time, for memory's sake
 

@@ -61,7 +61,7 @@ def opened(chromium):
 
 
 def draw(tab, digit, left=260, top=100, width=150, height=240):
-    """Draws one of the shapes with the mouse, in the paper's own pixels, of which it is 720 wide."""
+    """Draws a shape with the mouse, in the paper's own pixels, of which it is 720 wide."""
     box = tab.locator("#paper").bounding_box()
     scale = box["width"] / 720
     for stroke in SHAPES[digit]:

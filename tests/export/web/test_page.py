@@ -98,8 +98,8 @@ def test_a_script_loses_spaces_and_no_text():
           .log({ one, "k: v": -1 });
     """
     assert pages.minified(script) == (
-        'const names=["a, b",`c = ${ d }`],[x]=names;\n'
-        'for(const one of names)\nif(one.length>1&&x)console.log({one,"k: v":-1});'
+        'const names=["a, b",`c = ${ d }`],[x]=names;for(const one of names)\n'
+        'if(one.length>1&&x)console.log({one,"k: v":-1});'
     )
     scripts = [pages.text(name) for name in ("pixels.js", "model.js", "page.js", "loader.js")]
     assert not re.search(r"`[^`]*\$\{[^}`]*`", "".join(scripts))  # no template in a template

@@ -58,7 +58,8 @@ than a picture of no digit. Scribbles and letters may look like digits, the othe
 """
 _CONFIDENCE = """
 The same of the confidence of `mnist_edge.predict`: the probability, times how much the picture
-looks like any of MNIST's digits (`mnist_edge/images/likeness.py`, the same for every artifact).
+looks like any of MNIST's digits (`mnist_edge/images/likeness.py`, the same for every artifact, for
+the web page, and in C).
 """
 _REFUSED = f"""
 Called "no digit", that is of a confidence below {MIN_CONFIDENCE:g}:

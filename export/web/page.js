@@ -144,6 +144,9 @@ function show(message) {
     for (const {line = 1, label} of found) (lines[line] ??= []).push(label);
     answer.textContent = isNone ? "No digit"
       : lines.filter(Boolean).map(line => line.join(words ? ", " : "")).join("\n");
+    if (spec.least) // the text is digits and question marks, whose meaning is said
+      answer.innerHTML = answer.textContent.replaceAll("?",
+        '<span aria-hidden="true">?</span><span class="unseen"> no digit </span>');
   } else {
     answer.innerHTML = '<span class="quiet"></span>';
     answer.firstChild.textContent = message ?? "Nothing yet";

@@ -31,7 +31,7 @@ VARIANT = "tflite-int8"
 _PREFIX = "model"
 _MODULES = ("pixels.js", "model.js")
 # In scripts: strings and templates; spaces and line breaks that mean nothing beside a mark.
-_STRING = re.compile(r"""("(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)""")
+_STRING = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)""")
 _AROUND = re.compile(r" *([=,;{}()?:*<>&|]) *")
 _BREAK = re.compile(r"\n(?=[)}\].?:])|(?<=[,;{(\[])\n")
 _EXPORT = "Run: python -m export --variants tflite-int8"

@@ -92,13 +92,13 @@ def test_only_a_model_of_mnist_says_no_digit(edge):
 def test_a_script_loses_spaces_and_no_text():
     script = """
       // what it does
-      const names = ["a, b", `c = ${ d }`], [x] = names; // why
+      const names = ["a, b", 'c > "d" < e', `f = ${ g }`], [x] = names; // why
       for (const one of names)
         if (one.length > 1 && x) console
           .log({ one, "k: v": -1 });
     """
     assert pages.minified(script) == (
-        'const names=["a, b",`c = ${ d }`],[x]=names;for(const one of names)\n'
+        """const names=["a, b",'c > "d" < e',`f = ${ g }`],[x]=names;for(const one of names)\n"""
         'if(one.length>1&&x)console.log({one,"k: v":-1});'
     )
     scripts = [pages.text(name) for name in ("pixels.js", "model.js", "page.js", "loader.js")]

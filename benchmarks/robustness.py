@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import classifier, cli, data, drawing, examples, metrics
+from mnist_edge import cli, data, drawing, examples, metrics
 from mnist_edge.errors import InputError
-from mnist_edge.images.likeness import likeness
+from mnist_edge.images.likeness import MIN_CONFIDENCE, likeness
 
 from . import bundles, corruptions
 from .bundles import Artifact, Bundle
@@ -174,7 +174,7 @@ def record(
             if confidence
         },
         refused={
-            Path(name).name: float(np.mean(one < classifier.MIN_CONFIDENCE))
+            Path(name).name: float(np.mean(one < MIN_CONFIDENCE))
             for name, one in confidence.items()
         },
         source=cli.printable(f"{files.PREFIX}{files.folder(source).name}") if source else "",

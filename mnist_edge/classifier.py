@@ -22,7 +22,7 @@ from mnist_edge import (
 )
 from mnist_edge.errors import InputError
 from mnist_edge.examples import Example, InputSpec
-from mnist_edge.images.likeness import likeness
+from mnist_edge.images.likeness import MIN_CONFIDENCE, likeness
 from mnist_edge.models import opened, trained
 from mnist_edge.models.opened import BundleModel
 from mnist_edge.models.trained import TrainedModel
@@ -37,9 +37,6 @@ Model: TypeAlias = Union[Path, str, TrainedModel, BundleModel, Predictor, "keras
 PRETRAINED = models.PRETRAINED / "robust"
 _MNIST_SHAPE, _GRAY_LEVELS = (28, 28, 1), (0.0, 255.0)
 NO_DIGIT = "no digit"
-# Least confidence of a digit: refuses at most 0.4 % of the validation digits of each network
-# (docs/robustness.md).
-MIN_CONFIDENCE = 0.4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mnist_edge import classifier
+from mnist_edge.images.likeness import MIN_CONFIDENCE
 
 from ..measurement import Measurement, Robustness
 from ..tables import by_distortion, layout
@@ -58,10 +58,11 @@ than a picture of no digit. Scribbles and letters may look like digits, the othe
 """
 _CONFIDENCE = """
 The same of the confidence of `mnist_edge.predict`: the probability, times how much the picture
-looks like any of MNIST's digits (`mnist_edge/images/likeness.py`, the same for every artifact).
+looks like any of MNIST's digits (`mnist_edge/images/likeness.py`, the same for every artifact, for
+the web page, and in C).
 """
 _REFUSED = f"""
-Called "no digit", that is of a confidence below {classifier.MIN_CONFIDENCE:g}:
+Called "no digit", that is of a confidence below {MIN_CONFIDENCE:g}:
 """
 
 

@@ -92,7 +92,12 @@ class Program:
 
 
 def build(
-    board: Board, source: Source, folder: Path, optimization: str, self_test: bool = False
+    board: Board,
+    source: Source,
+    folder: Path,
+    optimization: str,
+    self_test: bool = False,
+    no_digit: bool = False,
 ) -> Program:
     """Compiles and links a model with the harness that runs it.
 
@@ -102,6 +107,7 @@ def build(
         folder: Where the program is written, as "program.elf".
         optimization: The compiler's flag without its hyphen, e.g. "O2".
         self_test: Whether to compile in and call the model's self-test.
+        no_digit: Whether to compile in and call its likeness to a digit.
 
     Raises:
         tools.ToolFailed: The compiler failed.
@@ -113,8 +119,9 @@ def build(
     shutil.copy(source.header, folder)
     flags = _flags(board, optimization)
     prefix = source.prefix
-    tests = [f"-D{prefix.upper()}_SELF_TEST"] if self_test else []
-    _gcc(folder, [*flags, "-std=c99", *tests, "-c", "model.c", "-o", "model.o"])
+    asked = {"SELF_TEST": self_test, "NO_DIGIT": no_digit}
+    macros = [f"-D{prefix.upper()}_{name}" for name, is_asked in asked.items() if is_asked]
+    _gcc(folder, [*flags, "-std=c99", *macros, "-c", "model.c", "-o", "model.o"])
     defines = {
         "MODEL_HEADER": f'"{source.header.name}"',
         "MODEL_PREDICT": f"{prefix}_predict_quantized",
@@ -128,7 +135,9 @@ def build(
         defines["NRF51"] = 1
     if self_test:
         defines["MODEL_SELF_TEST"] = f"{prefix}_self_test"
-    given = [*(f"-D{name}={value}" for name, value in defines.items()), *tests]
+    if no_digit:
+        defines["MODEL_LIKENESS"] = f"{prefix}_likeness"
+    given = [*(f"-D{name}={value}" for name, value in defines.items()), *macros]
     # Otherwise the compiler turns the harness's loops into calls of libc.
     own = ["-ffreestanding", "-fno-tree-loop-distribute-patterns"]
     _gcc(folder, [*flags, "-std=gnu99", *own, *given, "-c", "main.c", "-o", "main.o"])

@@ -30,6 +30,7 @@ def measure(
     limit: int = 200,
     optimization: str = "O2",
     seconds: int = 600,
+    no_digit: bool = False,
 ) -> MicrocontrollerReport:
     """Measures the variant `c-int8` of a bundle.
 
@@ -39,6 +40,7 @@ def measure(
         limit: Number of test images, evenly spaced.
         optimization: The compiler's flag, without its hyphen.
         seconds: Maximum time of one run of QEMU.
+        no_digit: Whether a call also tells how much the image looks like a digit.
 
     Raises:
         InputError: A tool or a file is missing, or the bundle is damaged.
@@ -54,6 +56,11 @@ def measure(
             f"{c_file.path} must have the input and the output of {tflite.path.name}. "
             f"Got: others. Run: python -m export {folder} --variants {C_VARIANT} {TFLITE_VARIANT}"
         )
+    if no_digit and f"{source.prefix}_likeness(" not in source.header.read_text():
+        raise InputError(
+            f"--no-digit needs a model of handwritten digits. Got: {loaded.label}. Leave it out."
+        )
+    given = (source, inputs, expected, optimization, seconds, no_digit)
     return MicrocontrollerReport(
         bundle=loaded.label,
         c_sha256=bundle.sha256_file(c_file.path),
@@ -62,7 +69,7 @@ def measure(
         optimization=optimization,
         emulator=tools.version(tools.QEMU),
         image_count=len(inputs),
-        results=tuple(on_core(b, source, inputs, expected, optimization, seconds) for b in boards),
+        results=tuple(on_core(board, *given) for board in boards),
     )
 
 
@@ -94,6 +101,7 @@ def on_core(
     expected: np.ndarray,
     optimization: str = "O2",
     seconds: int = 600,
+    no_digit: bool = False,
 ) -> CoreResult:
     """Compiles, runs and measures a C file on one core.
 
@@ -104,6 +112,7 @@ def on_core(
         expected: uint8 `[n, output_bytes]`, the bytes of the outputs.
         optimization: The compiler's flag, without its hyphen.
         seconds: Maximum time of one run of QEMU.
+        no_digit: As in `measure`.
     """
     result = CoreResult(
         core=board.core,
@@ -115,7 +124,7 @@ def on_core(
     )
     try:
         with scratch.folder() as place:
-            program = build.build(board, source, place, optimization)
+            program = build.build(board, source, place, optimization, no_digit=no_digit)
             result = dataclasses.replace(
                 result,
                 code_bytes=program.code,
@@ -128,7 +137,7 @@ def on_core(
                 cause = f"{board.machine} has {room}"
                 return dataclasses.replace(result, status=TOO_LARGE, causes=(cause,))
             runs = list(_runs(board, program, source, place, inputs, seconds))
-            tested = build.build(board, source, place, optimization, self_test=True)
+            tested = build.build(board, source, place, optimization, True, no_digit)
             golden = emulate.emulate(
                 *(board, place, inputs[:0], tested.images, source.output_bytes, seconds)
             )

@@ -13,7 +13,7 @@ from mnist_edge.runtimes import Predictor, litert
 from ..tflite import convert as tflite_convert
 from ..tflite import metadata as tflite_metadata
 from ..variants import VARIANTS, Variant
-from . import graph, lower, metadata, reference, source
+from . import graph, likeness, lower, metadata, reference, source
 from .graph import Unsupported
 from .source import Golden
 from .steps import Program
@@ -84,7 +84,8 @@ def of_tflite(origin: bytes, fields: Mapping[str, Any], golden: np.ndarray) -> b
     opened = litert.of_interpreter(reference.interpreter(origin))
     given, output = source.vectors(lowered, opened, golden)
     head = metadata.head(fields, lowered, name, origin, hashlib.sha256(origin).hexdigest())
-    return source.write(lowered, name, head, Golden(given, output)).encode()
+    reads_digits = likeness.fits(lowered.input_tensor, fields["output"]["labels"])
+    return source.write(lowered, name, head, Golden(given, output), reads_digits).encode()
 
 
 def open_reference(path: Path) -> Predictor:

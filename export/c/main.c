@@ -25,6 +25,12 @@ int main(void)
     for (int i = 0; i < MODEL_CLASSES; i++) {
         best = probabilities[best] < probabilities[i] ? i : best;
     }
+#ifdef MODEL_NO_DIGIT
+    if (probabilities[best] * (float)model_likeness(input) < 256 * MODEL_MIN_CONFIDENCE) {
+        puts("no digit");
+        return 0;
+    }
+#endif
     printf("%d %.4f\n", best, (double)probabilities[best]);
     return 0;
 }

@@ -9,7 +9,7 @@ from mnist_edge.artifact_metadata import C_COMMENT
 from mnist_edge.artifact_metadata import read_c as read
 
 from ..tflite import inspect as tflite_inspect
-from . import plan, source
+from . import likeness, plan, source
 from .graph import Tensor
 from .steps import Program
 
@@ -124,6 +124,7 @@ def companions(content: bytes) -> dict[str, bytes]:
 #endif
 """
     template = (resources.files(__package__) / _EXAMPLE).read_text("utf-8")
+    template = likeness.example(template, f"{name}_likeness" in interface)
     kind = source.C_TYPES[about["c"]["input"]["dtype"]]
     example = template.replace("MODEL", name.upper()).replace("model_", f"{name}_")
     return {".h": header.encode(), ".main.c": example.replace("ELEMENT", kind).encode()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from mnist_edge.runtimes import Predictor
 
-from . import kernels, plan
+from . import kernels, likeness, plan
 from .graph import Tensor
 from .packing import WORKS, Packed
 from .steps import Constant, Operand, Program, Step
@@ -36,7 +36,9 @@ def identifier(name: str) -> str:
     return f"model_{plain}" if plain[0].isdigit() else plain
 
 
-def write(program: Program, name: str, head: str, golden: Golden | None = None) -> str:
+def write(
+    program: Program, name: str, head: str, golden: Golden | None = None, reads_digits: bool = False
+) -> str:
     """Returns the source.
 
     Args:
@@ -44,6 +46,7 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
         name: The prefix of its functions.
         head: The comments that it starts with.
         golden: What its self-test compares with.
+        reads_digits: Whether a macro adds the likeness to a digit.
     """
     planned, writer = plan.plan(program), _Writer(program)
     calls = [writer.call(i, step, planned) for i, step in enumerate(program.steps)]
@@ -52,12 +55,13 @@ def write(program: Program, name: str, head: str, golden: Golden | None = None) 
     parts = [
         head,
         "#include <stdint.h>\n#include <string.h>",
-        _interface(program, name, planned),
+        _interface(program, name, planned, reads_digits),
         *(f"typedef {kind} {one}; /* of all layers */" for one, kind in writer.numbers.items()),
         *(kernels.source(one)[1].rstrip() for one in needed),
         *writer.constants,
         _functions(program, name, planned, calls, writer),
-        _self_test(program, name, golden) if golden else "",
+        likeness.source(name) if reads_digits else "",
+        _self_test(program, name, golden, reads_digits) if golden else "",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -164,9 +168,10 @@ def comment(text: str) -> str:
     return re.sub(r"[^\w .,:;=+()*\[\]-]", "_", text, flags=re.ASCII)
 
 
-def _interface(program: Program, name: str, planned: plan.Plan) -> str:
+def _interface(program: Program, name: str, planned: plan.Plan, reads_digits: bool) -> str:
     upper, given, out = name.upper(), program.input_tensor, program.output_tensor
     kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
+    more = likeness.interface(name) if reads_digits else ""
     return f"""{INTERFACE[0]}
 #define {upper}_INPUT_SIZE {given.size} /* elements of the input */
 #define {upper}_CLASSES {out.size}
@@ -188,7 +193,7 @@ void {name}_predict(const {kind} *input, float *probabilities, void *scratch);
 /* What goes into the last softmax or sigmoid, dequantized. */
 void {name}_logits(const {kind} *input, float *logits, void *scratch);
 /* The output as it is in the TFLite file. */
-void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch);
+void {name}_predict_quantized(const {kind} *input, {raw} *output, void *scratch);{more}
 #ifdef {upper}_SELF_TEST
 /* Returns the number of golden vectors of which a byte of the output differs. */
 int {name}_self_test(void *scratch);
@@ -252,14 +257,15 @@ def _bytes(tensor: Tensor, place: str) -> str:
     }}"""
 
 
-def _self_test(program: Program, name: str, golden: Golden) -> str:
+def _self_test(program: Program, name: str, golden: Golden, reads_digits: bool) -> str:
     given, out = program.input_tensor, program.output_tensor
     kind, raw = C_TYPES[given.dtype], C_TYPES[out.dtype]
     count = len(golden.inputs)
+    values, judged = likeness.self_test(name, golden.inputs) if reads_digits else ("", "")
     return f"""#ifdef {name.upper()}_SELF_TEST
 {array(kind, "golden_inputs", golden.inputs)}
 
-{array(raw, "golden_outputs", golden.outputs)}
+{array(raw, "golden_outputs", golden.outputs)}{values}
 
 int {name}_self_test(void *memory)
 {{
@@ -268,7 +274,7 @@ int {name}_self_test(void *memory)
         {raw} output[{out.size}];
         {name}_predict_quantized(golden_inputs + i * {given.size}, output, memory);
         differing += memcmp(output, golden_outputs + i * {out.size}, sizeof output) != 0;
-    }}
+    }}{judged}
     return differing;
 }}
 #endif"""

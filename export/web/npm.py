@@ -29,7 +29,7 @@ def write(bundle: Path, folder: Path) -> None:
         InputError: The folder holds something, or the bundle is none that a page takes.
     """
     package.require_empty(folder)
-    files = assemble(*page.model(bundle))
+    files = assemble(*page.model(bundle, judges=False))
     with staging.staged(folder) as stage:
         for name, text in files.items():
             (stage / name).write_text(text, encoding="utf-8")

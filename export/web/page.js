@@ -6,7 +6,7 @@ const paper = element("paper"), pen = paper.getContext("2d"), PEN_WIDTH = 20, ST
 const MOST_PIXELS = 2 ** 24; // what Safari's canvas holds
 const strokes = [], underWay = new Map(); // each stroke a list of [x, y]
 let photo = null; // {bitmap, left, top, scale}: a picture, and where it is on the paper
-let found = [], chosen = 0, probabilitiesOf = null, cursor = [360, 120], keyStroke = null;
+let found = [], chosen = 0, probabilitiesOf = null, likeness = null, cursor = [360, 120], keyStroke = null;
 
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 const percent = p => `${(100 * p).toFixed(1)} %`;
@@ -17,6 +17,7 @@ async function start() {
   const {instance} = await WebAssembly.instantiate(await unpack("wasm").arrayBuffer());
   const model = instance.exports;
   probabilitiesOf = reader(model, spec);
+  likeness = model.likeness ?? (() => 0);
   const bytes = new Uint8Array(WIDTH * HEIGHT * CHANNELS);
   probabilitiesOf(bytes);
   let calls = 1, micros = Infinity; // of the quickest of many windows: others are interrupted
@@ -41,7 +42,8 @@ function read() {
     found = (spec.draws ? digitsIn : wholeOf)(data, width, height).map(digit => {
       const probabilities = probabilitiesOf(digit.pixels);
       const best = probabilities.indexOf(Math.max(...probabilities));
-      return {...digit, probabilities, best, label: spec.labels[best]};
+      const isDigit = !(probabilities[best] * likeness() < spec.least);
+      return {...digit, probabilities, best, isDigit, label: isDigit ? spec.labels[best] : "?"};
     });
     show();
   } catch (error) {
@@ -135,11 +137,16 @@ function draw() {
 function show(message) {
   chosen = Math.min(chosen, Math.max(0, found.length - 1));
   const answer = element("answer"), words = spec.labels.some(label => label.length > 1);
-  answer.classList.toggle("words", words);
+  const isNone = found.length > 0 && !found.some(one => one.isDigit);
+  answer.classList.toggle("words", words || isNone);
   if (found.length) {
     const lines = [];
     for (const {line = 1, label} of found) (lines[line] ??= []).push(label);
-    answer.textContent = lines.filter(Boolean).map(line => line.join(words ? ", " : "")).join("\n");
+    answer.textContent = isNone ? "No digit"
+      : lines.filter(Boolean).map(line => line.join(words ? ", " : "")).join("\n");
+    if (spec.least) // the text is digits and question marks, whose meaning is said
+      answer.innerHTML = answer.textContent.replaceAll("?",
+        '<span aria-hidden="true">?</span><span class="unseen"> no digit </span>');
   } else {
     answer.innerHTML = '<span class="quiet"></span>';
     answer.firstChild.textContent = message ?? "Nothing yet";
@@ -161,7 +168,8 @@ function card(digit, i) {
   canvas.getContext("2d").putImageData(image, 0, 0);
   canvas.setAttribute("aria-hidden", "true");
   button.type = "button";
-  button.append(canvas, `${digit.label} · ${percent(digit.probabilities[digit.best])}`);
+  const {isDigit, label, best, probabilities} = digit;
+  button.append(canvas, isDigit ? `${label} · ${percent(probabilities[best])}` : "no digit");
   button.setAttribute("aria-pressed", i === chosen);
   button.onclick = () => {
     chosen = i;
@@ -176,9 +184,9 @@ function card(digit, i) {
 
 function bars() {
   if (!found.length) return;
-  const {probabilities, best, label} = found[chosen], MOST = 12;
-  element("chosen").textContent = found.length > 1 ? `Probabilities of no. ${chosen + 1}, read as ${label}`
-    : "Probabilities";
+  const {probabilities, best, isDigit, label} = found[chosen], MOST = 12;
+  const [which, answer] = found.length > 1 ? [` of no. ${chosen + 1}`, `, read as ${label}`] : ["", ""];
+  element("chosen").textContent = `Probabilities${which}${isDigit ? answer : ", if it were a digit"}`;
   let order = [...probabilities.keys()];
   if (order.length > MOST)
     order = order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, MOST);
@@ -190,7 +198,7 @@ function bars() {
     track.append(document.createElement("b"));
     track.firstChild.style.width = `${100 * Math.max(0, Math.min(1, probabilities[i]))}%`;
     track.setAttribute("aria-hidden", "true");
-    item.classList.toggle("best", i === best);
+    item.classList.toggle("best", isDigit && i === best);
     item.append(name, track, value);
     return item;
   }));

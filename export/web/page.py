@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge import drawing, examples, heads, manifest, staging
+from mnist_edge import data, drawing, examples, heads, manifest, staging
 from mnist_edge.errors import InputError
+from mnist_edge.images.likeness import MIN_CONFIDENCE, PARTS
 from mnist_edge.manifest import Manifest
 from mnist_edge.runtimes import wasm
 
-from ..c import convert, source
+from ..c import convert, likeness, source
 from ..c.graph import Tensor
 from ..c.steps import Program
 
@@ -29,6 +30,10 @@ FILE = "index.html"
 VARIANT = "tflite-int8"
 _PREFIX = "model"
 _MODULES = ("pixels.js", "model.js")
+# In scripts: strings and templates; spaces and line breaks that mean nothing beside a mark.
+_STRING = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)""")
+_AROUND = re.compile(r" *([=,;{}()?:*<>&|]) *")
+_BREAK = re.compile(r"\n(?=[)}\].?:])|(?<=[,;{(\[])\n")
 _EXPORT = "Run: python -m export --variants tflite-int8"
 
 
@@ -77,30 +82,39 @@ def make(folder: Path) -> Page:
     return assemble(*model(folder))
 
 
-def model(folder: Path) -> tuple[dict[str, Any], bytes]:
+def model(folder: Path, judges: bool = True) -> tuple[dict[str, Any], bytes]:
     """Returns what a page is told of a bundle's model, and the model's WebAssembly.
+
+    Args:
+        folder: The bundle.
+        judges: Whether a model of MNIST also says how much its input looks like a digit.
 
     Raises:
         InputError: As for `write`.
     """
     record = manifest.read(folder, f"{_EXPORT} {folder}")
-    return compiled(record, _artifact(folder, record), str(folder))
+    return compiled(record, _artifact(folder, record), str(folder), judges)
 
 
-def compiled(record: Manifest, content: bytes, where: str) -> tuple[dict[str, Any], bytes]:
+def compiled(
+    record: Manifest, content: bytes, where: str, judges: bool = True
+) -> tuple[dict[str, Any], bytes]:
     """Returns what `model` does, of the bytes of a TFLite file.
 
     Args:
         record: The bundle's manifest.
         content: The bundle's `tflite-int8`.
         where: The bundle's name in error messages.
+        judges: As for `model`.
 
     Raises:
         InputError: As for `write`.
     """
     program = convert.program(content)
     described = describe(record, program, where)
-    return described, wasm.compile_c(source.write(program, _PREFIX, ""), _PREFIX)
+    asked = f"#define {_PREFIX.upper()}_{likeness.MACRO}" if judges and described["least"] else ""
+    text = source.write(program, _PREFIX, asked, reads_digits=bool(asked))
+    return described, wasm.compile_c(text, _PREFIX)
 
 
 def _artifact(folder: Path, record: Manifest) -> bytes:
@@ -145,6 +159,7 @@ def describe(record: Manifest, program: Program, where: str) -> dict[str, Any]:
             f"{where} must give bytes to be a page. Got: {output.dtype}. {_EXPORT} {where}"
         )
     kind = "digits" if all(label.isdecimal() for label in labels) else "letters"
+    is_mnist = record.data.source == data.MNIST and likeness.fits(given, labels)
     return {
         "name": record.model.name,
         "reads": kind if draws else "pictures",
@@ -153,6 +168,7 @@ def describe(record: Manifest, program: Program, where: str) -> dict[str, Any]:
         "shape": [28, 28, 1] if draws else [*shape, 1][:3],
         "labels": list(labels),
         "levels": _levels(given, pixels),
+        "least": MIN_CONFIDENCE * PARTS if is_mnist else 0,
         "output": {
             "kind": output.dtype,
             "count": output.size,
@@ -213,10 +229,18 @@ def _scoped(module: str) -> str:
 
 
 def minified(text: str, is_script: bool = True) -> str:
-    """Returns a script or styles without comments, indentation and, in styles, spaces."""
+    """Returns a script or styles without comments, indentation and most spaces.
+
+    Args:
+        text: A script's templates must hold no templates.
+        is_script: Whether it is one.
+    """
     if is_script:
         text = re.sub(r"(^|\s)//[^\n]*", "", text)
-        return "\n".join(filter(None, (line.strip() for line in text.split("\n"))))
+        text = "\n".join(filter(None, (line.strip() for line in text.split("\n"))))
+        parts = _STRING.split(text)
+        parts[::2] = (_AROUND.sub(r"\1", _BREAK.sub("", part)) for part in parts[::2])
+        return "".join(parts)
     text = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
     return re.sub(r"\s*([{};,])\s*", r"\1", re.sub(r": ", ":", text)).replace(";}", "}").strip()
 

@@ -15,3 +15,10 @@ __attribute__((export_name("read"))) void *web_read(void)
     PREDICT((void *)input, (void *)output, scratch);
     return output;
 }
+
+#ifdef MODEL_NO_DIGIT /* of a page */
+__attribute__((export_name("likeness"))) int web_likeness(void)
+{
+    return model_likeness((const uint8_t *)input); /* of what was last read */
+}
+#endif

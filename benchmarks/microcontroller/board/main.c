@@ -22,6 +22,7 @@ extern const uint32_t images[]; /* their number, three unused words, then the im
 
 static uint8_t input[MODEL_INPUT_BYTES] __attribute__((aligned(16)));
 static uint8_t output[MODEL_OUTPUT_BYTES] __attribute__((aligned(16)));
+static volatile int likeness __attribute__((unused));
 static uint8_t scratch[MODEL_SCRATCH_BYTES] __attribute__((aligned(MODEL_ALIGNMENT)));
 
 __attribute__((noreturn)) static void stop(void) {
@@ -89,6 +90,9 @@ __attribute__((noinline)) static void call(const uint8_t *image) {
     start_ticks();
     uint32_t from = REGISTER(SYSTICK + 8);
     MODEL_PREDICT((const void *)input, (void *)output, scratch);
+#ifdef MODEL_LIKENESS
+    likeness = MODEL_LIKENESS((const void *)input);
+#endif
     uint32_t taken = ticks(from);
     volatile uint32_t *word = stack_bottom;
     while (word < below && *word == PAINT) word++;

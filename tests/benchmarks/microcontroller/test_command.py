@@ -1,6 +1,7 @@
 """The command on a bundle: the record it writes, and bundles that it refuses."""
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -60,6 +61,21 @@ def test_the_c_file_of_a_bundle_gives_the_reference_kernels_bytes(folder, capsys
     shown = capsys.readouterr().out
     assert "Instructions are not cycles" in shown
     assert shown.endswith(f"written: {folder / records.FILE}\n")
+
+
+def test_no_digit_is_measured_with_each_call_and_not_recorded(folder, capsys):
+    few = ("--cores", "M4", "--limit", "2")
+    assert run(folder, *few) == OK
+    record, plain = (folder / records.FILE).read_bytes(), capsys.readouterr().out
+    assert run(folder, *few, "--no-digit") == OK
+    shown = capsys.readouterr().out
+    before, after = (
+        int(re.search(r"\| Cortex-M4 +\| +([\d,]+)", text)[1].replace(",", ""))
+        for text in (plain, shown)
+    )
+    assert 1000 < after - before < 2000  # code and 468 bytes of constants
+    assert (folder / records.FILE).read_bytes() == record
+    assert "written" not in shown
 
 
 def test_a_c_file_with_another_bias_fails(folder, capsys, monkeypatch):

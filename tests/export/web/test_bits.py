@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.corruptions import negatives
 from export.c import convert, kernels, source
 from export.web import page as pages
 from mnist_edge import data
+from mnist_edge.images.likeness import PARTS, likeness
 from mnist_edge.runtimes import wasm
 
 SCRIPT = Path(__file__).with_name("read.mjs")
@@ -52,6 +54,15 @@ def test_200_test_images_give_the_native_bytes_in_node(native, node, page, tmp_p
     found = in_node(node, page, images, tmp_path)
     assert np.array_equal(found, native(images))
     assert (found.argmax(1) == data.load().y_test[:200]).mean() > 0.97
+
+
+def test_digits_and_others_look_as_much_like_digits_as_python_says(node, page, tmp_path):
+    others = [negatives.make(name, 50, (28, 28)) for name in negatives.NEGATIVES]
+    images = np.concatenate([data.load().x_test[:200], *others]).astype(np.uint8)
+    in_node(node, page, images, tmp_path)
+    found = np.frombuffer((tmp_path / "outputs.likeness").read_bytes(), np.int16)
+    assert np.array_equal(found, likeness(images) * PARTS)
+    assert found.min() == 0
 
 
 @pytest.mark.long

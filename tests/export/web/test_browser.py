@@ -24,6 +24,7 @@ DIGITS = {
     8: [[(0.8, 0.15), (0.45, 0), (0.2, 0.22), (0.75, 0.7), (0.5, 1), (0.15, 0.78), (0.8, 0.2)]],
     9: [[(0.85, 0.2), (0.45, 0), (0.15, 0.25), (0.5, 0.47), (0.85, 0.2), (0.8, 0.6), (0.7, 1)]],
 }  # fmt: skip
+SHAPES = DIGITS | {"U": [[(0, 0), (0, 0.83), (0.2, 1), (0.8, 1), (1, 0.83), (1, 0)]]}
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +61,10 @@ def opened(chromium):
 
 
 def draw(tab, digit, left=260, top=100, width=150, height=240):
-    """Draws a digit with the mouse, in the paper's own pixels, of which it is 720 wide."""
+    """Draws a shape with the mouse, in the paper's own pixels, of which it is 720 wide."""
     box = tab.locator("#paper").bounding_box()
     scale = box["width"] / 720
-    for stroke in DIGITS[digit]:
+    for stroke in SHAPES[digit]:
         points = [
             (box["x"] + scale * (left + x * width), box["y"] + scale * (top + y * height))
             for x, y in stroke
@@ -104,6 +105,21 @@ def test_several_digits_are_shown_with_pixels_bars_and_the_time_of_a_call(opened
     assert float(bars[7].split()[1]) > 90
     tab.click("#undo")
     assert answer(tab) == "30"
+
+
+def test_what_is_no_digit_is_said(opened, file):
+    tab = opened(file)
+    draw(tab, "U", 100, width=200)
+    assert answer(tab) == "No digit"
+    assert tab.locator("#digits button").all_inner_texts() == ["no digit"]
+    assert tab.locator("#chosen").inner_text() == "Probabilities, if it were a digit"
+    assert tab.locator("#bars .best").count() == 0
+    draw(tab, 3, 450)
+    assert tab.locator("#answer").text_content() == "? no digit 3"  # the words are for ears alone
+    assert tab.locator("#answer .unseen").bounding_box()["width"] <= 1
+    assert tab.locator("#chosen").inner_text() == "Probabilities of no. 1, if it were a digit"
+    tab.locator("#digits button").nth(1).click()
+    assert tab.locator("#chosen").inner_text() == "Probabilities of no. 2, read as 3"
 
 
 def test_a_finger_draws(opened, file):

@@ -81,6 +81,30 @@ def test_one_character_per_class_is_drawn_and_names_are_dropped(edge):
     assert told(edge, heads=head(["cat", "dog"], heads.BINARY))["labels"] == ["cat", "dog"]
 
 
+def test_only_a_model_of_mnist_says_no_digit(edge):
+    assert told(edge)["least"] == 0.4 * 256
+    assert told(edge, heads=head("ABCDEFGHIJ"))["least"] == 0
+    record = manifest.read(edge, "")
+    other = dataclasses.replace(record, data=dataclasses.replace(record.data, source="digits.npz"))
+    assert pages.describe(other, Program(tensor("uint8")), "here")["least"] == 0
+
+
+def test_a_script_loses_spaces_and_no_text():
+    script = """
+      // what it does
+      const names = ["a, b", 'c > "d" < e', `f = ${ g }`], [x] = names; // why
+      for (const one of names)
+        if (one.length > 1 && x) console
+          .log({ one, "k: v": -1 });
+    """
+    assert pages.minified(script) == (
+        """const names=["a, b",'c > "d" < e',`f = ${ g }`],[x]=names;for(const one of names)\n"""
+        'if(one.length>1&&x)console.log({one,"k: v":-1});'
+    )
+    scripts = [pages.text(name) for name in ("pixels.js", "model.js", "page.js", "loader.js")]
+    assert not re.search(r"`[^`]*\$\{[^}`]*`", "".join(scripts))  # no template in a template
+
+
 def test_gray_levels_become_the_bytes_that_the_runtime_would_give(edge):
     assert told(edge)["levels"] is None
     assert told(edge, tensor("uint8", 1 / 255), input_range=(0.0, 1.0))["levels"] is None

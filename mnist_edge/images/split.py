@@ -33,6 +33,7 @@ _BITS = 0.1  # components below this share of a part's largest belong to its nei
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
 SURE = -1.5  # score above which ink is one digit, and no cut is tried
 _CUT = 0.5  # what each cut costs, so that none is made for nothing
+_JOIN = 1.0  # what it costs to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
 
 
@@ -41,13 +42,14 @@ class Part:
     """A part of some ink between two cuts.
 
     Attributes:
-        first: Number of the cut on its left; 0 is the left end.
-        last: Number of the cut on its right.
+        first: Where it starts in a row of ink: the number of the ink, and behind the point that of
+            a cut in it.
+        last: Where it ends.
         ink: float32 `[height, width]`, all the ink, with only this part left.
     """
 
-    first: int
-    last: int
+    first: float
+    last: float
     ink: np.ndarray
 
     @property
@@ -68,24 +70,32 @@ def box(ink: np.ndarray) -> segment.Box:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def parts(ink: np.ndarray) -> list[Part]:
+def may_be_one(ink: np.ndarray) -> bool:
+    """Whether ink, float32 `[height, width]`, is narrow enough for a digit beside another."""
+    return ink.shape[1] <= _WIDEST * ink.shape[0]
+
+
+def parts(ink: np.ndarray, number: int, is_cut: bool) -> list[Part]:
     """Returns what may be a digit in ink that hangs together; the first is all of it.
 
     Args:
         ink: Contrast, float32 `[height, width]`, cropped.
+        number: Its place in the row, from 0.
+        is_cut: Whether to cut it.
     """
     height, width = ink.shape
-    seams = _cuts(ink) if width >= _NARROW * height else []
+    seams = _cuts(ink) if is_cut and width >= _NARROW * height else []
     ends = [np.zeros(height), *seams, np.full(height, width)]
     count = len(ends) - 1
-    found = [Part(0, count, ink)]
+    found = [Part(number, number + 1, ink)]
     columns = np.arange(width)
     for first, last in itertools.combinations(range(count + 1), 2):
         is_middle = first > 0 and last < count
         if last - first == count or (is_middle and width < _PAIR * height):
             continue
         inside = (columns >= ends[first][:, None]) & (columns < ends[last][:, None])
-        one = Part(first, last, _without_bits(np.where(inside, ink, 0).astype(np.float32)))
+        part = _without_bits(np.where(inside, ink, 0).astype(np.float32))
+        one = Part(number + first / count, number + last / count, part)
         if (one.ink >= _INK).any() and one.shape[1] <= _WIDEST * height:
             found.append(one)
     return found
@@ -105,20 +115,19 @@ def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
     """Returns the sequence of parts that is read best, from left to right, by their numbers.
 
     Args:
-        candidates: From `parts`; the first is all ink.
+        candidates: Of one row.
         scored: Their scores, `[n]`.
     """
-    height = candidates[0].shape[0]
-    missing = [max(0.0, _TALL - one.shape[0] / height) for one in candidates]
-    cuts = [_CUT * (one.first > 0) for one in candidates]
+    missing = [max(0.0, _TALL - one.shape[0] / len(one.ink)) for one in candidates]
+    cuts = [_CUT * (one.first % 1 > 0) + _JOIN * (one.last - one.first > 1) for one in candidates]
     totals = scored - _LOW * np.array(missing) - cuts
-    chosen: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    chosen: dict[float, tuple[float, list[int]]] = {0: (0.0, [])}
     for i in sorted(range(len(candidates)), key=lambda i: candidates[i].last):
         before, numbers = chosen.get(candidates[i].first, (-np.inf, []))
         total, last = before + float(totals[i]), candidates[i].last
         if total > chosen.get(last, (-np.inf, []))[0]:
             chosen[last] = total, [*numbers, i]
-    return chosen[candidates[0].last][1]
+    return chosen[max(chosen)][1]
 
 
 def _cuts(ink: np.ndarray) -> list[np.ndarray]:

@@ -22,11 +22,11 @@ _WHOLE = Path(__file__).with_name("whole.npz")
 _INK = 0.4  # as in segment.py
 # What follows was chosen on `benchmarks.pictures`, rendered from validation digits.
 _NARROW = 0.5  # minimum ratio of width to height of ink that may be several digits
-_PAIR = 1.35  # ratio below which it is at most two
+_PAIR = 1.7  # ratio below which it is at most two
 _WIDEST = 1.25  # maximum ratio of a digit beside another
-_APART = 0.08  # of the height: minimum distance of two cuts
+_APART = 0.04  # of the height: minimum distance of two cuts
 _DEEPEST = 9.0  # stroke widths of ink that a cut may go through
-_MOST = 12  # cuts
+_MOST = 24  # cuts
 _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor

@@ -136,7 +136,7 @@ def prepare(
     rows = [] if many is False else [row for row in segment.digits(strokes) if row]
     inks = [[_cut_out(contrast, labels, group) for group in row] for row in rows]
     found = _split(picture.name, inks, read) if inks else []
-    if not many:
+    if not many and sum(map(len, inks)) != 1:
         ((one,),) = _split(picture.name, [[_cut_out(contrast, labels, strokes)]], None)
         if not read or not found or _is_one(one, [one for row in found for one in row], read):
             found = [[one]]

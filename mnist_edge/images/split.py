@@ -1,7 +1,7 @@
 """Split digits that touch, by recognition: of all cuts, those whose parts read best.
 
-Each candidate part is judged twice: by the classifier, and by a small network that knows a whole
-digit from a pair and from a part of one (`whole.npz`, made by `benchmarks/pictures/whole.py`).
+Each candidate part is read twice: by the classifier, and by a small network that also knows what
+is none, a pair or a part of a digit (`whole.npz`, made by `benchmarks/pictures/whole.py`).
 """
 
 import dataclasses
@@ -31,8 +31,8 @@ _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
-SURE = -1.5  # score above which ink is one digit, and no cut is tried
-_CUT = 0.5  # what each cut costs, so that none is made for nothing
+_NONE = 0.3  # weight of the evidence that it is not none
+SURE = 0.5  # score above which ink is one digit, and no cut is tried
 _JOIN = 1.0  # what it costs to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
 
@@ -108,7 +108,9 @@ def scores(pixels: np.ndarray, read: Read) -> np.ndarray:
         pixels: Each candidate as the model sees it, uint8 `[n, 28, 28]`.
         read: The classifier.
     """
-    return np.log(np.maximum(read(pixels).max(1), _FLOOR)) + _log_whole(pixels)
+    judged = _judged(pixels)
+    digits = np.log(np.maximum(read(pixels), _FLOOR)) + judged[:, :-1]
+    return digits.max(1) - _NONE * judged[:, -1]
 
 
 def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
@@ -119,8 +121,8 @@ def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
         scored: Their scores, `[n]`.
     """
     missing = [max(0.0, _TALL - one.shape[0] / len(one.ink)) for one in candidates]
-    cuts = [_CUT * (one.first % 1 > 0) + _JOIN * (one.last - one.first > 1) for one in candidates]
-    totals = scored - _LOW * np.array(missing) - cuts
+    joins = [_JOIN * (one.last - one.first > 1) for one in candidates]
+    totals = scored - _LOW * np.array(missing) - np.array(joins)
     chosen: dict[float, tuple[float, list[int]]] = {0: (0.0, [])}
     for i in sorted(range(len(candidates)), key=lambda i: candidates[i].last):
         before, numbers = chosen.get(candidates[i].first, (-np.inf, []))
@@ -200,14 +202,15 @@ def _weights() -> list[np.ndarray]:
     return [one.astype(np.float32) for one in arrays.values()]
 
 
-def _log_whole(pixels: np.ndarray) -> np.ndarray:
-    """Returns the logarithm of the probability that each is one whole digit, `[n]`."""
+def _judged(pixels: np.ndarray) -> np.ndarray:
+    """Returns the logarithms of the probabilities of each digit, and of none, `[n, 11]`."""
     first, first_bias, second, second_bias, third, third_bias, last, last_bias = _weights()
     values = pixels[..., None].astype(np.float32) / 255
     for kernel, bias in ((first, first_bias), (second, second_bias)):
         values = np.maximum(_convolved(values, kernel) + bias, 0)
     hidden = np.maximum(values.reshape(len(values), -1) @ third + third_bias, 0)
-    return -np.logaddexp(0, -(hidden @ last + last_bias)[:, 0])
+    logits = hidden @ last + last_bias
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
 
 def _convolved(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -195,9 +195,7 @@ def _cut_out(contrast: np.ndarray, labels: np.ndarray, group: list[Stroke]) -> _
 def _joined(one: _Ink, other: _Ink) -> _Ink:
     """Returns the ink of both."""
     left, top = min(one.left, other.left), min(one.top, other.top)
-    pads = [
-        ((ink.top - top, 0), (ink.left - left, 0)) for ink in (one, other)
-    ]
+    pads = [((ink.top - top, 0), (ink.left - left, 0)) for ink in (one, other)]
     padded = [np.pad(ink.contrast, pad) for ink, pad in zip((one, other), pads, strict=True)]
     both = np.zeros(np.max([values.shape for values in padded], axis=0), np.float32)
     for values in padded:
@@ -213,7 +211,7 @@ def _split(name: str, rows: Sequence[Sequence[_Ink]], read: Read | None) -> list
         The digits of each row.
     """
     wholes = [
-        [_Piece(_as_mnist(name, ink.contrast), ink.moved(split.box(ink.contrast))) for ink in row]
+        [_Piece(as_mnist(name, ink.contrast), ink.moved(split.box(ink.contrast))) for ink in row]
         for row in rows
     ]
     if not read:
@@ -226,7 +224,7 @@ def _split(name: str, rows: Sequence[Sequence[_Ink]], read: Read | None) -> list
         pieces.append([])
         for ink, one in _candidates(row, [next(known) >= split.SURE for _ in row]):
             with contextlib.suppress(InputError):  # ink that vanishes is no digit
-                pieces[-1].append(_Piece(_as_mnist(name, one.ink), ink.moved(one.box)))
+                pieces[-1].append(_Piece(as_mnist(name, one.ink), ink.moved(one.box)))
                 parts[-1].append(one)
     scored = split.scores(np.stack([piece.pixels for row in pieces for piece in row]), read)
     ends = np.cumsum([len(row) for row in pieces])[:-1]
@@ -264,7 +262,7 @@ def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.nda
     return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
+def as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
     """Normalizes float32 `[height, width]`, 0 (paper) to 1 (ink), to uint8 `[28, 28]`."""
     from scipy import ndimage
 

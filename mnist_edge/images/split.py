@@ -31,7 +31,7 @@ _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
-_NONE = 0.3  # weight of the evidence that it is not none
+_OWN, _NONE = 0.5, 0.6  # weights of what the small network reads, and of that it is not none
 SURE = 0.5  # score above which ink is one digit, and no cut is tried
 _JOIN = 1.0  # what it costs to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
@@ -102,15 +102,15 @@ def parts(ink: np.ndarray, number: int, is_cut: bool) -> list[Part]:
 
 
 def scores(pixels: np.ndarray, read: Read) -> np.ndarray:
-    """Returns how probably each is one whole digit that is read right, as logarithms, `[n]`.
+    """Returns how surely each is one whole digit that is read right, `[n]`; sums of logarithms.
 
     Args:
         pixels: Each candidate as the model sees it, uint8 `[n, 28, 28]`.
         read: The classifier.
     """
-    judged = _judged(pixels)
-    digits = np.log(np.maximum(read(pixels), _FLOOR)) + judged[:, :-1]
-    return digits.max(1) - _NONE * judged[:, -1]
+    known = judged(pixels)
+    digits = np.log(np.maximum(read(pixels), _FLOOR)) + _OWN * known[:, :-1]
+    return digits.max(1) - _NONE * known[:, -1]
 
 
 def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
@@ -202,7 +202,7 @@ def _weights() -> list[np.ndarray]:
     return [one.astype(np.float32) for one in arrays.values()]
 
 
-def _judged(pixels: np.ndarray) -> np.ndarray:
+def judged(pixels: np.ndarray) -> np.ndarray:
     """Returns the logarithms of the probabilities of each digit, and of none, `[n, 11]`."""
     first, first_bias, second, second_bias, third, third_bias, last, last_bias = _weights()
     values = pixels[..., None].astype(np.float32) / 255

@@ -31,9 +31,9 @@ _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
-_OWN, _NONE = 0.5, 0.6  # weights of what the small network reads, and of that it is not none
+_OWN, _NONE = 0.5, 0.3  # weights of what the small network reads, and of that it is not none
 SURE = 0.5  # score above which ink is one digit, and no cut is tried
-_JOIN = 1.0  # what it costs to take two inks as one digit
+_CUT, _JOIN = 1.0, 1.0  # what it costs to cut, and to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
 
 
@@ -121,8 +121,8 @@ def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
         scored: Their scores, `[n]`.
     """
     missing = [max(0.0, _TALL - one.shape[0] / len(one.ink)) for one in candidates]
-    joins = [_JOIN * (one.last - one.first > 1) for one in candidates]
-    totals = scored - _LOW * np.array(missing) - np.array(joins)
+    costs = [_CUT * (one.first % 1 > 0) + _JOIN * (one.last - one.first > 1) for one in candidates]
+    totals = scored - _LOW * np.array(missing) - np.array(costs)
     chosen: dict[float, tuple[float, list[int]]] = {0: (0.0, [])}
     for i in sorted(range(len(candidates)), key=lambda i: candidates[i].last):
         before, numbers = chosen.get(candidates[i].first, (-np.inf, []))

@@ -51,6 +51,18 @@ def test_thick_walls_of_boxes_side_by_side_go_and_a_1_between_lines_stays():
     assert np.mean(np.abs(found - digits) > 0.3) < 0.002
 
 
+def test_a_thick_stroke_along_most_of_a_line_stays():
+    paper = np.zeros((100, 120), np.float32)
+    for place in (10, 35, 60, 85, 110):
+        paper[:, place : place + 2] = 0.4
+    for place in (10, 50, 90):
+        paper[place : place + 2] = 0.4
+    stroke = np.zeros_like(paper)
+    stroke[20:80, 32:42] = 1
+    found = lines.erased(np.maximum(paper, stroke))
+    assert np.mean(np.abs(found - stroke) > 0.3) < 0.01
+
+
 @pytest.mark.parametrize("side", [64, 120, 140])  # the bar of a 4 was a line at 64 and 120
 @pytest.mark.parametrize("digit", range(10))
 def test_no_stroke_of_a_digit_is_a_line(digit, side):

@@ -18,7 +18,7 @@ from mnist_edge.images import normalize, split
 
 from . import glyphs
 
-_STRIPS = 19_000
+_STRIPS = 18_500
 _COUNTS = (0.2, 0.65, 0.15)  # how often a strip has one, two and three digits
 _HEIGHTS = (44, 84)  # of a digit, pixels; what follows are shares of it
 _LIFT, _DEEPEST, _WIDEST_GAP = 0.06, 0.1, 0.12

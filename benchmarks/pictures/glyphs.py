@@ -16,7 +16,7 @@ from ..corruptions import draws
 # A glyph of a digit: its height in pixels, and how much wider than usual its stroke is, -1 to 1.
 Source = Callable[[int, float, float, np.random.Generator], np.ndarray]
 
-VALIDATION, TEST = "validation", "test"
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
 _BOX, _FIELD = 20, 28  # of MNIST's pixels: a digit, and its image
 _WIDER = 0.02  # of the height: by how much a stroke is widened or narrowed on each side, at most
 _FONTS = Path("/usr/share/fonts")
@@ -50,12 +50,12 @@ FONTS = {
 
 
 def mnist(part: str) -> Source:
-    """Returns a source of MNIST's digits: of the validation images, or of the test images."""
+    """Returns a source of MNIST's digits: of the training, validation or test images."""
     dataset = data.load()
     if part == TEST:
         images, labels = dataset.x_test, dataset.y_test
     else:
-        _, chosen = data.split_indices(len(dataset.y_train), seed=0)
+        chosen = data.split_indices(len(dataset.y_train), seed=0)[part == VALIDATION]
         images, labels = dataset.x_train[chosen], dataset.y_train[chosen]
     of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
 

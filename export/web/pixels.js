@@ -283,7 +283,7 @@ function filled(p, share) {
 }
 
 function steepest(p) {
-  const reach = Math.max(1, round(0.04 * shorter(p)));
+  const reach = Math.max(1, round(0.05 * shorter(p)));
   let found = 0;
   for (let y = 0, i = 0; y < p.h; y++)
     for (let x = 0; x < p.w; x++, i++) {

@@ -21,7 +21,9 @@ _GAP = 0.03  # of the length: the longest gap in a line
 _OFF = 2.5  # pixels from a straight line; blur and rounding move a center by one
 _REACH, _NEAR = 3.0, 1.5  # thicknesses between a line's end, or a wall's, and what it meets
 _SKIRT = 0.15  # contrast at which the blurred edge of a line ends
+_BARE = 0.33  # minimum share of a line's columns that no stroke runs along
 _REMAINS = 0.5  # minimum share of its pixels on lines for ink to be what remains of one
+_REMAINS_THICK = 3.0  # thicknesses of a line: what remains is at most so thick
 _MOST = 200  # lines per direction
 
 
@@ -72,6 +74,12 @@ def erased(contrast: np.ndarray) -> np.ndarray:
     across, down = _joined(across, down, contrast.shape)
     if not across and not down:
         return contrast
+    clean = _without(contrast, across, down)
+    return clean if clean.max() >= _INK else contrast
+
+
+def _without(contrast: np.ndarray, across: list[_Line], down: list[_Line]) -> np.ndarray:
+    """Returns the picture without these lines, but for the strokes that cross them."""
     bands = [_bands(contrast, across), [band.T for band in _bands(contrast.T, down)]]
     paper = contrast.copy()
     for band in (*bands[0], *bands[1]):
@@ -84,17 +92,20 @@ def erased(contrast: np.ndarray) -> np.ndarray:
         for band in own:
             kept = _crossed(image, band)
             view[kept] = whole[kept]
-    clean[_remains(clean, np.any([*bands[0], *bands[1]], axis=0))] = 0
-    return clean if clean.max() >= _INK else contrast
+    thickest = max(line.thickness for line in (*across, *down))
+    clean[_remains(clean, np.any([*bands[0], *bands[1]], axis=0), thickest)] = 0
+    return clean
 
 
-def _remains(clean: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """Returns the connected ink that lies mostly where lines were."""
+def _remains(clean: np.ndarray, bands: np.ndarray, thickness: float) -> np.ndarray:
+    """Returns the connected ink that lies mostly where lines were, and is as thin as they."""
     from scipy import ndimage
 
     labels, count = ndimage.label(clean >= _LEVEL, np.ones((3, 3)))
     shares = ndimage.mean(bands, labels, np.arange(count + 1))
-    return (shares > _REMAINS)[labels] & (labels > 0)
+    sides = [min(part.stop - part.start for part in box) for box in ndimage.find_objects(labels)]
+    thin = np.array([0, *sides]) <= max(_REMAINS_THICK * thickness, 8)
+    return ((shares > _REMAINS) & thin)[labels] & (labels > 0)
 
 
 def _find(contrast: np.ndarray) -> list[_Line]:
@@ -148,15 +159,18 @@ def _straight(
         near = np.abs(y - (height + low) - slopes[best] * (x - origin)) <= _OFF
         curve = np.polyfit(x[near], y[near], 1)
         near |= np.abs(y - np.polyval(curve, x)) <= _OFF
-        line = _extent(mask, curve, x[near], float(np.median(lengths[near])))
-        if line.stop - line.start >= max(least, _STOUT * line.thickness):
-            lines.append(line)
+        thickness = float(np.median(lengths[near]))
+        lines += [
+            _Line(curve, start, stop, thickness)
+            for start, stop in _extents(mask, curve, x[near])
+            if stop - start >= max(least, _STOUT * thickness)
+        ]
         x, y, lengths = x[~near], y[~near], lengths[~near]
     return lines
 
 
-def _extent(mask: np.ndarray, curve: np.ndarray, x: np.ndarray, thickness: float) -> _Line:
-    """Returns the longest part of a line that has ink, but for small gaps."""
+def _extents(mask: np.ndarray, curve: np.ndarray, x: np.ndarray) -> list[tuple[int, int]]:
+    """Returns the parts of a line that have ink, but for small gaps: first and last columns."""
     columns = np.arange(x.min(), x.max() + 1)
     rows = np.polyval(curve, columns).round().astype(int)
     has_ink = np.zeros(len(columns), bool)
@@ -165,9 +179,7 @@ def _extent(mask: np.ndarray, curve: np.ndarray, x: np.ndarray, thickness: float
     inked = columns[has_ink]
     longest_gap = max(3, _GAP * len(columns))
     parts = np.split(inked, np.flatnonzero(np.diff(inked) > longest_gap) + 1)
-    longest = max(parts, key=len)
-    start, stop = (int(longest[0]), int(longest[-1])) if len(longest) else (0, 0)
-    return _Line(curve, start, stop, thickness)
+    return [(int(part[0]), int(part[-1])) for part in parts if len(part)]
 
 
 def _joined(
@@ -190,18 +202,22 @@ def _is_joined(
     if not line.is_slim and not any(map(line.is_twin, parallel)):
         return False
     reach = line.reach
-    slack = reach if line.is_slim else 0.5 * line.thickness
     for column, inward in ((line.start, 1), (line.stop, -1)):
         row = float(line.rows(column))
         inside = min(column, row, shape[1] - 1 - column, shape[0] - 1 - row)
         meets = any(
-            -reach <= inward * (column - float(other.rows(row))) <= slack
+            -reach <= inward * (column - float(other.rows(row))) <= _slack(line, other)
             and other.start - reach <= row <= other.stop + reach
             for other in others
         )
         if not meets and (inside > reach or not line.is_slim):
             return False
     return True
+
+
+def _slack(line: _Line, other: _Line) -> float:
+    """Returns how far before another line's center a line may end."""
+    return line.reach if line.is_slim else max(0.5 * line.thickness, 0.5 * other.thickness + 1.5)
 
 
 def _bands(contrast: np.ndarray, lines: list[_Line]) -> list[np.ndarray]:
@@ -221,9 +237,10 @@ def _band(contrast: np.ndarray, line: _Line) -> np.ndarray:
     middle = line.rows(columns).round().astype(int)
     most = int(2 * line.thickness) + 3
     height = len(contrast)
-    # Most columns of a line are crossed by no stroke: the median is the line's own.
+    # A line is as dark all along, so its lighter columns show where it ends, even if a stroke runs
+    # along the rest.
     profile = {
-        off: float(np.median(contrast[(middle + off).clip(0, height - 1), columns]))
+        off: float(np.quantile(contrast[(middle + off).clip(0, height - 1), columns], _BARE))
         for off in range(-most, most + 1)
     }
     band = np.zeros(contrast.shape, bool)

@@ -9,7 +9,7 @@ device without Keras.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,15 +134,13 @@ def prepare(
     if many is None and (read is None or len(strokes) > _FEW_STROKES):
         many = False
     rows = [] if many is False else [row for row in segment.digits(strokes) if row]
-    groups = [group for row in rows for group in row]
-    inks = [_cut_out(contrast, labels, group) for group in groups]
+    inks = [[_cut_out(contrast, labels, group) for group in row] for row in rows]
     found = _split(picture.name, inks, read) if inks else []
-    if not many:
-        (one,) = _split(picture.name, [_cut_out(contrast, labels, strokes)], None)
-        if not read or not found or _is_one(one[0], [one for some in found for one in some], read):
-            found, rows = [one], [[strokes]]
-    numbers = [number for number, row in enumerate(rows, start=1) for _ in row]
-    is_only = len(found) == 1 and len(found[0]) == 1 and not many
+    if not many and sum(map(len, inks)) != 1:
+        ((one,),) = _split(picture.name, [[_cut_out(contrast, labels, strokes)]], None)
+        if not read or not found or _is_one(one, [one for row in found for one in row], read):
+            found = [[one]]
+    is_only = sum(map(len, found)) == 1 and not many
     return [
         Digit(
             name=picture.name,
@@ -151,8 +149,8 @@ def prepare(
             line=number,
             box=picture.in_file(piece.box),
         )
-        for number, pieces in zip(numbers, found, strict=True)
-        for piece in pieces
+        for number, row in enumerate(found, start=1)
+        for piece in row
     ]
 
 
@@ -194,38 +192,56 @@ def _cut_out(contrast: np.ndarray, labels: np.ndarray, group: list[Stroke]) -> _
     return _Ink(np.where(is_other, 0, contrast[inside]), left, top)
 
 
-def _split(name: str, inks: Sequence[_Ink], read: Read | None) -> list[list[_Piece]]:
-    """Splits what is not surely one digit, if there is a model to read the parts, in one batch."""
-    wholes = [_as_mnist(name, ink.contrast) for ink in inks]
-    found = [
-        [_Piece(pixels, ink.moved(split.box(ink.contrast)))]
-        for ink, pixels in zip(inks, wholes, strict=True)
+def _joined(one: _Ink, other: _Ink) -> _Ink:
+    """Returns the ink of both."""
+    left, top = min(one.left, other.left), min(one.top, other.top)
+    pads = [((ink.top - top, 0), (ink.left - left, 0)) for ink in (one, other)]
+    padded = [np.pad(ink.contrast, pad) for ink, pad in zip((one, other), pads, strict=True)]
+    both = np.zeros(np.max([values.shape for values in padded], axis=0), np.float32)
+    for values in padded:
+        inside = both[: values.shape[0], : values.shape[1]]
+        np.maximum(inside, values, out=inside)
+    return _Ink(both, left, top)
+
+
+def _split(name: str, rows: Sequence[Sequence[_Ink]], read: Read | None) -> list[list[_Piece]]:
+    """Splits and joins what is not surely one digit, if a model reads the parts, in one batch.
+
+    Returns:
+        The digits of each row.
+    """
+    wholes = [
+        [_Piece(as_mnist(name, ink.contrast), ink.moved(split.box(ink.contrast))) for ink in row]
+        for row in rows
     ]
     if not read:
-        return found
-    scores = split.scores(np.stack(wholes), read)
-    unsure = [number for number, score in enumerate(scores) if score < split.SURE]
-    candidates: list[list[split.Part]] = []
-    images: list[list[np.ndarray]] = []
-    for number in unsure:
-        whole, *others = split.parts(inks[number].contrast)
-        candidates.append([whole])
-        images.append([wholes[number]])
-        for one in others:
+        return wholes
+    known = iter(split.scores(np.stack([one.pixels for row in wholes for one in row]), read))
+    parts: list[list[split.Part]] = []
+    pieces: list[list[_Piece]] = []
+    for row in rows:
+        parts.append([])
+        pieces.append([])
+        for ink, one in _candidates(row, [next(known) >= split.SURE for _ in row]):
             with contextlib.suppress(InputError):  # ink that vanishes is no digit
-                images[-1].append(_as_mnist(name, one.ink))
-                candidates[-1].append(one)
-    if not unsure:
-        return found
-    scored = split.scores(np.stack([image for some in images for image in some]), read)
-    ends = np.cumsum([len(some) for some in candidates])[:-1]
-    for number, parts, pixels, own in zip(
-        unsure, candidates, images, np.split(scored, ends), strict=True
-    ):
-        found[number] = [
-            _Piece(pixels[i], inks[number].moved(parts[i].box)) for i in split.best(parts, own)
-        ]
-    return found
+                pieces[-1].append(_Piece(as_mnist(name, one.ink), ink.moved(one.box)))
+                parts[-1].append(one)
+    scored = split.scores(np.stack([piece.pixels for row in pieces for piece in row]), read)
+    ends = np.cumsum([len(row) for row in pieces])[:-1]
+    return [
+        [row[i] for i in split.best(own, scores)]
+        for row, own, scores in zip(pieces, parts, np.split(scored, ends), strict=True)
+    ]
+
+
+def _candidates(row: Sequence[_Ink], sure: Sequence[bool]) -> Iterator[tuple[_Ink, split.Part]]:
+    """Yields what may be a digit in a row, and the ink that it is a part of."""
+    for number, ink in enumerate(row):
+        yield from ((ink, one) for one in split.parts(ink.contrast, number, not sure[number]))
+        if not all(sure[number : number + 2]) and number + 1 < len(row):
+            both = _joined(ink, row[number + 1])
+            if split.may_be_one(both.contrast):
+                yield both, split.Part(number, number + 2, both.contrast)
 
 
 def _is_one(one: _Piece, several: Sequence[_Piece], read: Read) -> bool:
@@ -246,7 +262,7 @@ def _original(gray: np.ndarray, box: tuple[int, int, int, int] | None) -> np.nda
     return np.round(small.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
+def as_mnist(name: str, patch: np.ndarray) -> np.ndarray:
     """Normalizes float32 `[height, width]`, 0 (paper) to 1 (ink), to uint8 `[28, 28]`."""
     from scipy import ndimage
 

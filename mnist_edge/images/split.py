@@ -1,7 +1,7 @@
 """Split digits that touch, by recognition: of all cuts, those whose parts read best.
 
-Each candidate part is judged twice: by the classifier, and by a small network that knows a whole
-digit from a pair and from a part of one (`whole.npz`, made by `benchmarks/pictures/whole.py`).
+Each candidate part is read twice: by the classifier, and by a small network that also knows what
+is none, a pair or a part of a digit (`whole.npz`, made by `benchmarks/pictures/whole.py`).
 """
 
 import dataclasses
@@ -22,17 +22,18 @@ _WHOLE = Path(__file__).with_name("whole.npz")
 _INK = 0.4  # as in segment.py
 # What follows was chosen on `benchmarks.pictures`, rendered from validation digits.
 _NARROW = 0.5  # minimum ratio of width to height of ink that may be several digits
-_PAIR = 1.35  # ratio below which it is at most two
+_PAIR = 1.7  # ratio below which it is at most two
 _WIDEST = 1.25  # maximum ratio of a digit beside another
-_APART = 0.08  # of the height: minimum distance of two cuts
+_APART = 0.04  # of the height: minimum distance of two cuts
 _DEEPEST = 9.0  # stroke widths of ink that a cut may go through
-_MOST = 12  # cuts
+_MOST = 24  # cuts
 _TURN = 0.05  # cost of a step to the side, in pixels of ink
 _LEAST = 0.06  # of the ink: minimum share on each side of a cut
 _BITS = 0.1  # components below this share of a part's largest belong to its neighbor
 _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 artifact gives
-SURE = -1.5  # score above which ink is one digit, and no cut is tried
-_CUT = 0.5  # what each cut costs, so that none is made for nothing
+_OWN, _NONE = 0.5, 0.3  # weights of what the small network reads, and of that it is not none
+SURE = 0.5  # score above which ink is one digit, and no cut is tried
+_CUT, _JOIN = 1.0, 1.0  # what it costs to cut, and to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
 
 
@@ -41,13 +42,14 @@ class Part:
     """A part of some ink between two cuts.
 
     Attributes:
-        first: Number of the cut on its left; 0 is the left end.
-        last: Number of the cut on its right.
+        first: Where it starts in a row of ink: the number of the ink, and behind the point that of
+            a cut in it.
+        last: Where it ends.
         ink: float32 `[height, width]`, all the ink, with only this part left.
     """
 
-    first: int
-    last: int
+    first: float
+    last: float
     ink: np.ndarray
 
     @property
@@ -68,57 +70,66 @@ def box(ink: np.ndarray) -> segment.Box:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def parts(ink: np.ndarray) -> list[Part]:
+def may_be_one(ink: np.ndarray) -> bool:
+    """Whether ink, float32 `[height, width]`, is narrow enough for a digit beside another."""
+    return ink.shape[1] <= _WIDEST * ink.shape[0]
+
+
+def parts(ink: np.ndarray, number: int, is_cut: bool) -> list[Part]:
     """Returns what may be a digit in ink that hangs together; the first is all of it.
 
     Args:
         ink: Contrast, float32 `[height, width]`, cropped.
+        number: Its place in the row, from 0.
+        is_cut: Whether to cut it.
     """
     height, width = ink.shape
-    seams = _cuts(ink) if width >= _NARROW * height else []
+    seams = _cuts(ink) if is_cut and width >= _NARROW * height else []
     ends = [np.zeros(height), *seams, np.full(height, width)]
     count = len(ends) - 1
-    found = [Part(0, count, ink)]
+    found = [Part(number, number + 1, ink)]
     columns = np.arange(width)
     for first, last in itertools.combinations(range(count + 1), 2):
         is_middle = first > 0 and last < count
         if last - first == count or (is_middle and width < _PAIR * height):
             continue
         inside = (columns >= ends[first][:, None]) & (columns < ends[last][:, None])
-        one = Part(first, last, _without_bits(np.where(inside, ink, 0).astype(np.float32)))
+        part = _without_bits(np.where(inside, ink, 0).astype(np.float32))
+        one = Part(number + first / count, number + last / count, part)
         if (one.ink >= _INK).any() and one.shape[1] <= _WIDEST * height:
             found.append(one)
     return found
 
 
 def scores(pixels: np.ndarray, read: Read) -> np.ndarray:
-    """Returns how probably each is one whole digit that is read right, as logarithms, `[n]`.
+    """Returns how surely each is one whole digit that is read right, `[n]`; sums of logarithms.
 
     Args:
         pixels: Each candidate as the model sees it, uint8 `[n, 28, 28]`.
         read: The classifier.
     """
-    return np.log(np.maximum(read(pixels).max(1), _FLOOR)) + _log_whole(pixels)
+    known = judged(pixels)
+    digits = np.log(np.maximum(read(pixels), _FLOOR)) + _OWN * known[:, :-1]
+    return digits.max(1) - _NONE * known[:, -1]
 
 
 def best(candidates: Sequence[Part], scored: np.ndarray) -> list[int]:
     """Returns the sequence of parts that is read best, from left to right, by their numbers.
 
     Args:
-        candidates: From `parts`; the first is all ink.
+        candidates: Of one row.
         scored: Their scores, `[n]`.
     """
-    height = candidates[0].shape[0]
-    missing = [max(0.0, _TALL - one.shape[0] / height) for one in candidates]
-    cuts = [_CUT * (one.first > 0) for one in candidates]
-    totals = scored - _LOW * np.array(missing) - cuts
-    chosen: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    missing = [max(0.0, _TALL - one.shape[0] / len(one.ink)) for one in candidates]
+    costs = [_CUT * (one.first % 1 > 0) + _JOIN * (one.last - one.first > 1) for one in candidates]
+    totals = scored - _LOW * np.array(missing) - np.array(costs)
+    chosen: dict[float, tuple[float, list[int]]] = {0: (0.0, [])}
     for i in sorted(range(len(candidates)), key=lambda i: candidates[i].last):
         before, numbers = chosen.get(candidates[i].first, (-np.inf, []))
         total, last = before + float(totals[i]), candidates[i].last
         if total > chosen.get(last, (-np.inf, []))[0]:
             chosen[last] = total, [*numbers, i]
-    return chosen[candidates[0].last][1]
+    return chosen[max(chosen)][1]
 
 
 def _cuts(ink: np.ndarray) -> list[np.ndarray]:
@@ -191,14 +202,15 @@ def _weights() -> list[np.ndarray]:
     return [one.astype(np.float32) for one in arrays.values()]
 
 
-def _log_whole(pixels: np.ndarray) -> np.ndarray:
-    """Returns the logarithm of the probability that each is one whole digit, `[n]`."""
+def judged(pixels: np.ndarray) -> np.ndarray:
+    """Returns the logarithms of the probabilities of each digit, and of none, `[n, 11]`."""
     first, first_bias, second, second_bias, third, third_bias, last, last_bias = _weights()
     values = pixels[..., None].astype(np.float32) / 255
     for kernel, bias in ((first, first_bias), (second, second_bias)):
         values = np.maximum(_convolved(values, kernel) + bias, 0)
     hidden = np.maximum(values.reshape(len(values), -1) @ third + third_bias, 0)
-    return -np.logaddexp(0, -(hidden @ last + last_bias)[:, 0])
+    logits = hidden @ last + last_bias
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
 
 def _convolved(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 _NEIGHBORHOOD = 0.3  # neighborhood whose median estimates the paper
 _FINE = 0.12  # most strokes are narrower, most gaps between strokes wider
 _STROKE = 0.4  # all strokes are narrower, so filling narrower valleys leaves the paper
-_EDGE = 0.04  # the edge between ink and paper in an out-of-focus picture
+_EDGE = 0.05  # the edge between ink and paper in an out-of-focus picture
 # Shares of a range of values.
 _EVEN = 0.05  # of the whole range: maximum variation of an even border
 _STEEP = 0.35  # of the contrast: minimum change across such an edge; shading changes less

@@ -1,7 +1,6 @@
 """TFLite files in LiteRT."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mnist_edge import artifact_metadata
-from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.models import ports
 
 from .predictor import Predictor, Tensor, dequantizer, quantizer, require_some, unchanged
@@ -32,13 +30,12 @@ def open_artifact(path: str, threads: int, resolver: str = "AUTO", kernels: str 
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
-    metadata = functools.partial(artifact_metadata.of_tflite, Path(path))
-    return of_interpreter(interpreter, metadata, kernels)
+    return of_interpreter(interpreter, lambda: artifact_metadata.read_tflite(Path(path)), kernels)
 
 
 def of_interpreter(
     interpreter: Any,
-    metadata: Callable[[], Metadata | None] = lambda: None,
+    fields: Callable[[], Mapping[str, object]] = dict,
     kernels: str = "",
 ) -> Predictor:
     """Returns the predictor of a LiteRT interpreter whose tensors are allocated."""
@@ -47,8 +44,8 @@ def of_interpreter(
     runtime = f"LiteRT {version('ai-edge-litert')}{kernels}"
     if len(inputs) > 1 or len(outputs) > 1:
         return _several(interpreter, runtime)
-    (input_details,), (output_details,) = inputs, outputs
-    input_index, output_index = input_details["index"], output_details["index"]
+    (input_index,), (output_index,) = ([one["index"] for one in side] for side in (inputs, outputs))
+    given, output = map(_tensor, (*inputs, *outputs))
 
     def call(values: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(input_index, values)
@@ -57,13 +54,13 @@ def of_interpreter(
 
     return Predictor(
         runtime=runtime,
-        batch=int(input_details["shape"][0]),
-        encode=quantizer(input_details),
+        batch=int(inputs[0]["shape"][0]),
+        encode=quantizer(given),
         call=call,
-        decode=dequantizer(output_details),
-        inputs=(_tensor(input_details),),
-        outputs=(_tensor(output_details),),
-        metadata=metadata,
+        decode=dequantizer(output),
+        inputs=(given,),
+        outputs=(output,),
+        fields=fields,
     )
 
 
@@ -77,9 +74,8 @@ def _several(interpreter: Any, runtime: str) -> Predictor:
         for found in (runner.get_input_details(), runner.get_output_details())
     )
     shapes = [details["shape"][1:].tolist() for details in inputs]
-    encoders, decoders = map(quantizer, inputs), map(dequantizer, outputs)
-    feeds = list(zip([one["index"] for one in inputs], encoders, strict=True))
-    reads = list(zip([one["index"] for one in outputs], decoders, strict=True))
+    feeds = [(one["index"], quantizer(_tensor(one))) for one in inputs]
+    reads = [(one["index"], dequantizer(_tensor(one))) for one in outputs]
 
     def call(rows: np.ndarray) -> np.ndarray:
         for (index, encode), part in zip(feeds, ports.split(rows, shapes), strict=True):

@@ -1,12 +1,12 @@
 """ONNX files in ONNX Runtime."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnist_edge import artifact_metadata
 from mnist_edge.models import ports
 
 from .predictor import Predictor, Tensor, require_some, unchanged
@@ -60,7 +60,11 @@ def open_artifact(
         decode=unchanged,
         inputs=tuple(map(_tensor, inputs)),
         outputs=tuple(map(_tensor, outputs)),
-        metadata=lambda: artifact_metadata.of_onnx(session.get_modelmeta().custom_metadata_map),
+        fields=lambda: {
+            name: json.loads(text)
+            for name, text in session.get_modelmeta().custom_metadata_map.items()
+            if name in ("input", "output")
+        },
     )
 
 

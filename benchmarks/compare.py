@@ -15,7 +15,6 @@ from mnist_edge import cli, metrics, schema
 from mnist_edge.cli import one_line
 from mnist_edge.errors import InputError
 
-from . import measurement
 from .latency import is_above
 from .measurement import NOT_INSTALLED, PASSED, Interval, Latency, Measurement, Parity, Report
 
@@ -169,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("old", type=Path, help="benchmark.json of the run to compare with")
     parser.add_argument("new", type=Path, help="benchmark.json of the run to check")
     paths = parser.parse_args(argv)
-    old, new = (measurement.read(path, _REMEDY) for path in (paths.old, paths.new))
+    old, new = (schema.read(Report, path, _REMEDY) for path in (paths.old, paths.new))
     regressions, notes = compare(old, new)
     for line in [*fingerprints(old, new), *notes]:
         print(line)

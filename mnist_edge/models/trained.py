@@ -13,7 +13,6 @@ from mnist_edge import backend, bundle, cli, data, lock, metrics, schema, stagin
 from mnist_edge.errors import InputError
 from mnist_edge.models import packaged, ports, saving
 from mnist_edge.safety import keras_file, supervise
-from mnist_edge.training import train_record
 from mnist_edge.training.train_record import TrainRecord
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ def check(folder: Path) -> tuple[Path, TrainRecord, str]:
             f"--data DATA --output {folder}"
         )
     record_path = folder / bundle.TRAIN
-    record = train_record.read(
-        record_path, "Copy the whole bundle again, or train or export to another folder."
-    )
+    remedy = "Copy the whole bundle again, or train or export to another folder."
+    record = schema.read(TrainRecord, record_path, remedy)
     remedy = (
         "Copy the whole bundle again, or repeat its training: python -m mnist_edge.train "
         f"--from {record_path} --output ANOTHER_FOLDER"

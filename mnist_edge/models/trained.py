@@ -145,19 +145,6 @@ def load_model(path: Path, remedy: str) -> "keras.Model":
         raise InputError(keras_file.refusal(path, error, remedy)) from error
 
 
-def open_bundle(folder: Path) -> TrainedModel:
-    """Opens a bundle's model, a classifier; raises the errors of `check`."""
-    path, record, remedy = check(folder)
-    model = load_model(path, remedy)
-    check_classifier(path, model)
-    classes, expected = model.outputs[0].shape[-1], record.data.classes
-    if classes != expected:
-        raise InputError(
-            f"{path} must have {expected} classes, as trained. Got: {classes}. {remedy}"
-        )
-    return TrainedModel(model, record)
-
-
 def check_classifier(path: Path | str, model: "keras.Model") -> None:
     """Raises `InputError` if a model is not a classifier with one input of a fixed shape."""
     check_model(path, model)

@@ -1,7 +1,7 @@
 """Compares an artifact's predictions with the Keras reference's, image by image."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def of_outputs(
         thresholds: The gate's thresholds, for outputs that are values.
         indices: int64 `[n]`, the images' places in the test set; None for 0 to n - 1.
     """
-    compared = list(_each(outputs, reference, truth, parts, thresholds))
+    compared = list(gate.compare(outputs, reference, truth, parts, thresholds))
     if len(compared) == 1 and parts[0].kind in (heads.CLASSES, heads.BINARY):
         (made,) = compared[0].decisions
         return measure(made.probabilities, made.reference, made.truth, indices)
@@ -64,7 +64,7 @@ def agreements(
     thresholds: gate.Thresholds,
 ) -> dict[str, float]:
     """Returns the agreement of each output by name; arguments as of `of_outputs`."""
-    compared = _each(outputs, reference, truth, parts, thresholds)
+    compared = gate.compare(outputs, reference, truth, parts, thresholds)
     return {part.name: float(one.hits[0].mean()) for part, one in zip(parts, compared, strict=True)}
 
 
@@ -89,40 +89,6 @@ def difference(
             for made in heads.decisions(part, own, other, truth):
                 decided |= made.probabilities.argmax(1) != made.reference.argmax(1)
     return Difference(row, int(decided.sum()), int(differs.sum()))
-
-
-class _Compared(NamedTuple):
-    """An output compared with the reference's.
-
-    Attributes:
-        hits: What agrees, what is right, what of the reference is right; bool, one per decision.
-        differences: Absolute differences `[n, width]`; of values, in standard deviations.
-        decisions: The decisions that it makes; none if it gives values.
-    """
-
-    hits: tuple[np.ndarray, np.ndarray, np.ndarray]
-    differences: np.ndarray
-    decisions: list[Decision]
-
-
-def _each(
-    outputs: np.ndarray,
-    reference: np.ndarray,
-    truth: np.ndarray,
-    parts: Sequence[Head],
-    thresholds: gate.Thresholds,
-) -> Iterator[_Compared]:
-    for part, true, (own, expected) in heads.by_head(parts, truth, outputs, reference):
-        differences = np.abs(own.astype(np.float64) - expected)
-        if part.kind == heads.VALUES:
-            hits = gate.value_hits(own, expected, true, thresholds)
-            yield _Compared(hits, differences / heads.deviations(expected), [])
-            continue
-        made = list(heads.decisions(part, own, expected, true))
-        choices = [(m.probabilities.argmax(1), m.reference.argmax(1), m.truth) for m in made]
-        choice, reference_choice, right = map(np.concatenate, zip(*choices, strict=True))
-        hits = (choice == reference_choice, choice == right, reference_choice == right)
-        yield _Compared(hits, differences, made)
 
 
 def _divergence(made: Decision) -> float:
@@ -186,8 +152,7 @@ def _shares(agrees: np.ndarray, right: np.ndarray, reference_right: np.ndarray) 
 
 
 def _interval(hits: np.ndarray) -> Interval:
-    low, high = metrics.wilson_interval(int(hits.sum()), len(hits))
-    return low, high
+    return metrics.wilson_interval(int(hits.sum()), len(hits))
 
 
 def _recall(right: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float | None, ...]:

@@ -175,15 +175,43 @@ def agreement(outputs: np.ndarray, reference: np.ndarray, heads: Sequence[Head])
         heads: What the columns are.
     """
     unknown = np.zeros((len(outputs), sum(head.targets for head in heads)))
-    shares: list[list[np.ndarray]] = []
-    for head, truth, (own, expected) in heads_of.by_head(heads, unknown, outputs, reference):
+    compared = compare(outputs, reference, unknown, heads, Thresholds())
+    return float(np.mean(np.concatenate([one.hits[0] for one in compared])))
+
+
+class Compared(typing.NamedTuple):
+    """An output compared with the reference's.
+
+    Attributes:
+        hits: What agrees, what is right, what of the reference is right; bool, one per decision.
+        differences: Absolute differences `[n, width]`; of values, in standard deviations.
+        decisions: The decisions that it makes; none if it gives values.
+    """
+
+    hits: tuple[np.ndarray, np.ndarray, np.ndarray]
+    differences: np.ndarray
+    decisions: list[heads_of.Decision]
+
+
+def compare(
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    heads: Sequence[Head],
+    thresholds: Thresholds,
+) -> typing.Iterator[Compared]:
+    """Compares each output with the reference's; arguments as of `check`."""
+    for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
+        differences = np.abs(own.astype(np.float64) - expected)
         if head.kind == heads_of.VALUES:
-            agrees, _, _ = value_hits(own, expected, expected, Thresholds())
-            shares.append([agrees])
+            hits = value_hits(own, expected, true, thresholds)
+            yield Compared(hits, differences / heads_of.deviations(expected), [])
             continue
-        made = heads_of.decisions(head, own, expected, truth)
-        shares.append([one.probabilities.argmax(1) == one.reference.argmax(1) for one in made])
-    return float(np.mean(np.concatenate(shares)))
+        made = list(heads_of.decisions(head, own, expected, true))
+        choices = [(m.probabilities.argmax(1), m.reference.argmax(1), m.truth) for m in made]
+        choice, reference_choice, right = map(np.concatenate, zip(*choices, strict=True))
+        hits = (choice == reference_choice, choice == right, reference_choice == right)
+        yield Compared(hits, differences, made)
 
 
 def value_hits(

@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mnist_edge import cli, manifest, runtimes
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
 from .. import bundles
@@ -122,10 +121,9 @@ def _find(exported: Sequence[Artifact], name: str) -> Artifact:
     path = Path(name)
     if runtimes.is_artifact(path) and path.suffix != ".keras" and path.is_file():
         return Artifact(path.stem, path.suffix[1:], "", path, manifest.file_record(path))
-    close = difflib.get_close_matches(name, known, n=1)
     raise InputError(
         f"--variant must be one of {', '.join(known) or 'none'}, or the path of a .tflite or .onnx "
-        f"file. Got: {cli.one_line(name, 60)}.{f' Did you mean {close[0]}?' if close else ''}"
+        f"file. Got: {cli.one_line(name, 60)}. {did_you_mean(name, known)}".rstrip()
     )
 
 

@@ -249,14 +249,11 @@ class Maker:
     def _error(self, variant: Variant, content: bytes) -> float:
         """Returns the mean absolute difference from the Keras model's probabilities."""
         try:
-            computed = self._run(variant, content, _RANKING_COUNT)
+            opened = _open(self._raw(variant, content))
         except NotRunnable:
             return np.inf
+        computed = opened.predict(self._task.images[:_RANKING_COUNT])
         return float(np.abs(computed - self._task.expected[:_RANKING_COUNT]).mean())
-
-    def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
-        """Runs artifact bytes on the first `count` check images, by default all."""
-        return _open(self._raw(variant, content)).predict(self._task.images[:count])
 
     def _before(self, variant: Variant, converted: bytes) -> np.ndarray:
         """Runs what the converter returned on the check images."""

@@ -196,8 +196,9 @@ def open_classifier(
     """
     where, folder = "the model", None
     if isinstance(model, Path | str):
-        where, folder = str(model), _folder(Path(model))
-        model = _open(Path(model), where)
+        where, path = str(model), Path(model)
+        folder = path.parent if runtimes.is_artifact(path) else path  # the bundle
+        model = _open(path, where)
     shape, ends, labels, predict = _parts(model, where)
     if finds_digits is None:
         is_trained = folder is not None and opened.is_trained_here(folder)
@@ -230,11 +231,6 @@ def _source(
     with contextlib.suppress(InputError):
         return manifest.read(folder, "").data.source if folder else ""
     return ""
-
-
-def _folder(path: Path) -> Path:
-    """Returns the bundle that a path is or lies in."""
-    return path.parent if runtimes.is_artifact(path) else path
 
 
 def _open(path: Path, where: str) -> "BundleModel | Predictor | keras.Model":

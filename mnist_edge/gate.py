@@ -94,8 +94,8 @@ def check(
         got, wanted = list(outputs.shape), list(reference.shape)
         return Verdict([f"output shape is {got} instead of {wanted}"], [])
     if not np.isfinite(outputs).all():
-        count, what = np.sum(~np.isfinite(outputs)), _words(heads)
-        return Verdict([f"{count} {what} are NaN or infinite"], [])
+        what = "values" if any(h.kind == heads_of.VALUES for h in heads) else "probabilities"
+        return Verdict([f"{np.sum(~np.isfinite(outputs))} {what} are NaN or infinite"], [])
     heads = heads or heads_of.plain([""] * reference.shape[1])
     breaches: list[str] = []
     for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
@@ -105,10 +105,6 @@ def check(
     minimums = (thresholds.min_agreement, 1 - thresholds.max_accuracy_drop, thresholds.min_accuracy)
     is_few = len(truth) < max(map(metrics.count_to_show, minimums))
     return Verdict(breaches, [f"checked on only {len(truth):,} images"] if is_few else [])
-
-
-def _words(heads: Sequence[Head]) -> str:
-    return "values" if any(head.kind == heads_of.VALUES for head in heads) else "probabilities"
 
 
 def _check_decisions(

@@ -198,7 +198,7 @@ def compare(
 ) -> typing.Iterator[Compared]:
     """Compares each output with the reference's; arguments as of `check`."""
     for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
-        differences = np.abs(own.astype(np.float64) - expected)
+        differences = np.abs(own.astype(np.float64) - expected)  # float32 may overflow
         if head.kind == heads_of.VALUES:
             hits = value_hits(own, expected, true, thresholds)
             yield Compared(hits, differences / heads_of.deviations(expected), [])

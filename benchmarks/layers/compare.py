@@ -86,8 +86,10 @@ def compare(
     keras, *exported = loaded.artifacts
     chosen = [_find(exported, name) for name in variants] if variants else exported
     for one in (keras, *chosen):
-        with _as_input_error():
+        try:
             runtimes.require(one.path)
+        except runtimes.RuntimeMissing as error:
+            raise InputError(f"{error}. Install 'mnist-edge[export,runtimes]'.") from error
     if cause := keras.damage():
         raise InputError(f"{keras.path}: {cause}. Run: python -m export {folder}")
     images = loaded.images[:limit].astype(np.float32)
@@ -103,14 +105,6 @@ def compare(
                 except WorkerFailed as error:
                     raise InputError(f"{keras.path} must run. Got: {error}.") from error
             yield _compare_one(process, loaded, one, images)
-
-
-@contextlib.contextmanager
-def _as_input_error() -> Iterator[None]:
-    try:
-        yield
-    except runtimes.RuntimeMissing as error:
-        raise InputError(f"{error}. Install 'mnist-edge[export,runtimes]'.") from error
 
 
 def _find(exported: Sequence[Artifact], name: str) -> Artifact:

@@ -24,7 +24,7 @@ def fields(about: "About", variant: Variant) -> dict[str, Any]:
     for head in about.heads:
         kind = {} if head.kind == heads.CLASSES else {"kind": head.kind}
         ports["outputs"].append({"name": head.name, "labels": head.labels, **kind})
-    found = {
+    found: dict[str, Any] = {
         "project": f"mnist-edge {mnist_edge.__version__}",
         "model": about.name,
         "source_model_sha256": about.sha256,

@@ -268,9 +268,10 @@ def _parts(model: "TrainedModel | BundleModel | Predictor | keras.Model", where:
         known = model.metadata()
         ends, labels = (known.input.range, known.output.labels) if known else (None, ())
         return _fixed(model, where), ends, labels, lambda inputs: _run(model, where, inputs)
-    own, ends, labels = model, None, ()
     if isinstance(model, TrainedModel):
         own, ends, labels = model.model, _GRAY_LEVELS, model.labels
+    else:
+        own, ends, labels = model, None, ()
     trained.check_classifier(where, own)
     shape = tuple(own.inputs[0].shape[1:])
     return shape, ends, labels, lambda inputs: trained.probabilities(own, inputs, where)

@@ -133,7 +133,10 @@ def _node_times(
     their own. Others, which change the layout for the next one, count to the one before.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = {"enable_profiling": True, "profile_file_prefix": str(Path(folder, "profile"))}
+        options: dict[str, Any] = {
+            "enable_profiling": True,
+            "profile_file_prefix": str(Path(folder, "profile")),
+        }
         session = open_session(content, 1, log_severity_level=4, **options)
         for _ in range(_WARMUP + _CALLS):
             session.run(None, inputs)

@@ -140,9 +140,11 @@ def _read_parts(path: Path, groups: Mapping[str, Mapping[str, str]], remedy: str
     for group, own in groups.items():
         if list(own) == [""]:
             found[group] = found[group][""]
-    train, test = ((found.get(f"x_{one}"), found.get(f"y_{one}")) for one in ("train", "test"))
-    held_out = test if all(part is not None for part in test) else None
-    return _raw(train, held_out, catalog.find_by_file(path.stem, path), path)
+    has_test = {"x_test", "y_test"} <= found.keys()
+    held_out = (found["x_test"], found["y_test"]) if has_test else None
+    return _raw(
+        (found["x_train"], found["y_train"]), held_out, catalog.find_by_file(path.stem, path), path
+    )
 
 
 def _read_keras(source: str) -> Raw:

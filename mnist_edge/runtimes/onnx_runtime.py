@@ -61,7 +61,7 @@ def open_artifact(
 
 
 def open_session(
-    content: bytes, threads: int, level: str = "ORT_ENABLE_ALL", **options: object
+    content: bytes, threads: int, level: str = "ORT_ENABLE_ALL", **options: Any
 ) -> Any:
     """Returns ONNX Runtime's session of a file's bytes; `options` are attributes of its options."""
     import onnxruntime

@@ -72,18 +72,6 @@ def of_outputs(
     )
 
 
-def agreements(
-    outputs: np.ndarray,
-    reference: np.ndarray,
-    truth: np.ndarray,
-    parts: Sequence[Head],
-    thresholds: gate.Thresholds,
-) -> dict[str, float]:
-    """Returns the agreement of each output by name; arguments as of `of_outputs`."""
-    compared = gate.compare(outputs, reference, truth, parts, thresholds)
-    return {part.name: float(one.hits[0].mean()) for part, one in zip(parts, compared, strict=True)}
-
-
 def difference(
     row: str, outputs: np.ndarray, others: np.ndarray, parts: Sequence[Head]
 ) -> Difference:

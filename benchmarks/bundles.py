@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import bundle, cli, data, drawing, gate, heads, runtimes
+from mnist_edge import bundle, cli, data, drawing, gate, heads, runtimes, schema
 from mnist_edge import manifest as manifests
 from mnist_edge.data import npz
 from mnist_edge.errors import InputError
@@ -15,7 +15,7 @@ from mnist_edge.heads import Head
 from mnist_edge.manifest import FileRecord, Manifest
 from mnist_edge.models import opened
 from mnist_edge.safety import c_source
-from mnist_edge.training import train_record
+from mnist_edge.training.train_record import TrainRecord
 
 from . import parity
 from .measurement import KERAS_ROW, BundleRecord
@@ -220,7 +220,10 @@ def _refuse_stale(folder: Path, manifest: Manifest, remedy: str) -> None:
     """Raises `InputError` if the model was trained again after it was exported."""
     if not opened.is_trained_here(folder):
         return
-    if train_record.read(folder / bundle.TRAIN, remedy).model_sha256 != manifest.model.sha256:
+    if (
+        schema.read(TrainRecord, folder / bundle.TRAIN, remedy).model_sha256
+        != manifest.model.sha256
+    ):
         raise InputError(
             f"{folder}: the artifacts must be exports of the model in {bundle.TRAIN}. Got: exports "
             f"of another model; it was trained again since they were made. {remedy}"

@@ -20,9 +20,9 @@ from mnist_edge.models.opened import BundleModel
 from mnist_edge.safety import files, supervise
 from mnist_edge.training.train_record import TrainRecord
 
-from . import corruptions, measurement, robustness, tables
+from . import corruptions, robustness, tables
 from .frontier import records
-from .measurement import BENCHMARK_JSON, Measurement
+from .measurement import BENCHMARK_JSON, Measurement, Report
 from .pictures import records as pictures
 from .pictures.records import PicturesReport
 
@@ -289,7 +289,7 @@ def own_rows(folder: Path, exported: Manifest) -> list[Measurement]:
     """Returns what the bundle's `benchmark.json` says of the artifacts as they are now."""
     if files.kind(folder / BENCHMARK_JSON) == "nothing":
         return []
-    report = measurement.read(folder / BENCHMARK_JSON, f"Run: python -m benchmarks {folder}")
+    report = schema.read(Report, folder / BENCHMARK_JSON, f"Run: python -m benchmarks {folder}")
     sha256 = {entry.variant: entry.sha256 for entry in exported.artifacts}
     return [
         row

@@ -15,7 +15,6 @@ from mnist_edge import cli, metrics, schema
 from mnist_edge.cli import one_line
 from mnist_edge.errors import InputError
 
-from . import measurement
 from .latency import is_above
 from .measurement import NOT_INSTALLED, PASSED, Interval, Latency, Measurement, Parity, Report
 
@@ -38,20 +37,18 @@ def compare(old: Report, new: Report) -> tuple[list[str], list[str]]:
     Raises:
         InputError: The runs measured a bundle on different test images.
     """
-    tests = {one.bundle: one.test_sha256 for one in old.bundles}
+    measured = {one.bundle: one for one in old.bundles}
     for one in new.bundles:
-        if tests.get(one.bundle, one.test_sha256) != one.test_sha256:
-            raise InputError(
-                f"both runs must measure {one.bundle} on the same test images. Got: SHA-256 "
-                f"{tests[one.bundle][:12]}… and {one.test_sha256[:12]}…. {_REMEDY} again."
-            )
-    counts = {one.bundle: one.test_count for one in old.bundles}
-    for one in new.bundles:
-        if counts.get(one.bundle, one.test_count) != one.test_count:
-            raise InputError(
-                f"both runs must measure {one.bundle} on the same test images. Got: "
-                f"{counts[one.bundle]:,} and {one.test_count:,}. {_REMEDY} with the same --limit."
-            )
+        before, fault = measured.get(one.bundle, one), ""
+        if before.test_sha256 != one.test_sha256:
+            hashes = f"{before.test_sha256[:12]}… and {one.test_sha256[:12]}…"
+            fault = f"SHA-256 {hashes}. {_REMEDY} again"
+        elif before.test_count != one.test_count:
+            counts = f"{before.test_count:,} and {one.test_count:,}"
+            fault = f"{counts}. {_REMEDY} with the same --limit"
+        if fault:
+            images = f"both runs must measure {one.bundle} on the same test images"
+            raise InputError(f"{images}. Got: {fault}.")
     latest = {row.name(True): row for row in new.measurements}
     regressions, notes = [], []
     for row in old.measurements:
@@ -169,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("old", type=Path, help="benchmark.json of the run to compare with")
     parser.add_argument("new", type=Path, help="benchmark.json of the run to check")
     paths = parser.parse_args(argv)
-    old, new = (measurement.read(path, _REMEDY) for path in (paths.old, paths.new))
+    old, new = (schema.read(Report, path, _REMEDY) for path in (paths.old, paths.new))
     regressions, notes = compare(old, new)
     for line in [*fingerprints(old, new), *notes]:
         print(line)

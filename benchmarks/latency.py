@@ -186,11 +186,10 @@ def summarize(samples: Samples) -> CallTimes:
     """
     calls_us = next(iter(samples.values()))
     p50, p90, p99 = np.percentile(calls_us, [50, 90, 99])
-    interval = metrics.median_interval(calls_us)
     return CallTimes(
         calls=calls_us.size,
         p50_us=round(float(p50), 3),
-        p50_interval_us=(round(interval[0], 3), round(interval[1], 3)) if interval else None,
+        p50_interval_us=median_interval(calls_us),
         p90_us=round(float(p90), 3),
         p99_us=round(float(p99), 3),
         max_us=round(float(calls_us.max()), 3),
@@ -201,6 +200,12 @@ def summarize(samples: Samples) -> CallTimes:
             for batch in sorted({*BATCHES, *samples})
         },
     )
+
+
+def median_interval(samples_us: np.ndarray) -> Interval | None:
+    """Returns `metrics.median_interval`, as reports have it."""
+    found = metrics.median_interval(samples_us)
+    return (round(found[0], 3), round(found[1], 3)) if found else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ docs/benchmark-schema.md documents every key.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated, Any
 
 from mnist_edge import runtimes, schema
@@ -372,15 +371,6 @@ class Report(schema.Record):
             for row in self.measurements
             for latency in row.latency or (None,)
         ]
-
-
-def read(path: Path, remedy: str) -> Report:
-    """Reads and validates a `benchmark.json`, which may be untrusted.
-
-    Raises:
-        InputError: The file is missing, damaged or of another schema version.
-    """
-    return schema.read(Report, path, remedy)
 
 
 # Fields that `records` omits.

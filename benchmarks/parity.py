@@ -1,12 +1,11 @@
 """Compares an artifact's predictions with the Keras reference's, image by image."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from mnist_edge import gate, heads, metrics
-from mnist_edge.heads import Decision, Head
+from mnist_edge.heads import Head
 
 from .measurement import Difference, Disagreements, Interval, Parity
 
@@ -31,41 +30,46 @@ def of_outputs(
         thresholds: The gate's thresholds, for outputs that are values.
         indices: int64 `[n]`, the images' places in the test set; None for 0 to n - 1.
     """
-    compared = list(_each(outputs, reference, truth, parts, thresholds))
-    if len(compared) == 1 and parts[0].kind in (heads.CLASSES, heads.BINARY):
-        (made,) = compared[0].decisions
-        return measure(made.probabilities, made.reference, made.truth, indices)
-    made_all = [made for one in compared for made in one.decisions]
+    compared = list(gate.compare(outputs, reference, truth, parts, thresholds))
+    made = [each for one in compared for each in one.decisions]
     differences = np.concatenate([one.differences for one in compared], axis=1)
     agrees, right, reference_right = (
         np.concatenate(hits) for hits in zip(*(one.hits for one in compared), strict=True)
     )
-    divergences, one_hot = (
-        float(np.mean([function(made) for made in made_all])) if made_all else 0.0
-        for function in (_divergence, _one_hot_divergence)
-    )
+    recall: tuple[float | None, ...] = ()
+    wrong, disagreements = np.flatnonzero(~right), Disagreements((), (), (), ())
+    if len(compared) == 1 and parts[0].kind in (heads.CLASSES, heads.BINARY):
+        (only,) = made
+        differences = np.abs(only.probabilities.astype(np.float64) - only.reference)
+        recall = _recall(right, only.truth, only.reference.shape[1])
+        places, differs = np.arange(len(right)) if indices is None else indices, ~agrees
+        wrong = places[~right]
+        disagreements = Disagreements(
+            indices=tuple(places[differs].tolist()),
+            labels=tuple(only.truth[differs].tolist()),
+            reference_choices=tuple(only.reference.argmax(1)[differs].tolist()),
+            choices=tuple(only.probabilities.argmax(1)[differs].tolist()),
+        )
+    lost, won = int(np.sum(reference_right & ~right)), int(np.sum(right & ~reference_right))
+    divergences = [metrics.divergence(m.probabilities, m.reference).mean() for m in made]
+    one_hot = [metrics.one_hot_divergence(m.reference).mean() for m in made]
     return Parity(
-        **_shares(agrees, right, reference_right),
+        accuracy=float(right.mean()),
+        accuracy_interval=_interval(right),
+        reference_accuracy=float(reference_right.mean()),
+        agreement=float(agrees.mean()),
+        agreement_interval=_interval(agrees),
+        newly_wrong_count=lost,
+        newly_right_count=won,
+        mcnemar_p=metrics.mcnemar_p(lost, won),
         mean_probability_difference=float(differences.mean()),
         max_probability_difference=float(differences.max()),
-        divergence=divergences,
-        one_hot_divergence=one_hot,
-        recall_per_class=(),
-        wrong_indices=tuple(np.flatnonzero(~right).tolist()),
-        disagreements=Disagreements((), (), (), ()),
+        divergence=float(np.mean(divergences)) if made else 0.0,
+        one_hot_divergence=float(np.mean(one_hot)) if made else 0.0,
+        recall_per_class=recall,
+        wrong_indices=tuple(wrong.tolist()),
+        disagreements=disagreements,
     )
-
-
-def agreements(
-    outputs: np.ndarray,
-    reference: np.ndarray,
-    truth: np.ndarray,
-    parts: Sequence[Head],
-    thresholds: gate.Thresholds,
-) -> dict[str, float]:
-    """Returns the agreement of each output by name; arguments as of `of_outputs`."""
-    compared = _each(outputs, reference, truth, parts, thresholds)
-    return {part.name: float(one.hits[0].mean()) for part, one in zip(parts, compared, strict=True)}
 
 
 def difference(
@@ -91,103 +95,8 @@ def difference(
     return Difference(row, int(decided.sum()), int(differs.sum()))
 
 
-class _Compared(NamedTuple):
-    """An output compared with the reference's.
-
-    Attributes:
-        hits: What agrees, what is right, what of the reference is right; bool, one per decision.
-        differences: Absolute differences `[n, width]`; of values, in standard deviations.
-        decisions: The decisions that it makes; none if it gives values.
-    """
-
-    hits: tuple[np.ndarray, np.ndarray, np.ndarray]
-    differences: np.ndarray
-    decisions: list[Decision]
-
-
-def _each(
-    outputs: np.ndarray,
-    reference: np.ndarray,
-    truth: np.ndarray,
-    parts: Sequence[Head],
-    thresholds: gate.Thresholds,
-) -> Iterator[_Compared]:
-    for part, true, (own, expected) in heads.by_head(parts, truth, outputs, reference):
-        differences = np.abs(own.astype(np.float64) - expected)
-        if part.kind == heads.VALUES:
-            hits = gate.value_hits(own, expected, true, thresholds)
-            yield _Compared(hits, differences / heads.deviations(expected), [])
-            continue
-        made = list(heads.decisions(part, own, expected, true))
-        choices = [(m.probabilities.argmax(1), m.reference.argmax(1), m.truth) for m in made]
-        choice, reference_choice, right = map(np.concatenate, zip(*choices, strict=True))
-        hits = (choice == reference_choice, choice == right, reference_choice == right)
-        yield _Compared(hits, differences, made)
-
-
-def _divergence(made: Decision) -> float:
-    return float(metrics.divergence(made.probabilities, made.reference).mean())
-
-
-def _one_hot_divergence(made: Decision) -> float:
-    return float(metrics.one_hot_divergence(made.reference).mean())
-
-
-def measure(
-    probabilities: np.ndarray,
-    reference: np.ndarray,
-    labels: np.ndarray,
-    indices: np.ndarray | None = None,
-) -> Parity:
-    """Compares an artifact's probabilities with the reference's.
-
-    Args:
-        probabilities: float32 `[n, classes]`, finite.
-        reference: float32 `[n, classes]`.
-        labels: Integers `[n]`.
-        indices: int64 `[n]`, the images' places in the test set; None for 0 to n - 1.
-    """
-    places = np.arange(len(labels)) if indices is None else indices
-    choice, reference_choice = probabilities.argmax(1), reference.argmax(1)
-    right = choice == labels
-    differs = np.flatnonzero(choice != reference_choice)
-    difference = np.abs(probabilities.astype(np.float64) - reference)  # float32 may overflow
-    return Parity(
-        **_shares(choice == reference_choice, right, reference_choice == labels),
-        mean_probability_difference=float(difference.mean()),
-        max_probability_difference=float(difference.max()),
-        divergence=float(metrics.divergence(probabilities, reference).mean()),
-        one_hot_divergence=float(metrics.one_hot_divergence(reference).mean()),
-        recall_per_class=_recall(right, labels, reference.shape[1]),
-        wrong_indices=tuple(places[~right].tolist()),
-        disagreements=Disagreements(
-            indices=tuple(places[differs].tolist()),
-            labels=tuple(labels[differs].tolist()),
-            reference_choices=tuple(reference_choice[differs].tolist()),
-            choices=tuple(choice[differs].tolist()),
-        ),
-    )
-
-
-def _shares(agrees: np.ndarray, right: np.ndarray, reference_right: np.ndarray) -> dict[str, Any]:
-    """Returns the fields of a `Parity` that need only what agrees and what is right."""
-    newly_wrong = int(np.sum(reference_right & ~right))
-    newly_right = int(np.sum(right & ~reference_right))
-    return {
-        "accuracy": float(right.mean()),
-        "accuracy_interval": _interval(right),
-        "reference_accuracy": float(reference_right.mean()),
-        "agreement": float(agrees.mean()),
-        "agreement_interval": _interval(agrees),
-        "newly_wrong_count": newly_wrong,
-        "newly_right_count": newly_right,
-        "mcnemar_p": metrics.mcnemar_p(newly_wrong, newly_right),
-    }
-
-
 def _interval(hits: np.ndarray) -> Interval:
-    low, high = metrics.wilson_interval(int(hits.sum()), len(hits))
-    return low, high
+    return metrics.wilson_interval(int(hits.sum()), len(hits))
 
 
 def _recall(right: np.ndarray, labels: np.ndarray, classes: int) -> tuple[float | None, ...]:

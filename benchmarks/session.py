@@ -175,9 +175,9 @@ class _Session:
         self._compare(key, found)
         arrays = found, one.reference, one.labels, parts, thresholds
         if len(parts) > 1:
+            compared = zip(parts, gate.compare(*arrays), strict=True)
             verdict.remarks.extend(
-                f"{name}: agreement {share:.2%}"
-                for name, share in parity.agreements(*arrays).items()
+                f"{part.name}: agreement {each.hits[0].mean():.2%}" for part, each in compared
             )
         return parity.of_outputs(*arrays, one.indices), verdict
 

@@ -1,3 +1,3 @@
 """Export Keras classifiers to TFLite and ONNX: `python -m export [BUNDLE]`."""
 
-import mnist_edge  # noqa: F401, turns ONNX Runtime's telemetry off
+import mnist_edge  # turns ONNX Runtime's telemetry off

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import mnist_edge
 from mnist_edge import bundle, cli, gate, manifest, runtimes
 from mnist_edge.data.parts import Part
 from mnist_edge.errors import InputError
@@ -195,7 +194,7 @@ class Maker:
         with self._converting(variant.format):
             converted = conversion.convert()
             slim = FORMATS[variant.format].finish(converted)
-            fields = self._metadata(variant).fields()
+            fields = metadata.fields(task.about, variant)
             content = FORMATS[variant.format].embed(slim, fields, task.golden)
             path.write_bytes(content)
             graph = audit.read(path)
@@ -247,38 +246,14 @@ class Maker:
             found.append(manifest.file_record(self._work / name))
         return tuple(found)
 
-    def _metadata(self, variant: Variant) -> metadata.Metadata:
-        about = self._task.about
-        inputs = tuple(
-            metadata.Input(
-                part.name,
-                part.shape,
-                "NHWC" if len(part.shape) == 3 else "batch first",
-                about.input_range,
-            )
-            for part in about.inputs
-        )
-        outputs = tuple(metadata.Output(head.name, head.labels, head.kind) for head in about.heads)
-        return metadata.Metadata(
-            project=f"mnist-edge {mnist_edge.__version__}",
-            model=about.name,
-            source_model_sha256=about.sha256,
-            variant=variant.name,
-            inputs=inputs,
-            outputs=outputs,
-        )
-
     def _error(self, variant: Variant, content: bytes) -> float:
         """Returns the mean absolute difference from the Keras model's probabilities."""
         try:
-            computed = self._run(variant, content, _RANKING_COUNT)
+            opened = _open(self._raw(variant, content))
         except NotRunnable:
             return np.inf
+        computed = opened.predict(self._task.images[:_RANKING_COUNT])
         return float(np.abs(computed - self._task.expected[:_RANKING_COUNT]).mean())
-
-    def _run(self, variant: Variant, content: bytes, count: int | None = None) -> np.ndarray:
-        """Runs artifact bytes on the first `count` check images, by default all."""
-        return _open(self._raw(variant, content)).predict(self._task.images[:count])
 
     def _before(self, variant: Variant, converted: bytes) -> np.ndarray:
         """Runs what the converter returned on the check images."""

@@ -1,51 +1,35 @@
 """Metadata embedded in every artifact: its inputs, outputs and source model."""
 
-import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import mnist_edge
 from mnist_edge import heads
 
+from .variants import Variant
 
-@dataclasses.dataclass(frozen=True)
-class Input:
-    """An input: shape of one example, and the range of the values in training."""
-
-    name: str
-    shape: tuple[int, ...]
-    layout: str
-    range: tuple[float, float]
+if TYPE_CHECKING:
+    from .artifact import About
 
 
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """An output: names of its classes, labels or values, and which of these they are."""
+def fields(about: "About", variant: Variant) -> dict[str, Any]:
+    """Returns what is embedded: `input` and `output`, or lists of them if there are several.
 
-    name: str
-    labels: tuple[str, ...]
-    kind: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Metadata:
-    """Metadata of an artifact; `source_model_sha256` is that of the `.keras` file."""
-
-    project: str
-    model: str
-    source_model_sha256: str
-    variant: str
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
-
-    def fields(self) -> dict[str, Any]:
-        """Returns what is embedded: `input` and `output`, or lists of them if there are several.
-
-        An output without `kind` holds the probabilities of exclusive classes.
-        """
-        found = dataclasses.asdict(self)
-        for output in found["outputs"]:
-            if output["kind"] == heads.CLASSES:
-                del output["kind"]
-        for name in ("inputs", "outputs"):
-            ports = found.pop(name)
-            found |= {name: ports} if len(ports) > 1 else {name.removesuffix("s"): ports[0]}
-        return found
+    An output without `kind` holds the probabilities of exclusive classes.
+    """
+    ports: dict[str, list[dict[str, Any]]] = {"inputs": [], "outputs": []}
+    for part in about.inputs:
+        layout = "NHWC" if len(part.shape) == 3 else "batch first"
+        one = {"name": part.name, "shape": part.shape, "layout": layout, "range": about.input_range}
+        ports["inputs"].append(one)
+    for head in about.heads:
+        kind = {} if head.kind == heads.CLASSES else {"kind": head.kind}
+        ports["outputs"].append({"name": head.name, "labels": head.labels, **kind})
+    found: dict[str, Any] = {
+        "project": f"mnist-edge {mnist_edge.__version__}",
+        "model": about.name,
+        "source_model_sha256": about.sha256,
+        "variant": variant.name,
+    }
+    for name, each in ports.items():
+        found |= {name: each} if len(each) > 1 else {name.removesuffix("s"): each[0]}
+    return found

@@ -1,10 +1,9 @@
 """What a user names: the model to export and its variants. Errors say what was probably meant."""
 
-import difflib
 from pathlib import Path
 
 from mnist_edge import bundle
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety import files, keras_file
 
 _TRAIN = "Give the path of a model, or train one: python -m mnist_edge.train --output {0}"
@@ -62,14 +61,8 @@ def _meant(path: Path) -> str:
         return f"Did you mean {inside[0]}?"
     if path.exists() or not path.name:
         return ""
-    near = [each for parent in {path.parent, bundle.ARTIFACTS} for each in _models(parent)]
-    same = [each for each in near if each.name in (path.name, path.name + keras_file.ENDING)]
-    if same:
-        return f"Did you mean {same[0]}?"
-    close = difflib.get_close_matches(str(path), [str(each) for each in near], n=1)
-    close = close or difflib.get_close_matches(path.name, [each.name for each in near], n=1)
-    found = [each for each in near if close and close[0] in (str(each), each.name)]
-    return f"Did you mean {found[0]}?" if found else ""
+    near = [str(each) for parent in (bundle.ARTIFACTS, path.parent) for each in _models(parent)]
+    return did_you_mean(str(path), near) or did_you_mean(f"{path}{keras_file.ENDING}", near)
 
 
 def _models(folder: Path) -> list[Path]:

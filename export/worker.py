@@ -178,13 +178,9 @@ class Converter:
         most = len(task.golden) * task.expected.shape[1] * 4 + _HEAD_BYTES
         return CheckedArtifact(
             path=self._folder / variant.file,
-            entry=answer.entry,
             golden=process.ask("golden", most_bytes=most),
             content=_file(self._work / str(self._starts), variant).read_bytes(),
-            agreement=answer.agreement,
-            breaches=answer.breaches,
-            remarks=answer.remarks,
-            seconds=answer.seconds,
+            **vars(answer),
         )
 
 

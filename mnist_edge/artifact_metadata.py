@@ -7,10 +7,9 @@ the comment that a C source begins with.
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from mnist_edge import bundle, schema
+from mnist_edge import bundle
 from mnist_edge.safety import files
 from mnist_edge.schema import Text
 
@@ -63,23 +62,6 @@ def read_tflite(path: Path) -> dict[str, object]:
     return fields
 
 
-def of_tflite(path: Path) -> Metadata | None:
-    """Returns the metadata of an untrusted TFLite file; None if it has none that is valid."""
-    try:
-        return schema.decode(Metadata, read_tflite(path))
-    except Exception:  # it is not needed to run the file
-        return None
-
-
-def of_onnx(properties: Mapping[str, str]) -> Metadata | None:
-    """Returns the metadata in the properties of an ONNX file; None if there is none valid."""
-    try:
-        fields = {key: json.loads(properties[key]) for key in ("input", "output")}
-        return schema.decode(Metadata, fields)
-    except Exception:  # as above
-        return None
-
-
 def read_c(path: Path) -> dict[str, object]:
     """Reads the metadata of an untrusted C source; empty if it has none.
 
@@ -97,11 +79,3 @@ def read_c(path: Path) -> dict[str, object]:
     if not isinstance(fields, dict):
         raise ValueError("its metadata are no JSON object")
     return fields
-
-
-def of_c(fields: Mapping[str, object]) -> Metadata | None:
-    """Returns the metadata among those of an untrusted C source; None if they are not valid."""
-    try:
-        return schema.decode(Metadata, fields)
-    except Exception:  # as above
-        return None

@@ -191,16 +191,16 @@ def open_classifier(
     Raises:
         InputError: The model can't be used, or takes no 28 x 28 gray pixels and shall find digits.
     """
-    where = str(model) if isinstance(model, Path | str) else "the model"
-    folder = _folder(Path(model)) if isinstance(model, Path | str) else None
-    is_trained_here = False
+    where, folder = "the model", None
     if isinstance(model, Path | str):
-        is_trained_here = opened.is_trained_here(_folder(Path(model)))
-        model = _open(Path(model), where)
+        where, path = str(model), Path(model)
+        folder = path.parent if runtimes.is_artifact(path) else path  # the bundle
+        model = _open(path, where)
     shape, ends, labels, predict = _parts(model, where)
     if finds_digits is None:
-        is_trained_here |= isinstance(model, TrainedModel)
-        finds_digits = examples.finds_digits(shape, labels, is_trained_here)
+        is_trained = folder is not None and opened.is_trained_here(folder)
+        is_trained |= isinstance(model, TrainedModel)
+        finds_digits = examples.finds_digits(shape, labels, is_trained)
     elif finds_digits and not examples.finds_digits(shape, (), True):
         raise InputError(
             f"{where} must take images [28, 28, 1] to read digits. Got: {list(shape)}. Give "
@@ -228,11 +228,6 @@ def _source(
     with contextlib.suppress(InputError):
         return manifest.read(folder, "").data.source if folder else ""
     return ""
-
-
-def _folder(path: Path) -> Path:
-    """Returns the bundle that a path is or lies in."""
-    return path.parent if runtimes.is_artifact(path) else path
 
 
 def _open(path: Path, where: str) -> "BundleModel | Predictor | keras.Model":
@@ -270,12 +265,12 @@ def _parts(model: "TrainedModel | BundleModel | Predictor | keras.Model", where:
         known = model.metadata()
         ends, labels = (known.input.range, known.output.labels) if known else (None, ())
         return _fixed(model, where), ends, labels, lambda inputs: _run(model, where, inputs)
-    is_ours = isinstance(model, TrainedModel)
-    labels = model.labels if isinstance(model, TrainedModel) else ()
-    own = model.model if isinstance(model, TrainedModel) else model
+    if isinstance(model, TrainedModel):
+        own, ends, labels = model.model, _GRAY_LEVELS, model.labels
+    else:
+        own, ends, labels = model, None, ()
     trained.check_classifier(where, own)
     shape = tuple(own.inputs[0].shape[1:])
-    ends = _GRAY_LEVELS if is_ours else None
     return shape, ends, labels, lambda inputs: trained.probabilities(own, inputs, where)
 
 

@@ -138,8 +138,8 @@ def draw_image(axis: "Axes", image: np.ndarray) -> None:
     axis.spines[:].set(linewidth=0.5, color=GRAY)
 
 
-def percent(decimals: int | None = None) -> "PercentFormatter":
+def percent() -> "PercentFormatter":
     """Returns an axis formatter that shows fractions as percentages."""
     from matplotlib.ticker import PercentFormatter
 
-    return PercentFormatter(1, decimals)
+    return PercentFormatter(1)

@@ -36,7 +36,7 @@ from mnist_edge import (
 )
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
-from mnist_edge.evaluation import Confusion, Evaluation, EvaluationRecord, Mistake, Scores, TestData
+from mnist_edge.evaluation import Confusion, Evaluation, EvaluationRecord, Mistake, TestData
 from mnist_edge.models import opened
 from mnist_edge.models.opened import BundleModel
 from mnist_edge.safety import supervise
@@ -84,26 +84,15 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation:
     labels, y = _labels(settings, found, dataset)
     inputs = data.as_inputs(dataset.x_test, found.shape)
     probabilities = found.predict(inputs)
-    scores, report, matrix = _measure(y, probabilities, labels)
-    record = EvaluationRecord(
-        model=found.name,
-        model_sha256=found.sha256,
-        data=TestData(
-            source=dataset.source,
-            labels=tuple(labels),
-            test_count=len(dataset.x_test),
-            sha256={k: v for k, v in dataset.sha256().items() if k.endswith("_test")},
-        ),
-        versions={"mnist-edge": mnist_edge.__version__}
-        | {package: version(package) for package in ("keras", "scikit-learn", "numpy")},
-        **vars(scores),
-    )
+    hashes = {k: v for k, v in dataset.sha256().items() if k.endswith("_test")}
+    tested = TestData(dataset.source, tuple(labels), len(dataset.x_test), hashes)
+    record, report, matrix = _measure(found, tested, y, probabilities)
     remarks = [f"data: {dataset.remark}"] if dataset.remark else []
     with staging.staged(settings.folder) as stage:
         _write_confusion(stage / bundle.CONFUSION, matrix, labels)
-        _draw_scores(stage, matrix, labels, record)
+        _draw_scores(stage, matrix, record)
         if drawing.is_picture(dataset.x_test.shape[1:]):
-            _draw_examples(stage, found, dataset.x_test, y, probabilities, labels, record)
+            _draw_examples(stage, found, dataset.x_test, y, probabilities, record)
         else:
             shape = list(dataset.x_test.shape[1:])
             remarks.append(f"no plots of examples: {shape} is not the shape of a picture")
@@ -151,19 +140,19 @@ def _labels(
 
 
 def _measure(
-    y: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]
-) -> tuple[Scores, str, np.ndarray]:
-    """Returns the scores, scikit-learn's report and the confusion matrix."""
+    found: BundleModel, tested: TestData, y: np.ndarray, probabilities: np.ndarray
+) -> tuple[EvaluationRecord, str, np.ndarray]:
+    """Returns the record, scikit-learn's report and the confusion matrix."""
     import keras
     from sklearn.metrics import classification_report, confusion_matrix
 
-    choice = probabilities.argmax(1)
+    choice, labels = probabilities.argmax(1), tested.labels
     options = {"labels": range(len(labels)), "target_names": labels, "zero_division": 0}
     matrix = confusion_matrix(y, choice, labels=options["labels"])
     calibration = metrics.reliability_bins(probabilities, y)
     losses = keras.losses.sparse_categorical_crossentropy(y, probabilities)
     worst = metrics.most_confident_mistakes(probabilities, y, _MISTAKES)
-    scores = Scores(
+    record = EvaluationRecord(
         accuracy=float(np.mean(choice == y)),
         loss=float(np.mean(keras.ops.convert_to_numpy(losses))),
         mistakes=int(np.sum(choice != y)),
@@ -183,9 +172,14 @@ def _measure(
             for index in worst
         ),
         classification_report=classification_report(y, choice, output_dict=True, **options),
+        model=found.name,
+        model_sha256=found.sha256,
+        data=tested,
+        versions={"mnist-edge": mnist_edge.__version__}
+        | {package: version(package) for package in ("keras", "scikit-learn", "numpy")},
     )
     report = classification_report(y, choice, digits=4, **options)
-    return scores, report, matrix
+    return record, report, matrix
 
 
 def _write_confusion(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> None:
@@ -196,13 +190,13 @@ def _write_confusion(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
         writer.writerows([label, *row] for label, row in zip(labels, matrix.tolist(), strict=True))
 
 
-def _draw_scores(stage: Path, matrix: np.ndarray, labels: Sequence[str], scores: Scores) -> None:
-    error = scores.expected_calibration_error
+def _draw_scores(stage: Path, matrix: np.ndarray, record: EvaluationRecord) -> None:
+    error = record.expected_calibration_error
     drawing.save(
         stage,
         {
-            "confusion": evaluation_plots.confusion(matrix, labels),
-            "reliability": evaluation_plots.reliability(scores.calibration, error),
+            "confusion": evaluation_plots.confusion(matrix, record.data.labels),
+            "reliability": evaluation_plots.reliability(record.calibration, error),
         },
     )
 
@@ -213,10 +207,9 @@ def _draw_examples(
     x: np.ndarray,
     y: np.ndarray,
     probabilities: np.ndarray,
-    labels: Sequence[str],
-    scores: Scores,
+    record: EvaluationRecord,
 ) -> None:
-    worst = [mistake.index for mistake in scores.most_confident_mistakes]
+    worst = [mistake.index for mistake in record.most_confident_mistakes]
     shown = plots.choose(len(y), plots.PREDICTIONS)
     is_ink = found.record is not None
     figures = {
@@ -224,7 +217,7 @@ def _draw_examples(
             drawing.as_pictures(x[chosen], found.input_range, is_ink),
             y[chosen],
             probabilities[chosen],
-            labels,
+            record.data.labels,
         )
         for name, draw, chosen in (
             ("mistakes", evaluation_plots.mistakes, worst),

@@ -36,8 +36,8 @@ class Mistake:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Metrics of a model on a test set.
+class EvaluationRecord(schema.Record):
+    """Content of `evaluate.json`.
 
     Attributes:
         accuracy: 0 to 1.
@@ -48,6 +48,10 @@ class Scores:
         calibration: One entry per confidence bin.
         most_confident_mistakes: The most confident first.
         classification_report: The output of scikit-learn's function of that name.
+        model: The model's name.
+        model_sha256: SHA-256 of its file.
+        data: The test set.
+        versions: Version by package.
     """
 
     accuracy: float
@@ -58,12 +62,6 @@ class Scores:
     calibration: tuple[metrics.CalibrationBin, ...]
     most_confident_mistakes: tuple[Mistake, ...]
     classification_report: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationRecord(Scores, schema.Record):
-    """Content of `evaluate.json`: scores, and the model, data and versions they belong to."""
-
     model: str
     model_sha256: str
     data: TestData

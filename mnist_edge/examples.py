@@ -230,10 +230,7 @@ def read_npy(path: Path, remedy: str) -> np.ndarray:
         raise InputError(
             f"{path} must be an .npy array. Got: {files.short(error)}. {remedy}"
         ) from error
-    if needed > files.LIMIT_BYTES:
-        raise InputError(
-            f"{path} must take at most {files.LIMIT_BYTES:,} bytes as float32. Got: {needed:,}."
-        )
+    files.require_room(path, needed, remedy="")
     return np.asarray(values)
 
 

@@ -94,8 +94,8 @@ def check(
         got, wanted = list(outputs.shape), list(reference.shape)
         return Verdict([f"output shape is {got} instead of {wanted}"], [])
     if not np.isfinite(outputs).all():
-        count, what = np.sum(~np.isfinite(outputs)), _words(heads)
-        return Verdict([f"{count} {what} are NaN or infinite"], [])
+        what = "values" if any(h.kind == heads_of.VALUES for h in heads) else "probabilities"
+        return Verdict([f"{np.sum(~np.isfinite(outputs))} {what} are NaN or infinite"], [])
     heads = heads or heads_of.plain([""] * reference.shape[1])
     breaches: list[str] = []
     for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
@@ -105,10 +105,6 @@ def check(
     minimums = (thresholds.min_agreement, 1 - thresholds.max_accuracy_drop, thresholds.min_accuracy)
     is_few = len(truth) < max(map(metrics.count_to_show, minimums))
     return Verdict(breaches, [f"checked on only {len(truth):,} images"] if is_few else [])
-
-
-def _words(heads: Sequence[Head]) -> str:
-    return "values" if any(head.kind == heads_of.VALUES for head in heads) else "probabilities"
 
 
 def _check_decisions(
@@ -175,15 +171,43 @@ def agreement(outputs: np.ndarray, reference: np.ndarray, heads: Sequence[Head])
         heads: What the columns are.
     """
     unknown = np.zeros((len(outputs), sum(head.targets for head in heads)))
-    shares: list[list[np.ndarray]] = []
-    for head, truth, (own, expected) in heads_of.by_head(heads, unknown, outputs, reference):
+    compared = compare(outputs, reference, unknown, heads, Thresholds())
+    return float(np.mean(np.concatenate([one.hits[0] for one in compared])))
+
+
+class Compared(typing.NamedTuple):
+    """An output compared with the reference's.
+
+    Attributes:
+        hits: What agrees, what is right, what of the reference is right; bool, one per decision.
+        differences: Absolute differences `[n, width]`; of values, in standard deviations.
+        decisions: The decisions that it makes; none if it gives values.
+    """
+
+    hits: tuple[np.ndarray, np.ndarray, np.ndarray]
+    differences: np.ndarray
+    decisions: list[heads_of.Decision]
+
+
+def compare(
+    outputs: np.ndarray,
+    reference: np.ndarray,
+    truth: np.ndarray,
+    heads: Sequence[Head],
+    thresholds: Thresholds,
+) -> typing.Iterator[Compared]:
+    """Compares each output with the reference's; arguments as of `check`."""
+    for head, true, (own, expected) in heads_of.by_head(heads, truth, outputs, reference):
+        differences = np.abs(own.astype(np.float64) - expected)  # float32 may overflow
         if head.kind == heads_of.VALUES:
-            agrees, _, _ = value_hits(own, expected, expected, Thresholds())
-            shares.append([agrees])
+            hits = value_hits(own, expected, true, thresholds)
+            yield Compared(hits, differences / heads_of.deviations(expected), [])
             continue
-        made = heads_of.decisions(head, own, expected, truth)
-        shares.append([one.probabilities.argmax(1) == one.reference.argmax(1) for one in made])
-    return float(np.mean(np.concatenate(shares)))
+        made = list(heads_of.decisions(head, own, expected, true))
+        choices = [(m.probabilities.argmax(1), m.reference.argmax(1), m.truth) for m in made]
+        choice, reference_choice, right = map(np.concatenate, zip(*choices, strict=True))
+        hits = (choice == reference_choice, choice == right, reference_choice == right)
+        yield Compared(hits, differences, made)
 
 
 def value_hits(

@@ -132,10 +132,10 @@ def by_head(
         yield head, true, list(own)
 
 
-def fault(heads: Sequence[Head], outputs: np.ndarray, step: float = 0.0) -> str:
+def fault(heads: Sequence[Head], outputs: np.ndarray) -> str:
     """Returns why outputs `[n, width]` can't be those of the heads, as a message, or ""."""
     parts = columns(outputs, [head.width for head in heads])
-    found = ((head, head.fault(p, step)) for head, p in zip(heads, parts, strict=True))
+    found = ((head, head.fault(part)) for head, part in zip(heads, parts, strict=True))
     several = len(heads) > 1
     return "; ".join(f"{head.name}: {why}" if several else why for head, why in found if why)
 

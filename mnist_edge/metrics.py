@@ -39,8 +39,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def wilson_interval(successes: int, count: int) -> list[float]:
-    """Returns Wilson's 95 % interval of a share, `[low, high]`; also accurate near 0 and 1.
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """Returns Wilson's 95 % interval of a share, `(low, high)`; also accurate near 0 and 1.
 
     Args:
         successes: Number of successes.
@@ -51,7 +51,7 @@ def wilson_interval(successes: int, count: int) -> list[float]:
     half = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     scale = 1 + _Z**2 / count
     low, high = (center - half) / scale, (center + half) / scale
-    return [float(max(0, min(low, share))), float(min(1, max(high, share)))]
+    return float(max(0, min(low, share))), float(min(1, max(high, share)))
 
 
 def count_to_show(share: float) -> float:
@@ -59,10 +59,10 @@ def count_to_show(share: float) -> float:
     return _Z**2 * share / (1 - share) if share < 1 else math.inf
 
 
-def mean_interval(values: np.ndarray) -> list[float]:
-    """Returns the normal 95 % interval of a mean, `[low, high]`; infinite for a single value."""
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """Returns the normal 95 % interval of a mean, `(low, high)`; infinite for a single value."""
     half = _Z * values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return [float(values.mean() - half), float(values.mean() + half)]
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def mcnemar_p(one_way: int, other_way: int) -> float:
@@ -79,7 +79,7 @@ def mcnemar_p(one_way: int, other_way: int) -> float:
 LEAST_ROUNDS = 6
 
 
-def median_interval(samples: np.ndarray) -> list[float] | None:
+def median_interval(samples: np.ndarray) -> tuple[float, float] | None:
     """Returns the 95 % interval of the median of timed calls; None below six rounds.
 
     The sampling unit is the round, not the call: calls of one round share the machine's state.
@@ -92,7 +92,7 @@ def median_interval(samples: np.ndarray) -> list[float] | None:
         samples: float64 `[rounds, calls]`.
 
     Returns:
-        `[low, high]`, or None.
+        `(low, high)`, or None.
     """
     medians = np.sort(np.median(samples, axis=1))
     rounds = len(medians)
@@ -100,7 +100,7 @@ def median_interval(samples: np.ndarray) -> list[float] | None:
     if not fitting:
         return None
     ends = (medians[fitting[-1]], np.median(samples), medians[-1 - fitting[-1]])
-    return [float(min(ends)), float(max(ends))]
+    return float(min(ends)), float(max(ends))
 
 
 def _coin_tail(most: int, count: int) -> float:

@@ -12,7 +12,6 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import measurement
 from benchmarks.measurement import Report
 from benchmarks.run import benchmark
 from export.formats import FORMATS
@@ -147,7 +146,7 @@ def small(small_data, shared):
     trained, manifest = (
         json.loads((folder / name).read_text()) for name in (bundle.TRAIN, bundle.MANIFEST)
     )
-    return Small(small_data, folder, trained, manifest, measurement.read(report, ""))
+    return Small(small_data, folder, trained, manifest, schema.read(Report, report, ""))
 
 
 def _exported(folder, network, arrays, variants, epochs):

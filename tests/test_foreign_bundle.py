@@ -72,7 +72,7 @@ def said(command, argv, capsys, status=0):
 def benchmark(folder):
     with contextlib.redirect_stdout(io.StringIO()):
         assert benchmarks.main([str(folder), *tiny.QUICK]) == 0
-    return measurement.read(folder / report.BENCHMARK_JSON, "")
+    return schema.read(measurement.Report, folder / report.BENCHMARK_JSON, "")
 
 
 # Evaluate.

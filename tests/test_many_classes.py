@@ -11,7 +11,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import measurement, report, selftest, tables
 from export import write
-from mnist_edge import bundle, data, evaluate, evaluation_plots, heads, manifest, runtimes
+from mnist_edge import bundle, data, evaluate, evaluation_plots, heads, manifest, runtimes, schema
 from mnist_edge.data import catalog
 from mnist_edge.errors import InputError
 from tests import tiny
@@ -82,7 +82,7 @@ def folder(tiny_bundle, tmp_path):
 
 def test_a_bundle_of_1000_classes_is_benchmarked_and_tests_itself(folder, without_keras, capsys):
     assert benchmarks.main([str(folder), *tiny.QUICK]) == 0
-    read = measurement.read(folder / report.BENCHMARK_JSON, "")
+    read = schema.read(measurement.Report, folder / report.BENCHMARK_JSON, "")
     assert read.bundles[0].classes == CLASSES
     _, row = read.measurements
     assert len(row.parity.recall_per_class) == CLASSES

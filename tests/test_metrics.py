@@ -59,7 +59,7 @@ def test_below_six_rounds_there_is_no_interval(rounds):
 def test_six_rounds_reach_from_the_least_median_to_the_most():
     samples = np.random.default_rng(0).normal(10, 1, (6, 50))
     medians = np.median(samples, axis=1)
-    assert metrics.median_interval(samples) == [medians.min(), medians.max()]
+    assert metrics.median_interval(samples) == (medians.min(), medians.max())
 
 
 def test_the_interval_holds_the_median_of_all_calls():
@@ -67,7 +67,7 @@ def test_the_interval_holds_the_median_of_all_calls():
     samples[:, 26:] = 2.0  # every round's median is 10; one odd round moves that of all calls
     samples[0] = 1.0
     assert np.median(samples) == 2
-    assert metrics.median_interval(samples) == [2, 10]
+    assert metrics.median_interval(samples) == (2, 10)
 
 
 def test_rounds_that_differ_widen_the_interval():

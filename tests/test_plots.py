@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from mnist_edge import bundle, data, drawing, evaluation_plots, metrics, models, plots
+from mnist_edge import bundle, data, drawing, evaluation_plots, metrics, models, plots, schema
 from mnist_edge.data.catalog import CATALOG
 from mnist_edge.errors import InputError
 from mnist_edge.models.trained import TrainedModel
-from mnist_edge.training import train_record
+from mnist_edge.training.train_record import TrainRecord
 
 FASHION = CATALOG["fashionmnist"].labels
 NAMES = {
@@ -157,7 +157,7 @@ def test_a_name_may_be_long_and_hold_dollars():
 
 def test_training_writes_samples_curves_and_predictions(small_data, tmp_path):
     dataset = data.load(small_data)
-    record = train_record.read(models.PRETRAINED / "edge" / bundle.TRAIN, "")
+    record = schema.read(TrainRecord, models.PRETRAINED / "edge" / bundle.TRAIN, "")
     record = dataclasses.replace(record, kept_epoch=2)
     trained = TrainedModel(models.build("classic"), record, HISTORY)
     plots.write_training_plots(tmp_path, trained, dataset)

@@ -15,7 +15,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from mnist_edge import bundle, cli, lock
+from mnist_edge import bundle, cli, lock, schema
 from mnist_edge.errors import InputError
 
 from .. import bundles, measurement, report, tables
@@ -49,7 +49,7 @@ def _earlier(settings: BrowserSettings, model_sha256: str) -> Report:
     remedy = f"Run: python -m benchmarks {settings.bundle}"
     if not path.is_file():
         raise InputError(f"{path} must be there, to take the rows. Got: no such file. {remedy}")
-    found = measurement.read(path, remedy)
+    found = schema.read(Report, path, remedy)
     if [one.model_sha256 for one in found.bundles] != [model_sha256]:
         raise InputError(f"{path} must be of the bundle's model. Got: another's. {remedy}")
     return found

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mnist_edge import cli, gate, metrics
+from mnist_edge import cli, gate
 from mnist_edge.gate import Thresholds
 
 from .. import overhead, parity, progress
 from ..bundles import Bundle
-from ..latency import is_above
+from ..latency import is_above, median_interval
 from ..measurement import (
     BREACHED,
     FAILED,
@@ -212,7 +212,7 @@ class _Session:
             loads=self._settings.loads,
             clock_step_us=round(float(self._page.ask("clockStep")), 3),
             reference_workload_p50_us=round(float(np.median(times)), 3),
-            reference_workload_p50_interval_us=_interval(times),
+            reference_workload_p50_interval_us=median_interval(times),
         )
 
     def _warm_up(self, row: Row) -> None:
@@ -259,11 +259,6 @@ def _outputs(row: Row, made: object, count: int) -> np.ndarray:
         return values.reshape(count, -1) if values.ndim == 1 else values.reshape(count, 0)
     except (TypeError, ValueError) as error:
         raise PageFailed(f"answered with something else than {count} outputs") from error
-
-
-def _interval(samples: np.ndarray) -> tuple[float, float] | None:
-    found = metrics.median_interval(samples)
-    return (round(found[0], 3), round(found[1], 3)) if found else None
 
 
 def _measurement(
@@ -323,8 +318,8 @@ def _latency(own: _Found, sibling: _Found | None) -> Latency:
     batches, singles = np.array(own.batches), np.array(own.singles)
     p90, p99 = np.percentile(singles, [90, 99])
     cold = {name: statistics.median(one[name] for one in own.cold) for name in own.cold[0]}
-    interval = _interval(batches)
-    other = _interval(np.array(sibling.batches)) if sibling and sibling.batches else None
+    interval = median_interval(batches)
+    other = median_interval(np.array(sibling.batches)) if sibling and sibling.batches else None
     return Latency(
         threads=1,
         pinned_cores=None,

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mnist_edge import artifact_metadata, bundle, schema
+from mnist_edge import bundle
 from mnist_edge.errors import InputError
 from mnist_edge.manifest import ArtifactEntry
-from mnist_edge.runtimes import BROWSER, Tensor, wasm
-from mnist_edge.runtimes.compiled_c import CSource
+from mnist_edge.runtimes import BROWSER, Tensor, compiled_c, wasm
 from mnist_edge.runtimes.predictor import dequantizer, quantizer
 from mnist_edge.safety import files
 
@@ -107,20 +106,16 @@ class Row:
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Returns images as it takes them, in the type of its input."""
         values = images.astype(np.float32, copy=False)
-        return quantizer(_details(self.given))(values).astype(self.given.dtype, copy=False)
+        return quantizer(self.given)(values).astype(self.given.dtype, copy=False)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Returns float32 `[n, width]` of `[n, width]` in the type of its output."""
-        return dequantizer(_details(self.output))(outputs.astype(self.output.dtype))
+        return dequantizer(self.output)(outputs.astype(self.output.dtype))
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:
     shape = [int(size or 1) for size in tensor.shape]
     return {"dtype": tensor.dtype, "shape": shape, "size": math.prod(shape)}
-
-
-def _details(tensor: Tensor) -> dict[str, Any]:
-    return {"dtype": tensor.dtype, "quantization": (tensor.scale, tensor.zero_point)}
 
 
 def of_bundle(loaded: Bundle) -> list[Row]:
@@ -147,7 +142,7 @@ def _row(artifact: Artifact, size: int) -> Row:
     assert isinstance(entry, ArtifactEntry)
     inputs, outputs = entry.inputs, entry.outputs
     if artifact.format == "c" and not artifact.damage():
-        about = _about(artifact.path)
+        about = compiled_c.read(artifact.path, _REMEDY)
         inputs, outputs, prefix = (about.input,), (about.output,), about.prefix
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
@@ -163,16 +158,6 @@ def _row(artifact: Artifact, size: int) -> Row:
             f"{given.dtype} {list(given.shape)}, {output.dtype}. {_REMEDY}"
         )
     return Row(artifact, given, output, prefix)
-
-
-def _about(path: Path) -> CSource:
-    """Returns what a C file says of itself."""
-    try:
-        return schema.decode(CSource, artifact_metadata.read_c(path).get("c"), "c")
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path} must be a C file of export. Got: {error}. {_REMEDY}") from error
 
 
 def served(row: Row) -> bytes:

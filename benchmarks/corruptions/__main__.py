@@ -7,11 +7,11 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from mnist_edge import cli, staging
+from mnist_edge import cli, schema, staging
 from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 
-from .. import measurement
+from ..measurement import Measurement, Report
 from . import page, sheet
 
 
@@ -29,9 +29,9 @@ class PageSettings:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     settings = cli.parse_settings(PageSettings, __doc__, argv, positional=["reports"])
-    rows: dict[str, measurement.Measurement] = {}
+    rows: dict[str, Measurement] = {}
     for path in settings.reports:
-        report = measurement.read(path, "Run: python -m benchmarks BUNDLE --robustness")
+        report = schema.read(Report, path, "Run: python -m benchmarks BUNDLE --robustness")
         rows |= {
             f"{row.bundle} {row.variant}": row for row in report.measurements if row.robustness
         }

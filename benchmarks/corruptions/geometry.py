@@ -46,22 +46,15 @@ def _warp(
             relative to the center.
         move: `[2, n]`, added to x and y in the source; None for no move.
     """
-    count, height, width = images.shape
-    y, x = np.mgrid[:height, :width] - np.array([height - 1, width - 1])[:, None, None] / 2
-    moves = np.zeros((2, count)) if move is None else move
-    (xx, xy), (yx, yy) = (
-        [one[:, None, None] for one in (first, second)] for first, second in matrix
-    )
-    columns = xx * x + xy * y + moves[0][:, None, None] + (width - 1) / 2
-    rows = yx * x + yy * y + moves[1][:, None, None] + (height - 1) / 2
-    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    lower, right = rows - top, columns - left
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-    which = np.arange(count)[:, None, None]
+    from scipy import ndimage
 
-    def at(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        return padded[which, (row + 1).clip(0, height + 1), (column + 1).clip(0, width + 1)]
-
-    above = (1 - right) * at(top, left) + right * at(top, left + 1)
-    below = (1 - right) * at(top + 1, left) + right * at(top + 1, left + 1)
-    return (1 - lower) * above + lower * below
+    center = (np.array(images.shape[1:]) - 1) / 2
+    moves = np.zeros((2, len(images))) if move is None else move
+    warped = np.empty(images.shape)
+    for i, image in enumerate(images):
+        rows = np.array([[entry[i] for entry in row] for row in matrix])[::-1, ::-1]  # y, then x
+        offset = center - rows @ center + moves[::-1, i]
+        ndimage.affine_transform(
+            image, rows, offset, output=warped[i], order=1, mode="grid-constant"
+        )
+    return warped

@@ -11,11 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mnist_edge import bundle, cli, data, manifest, models
+from mnist_edge import bundle, cli, data, manifest, models, schema
 from mnist_edge.data.record import ArraySha256
 from mnist_edge.errors import InputError
 from mnist_edge.safety import limits
-from mnist_edge.training import train_record
 from mnist_edge.training.train_record import TrainRecord
 
 from .. import measurement
@@ -87,7 +86,7 @@ def run(job: Job) -> Result | str:
 def _trained(job: Job) -> TrainRecord | None:
     """Returns the record of this job's training if it is finished; otherwise None."""
     try:
-        record = train_record.read(job.folder / bundle.TRAIN, "")
+        record = schema.read(TrainRecord, job.folder / bundle.TRAIN, "")
         model_sha256 = bundle.sha256_file(job.folder / bundle.MODEL)
     except (InputError, OSError):
         return None
@@ -116,7 +115,7 @@ def _train(job: Job) -> TrainRecord:
         if error.status != cli.BAD_INPUT or not (job.folder / bundle.CHECKPOINT).exists():
             raise
         run_stage("mnist_edge.train", *arguments)
-    return train_record.read(job.folder / bundle.TRAIN, "")
+    return schema.read(TrainRecord, job.folder / bundle.TRAIN, "")
 
 
 def is_exported(folder: Path) -> bool:
@@ -142,7 +141,7 @@ def _measure(folder: Path) -> tuple[dict[str, ExportResult], tuple[str, ...]]:
     except StageFailed as error:
         if error.status != cli.GATE_FAILED:
             raise
-    report = measurement.read(folder / measurement.BENCHMARK_JSON, "")
+    report = schema.read(measurement.Report, folder / measurement.BENCHMARK_JSON, "")
     exports = {}
     for row in report.measurements:
         if not row.parity:

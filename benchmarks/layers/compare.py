@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mnist_edge import cli, manifest, runtimes
-from mnist_edge.errors import InputError
+from mnist_edge.errors import InputError, did_you_mean
 from mnist_edge.safety.isolated import Allowance, Process, WorkerFailed
 
 from .. import bundles
@@ -87,8 +86,10 @@ def compare(
     keras, *exported = loaded.artifacts
     chosen = [_find(exported, name) for name in variants] if variants else exported
     for one in (keras, *chosen):
-        with _as_input_error():
+        try:
             runtimes.require(one.path)
+        except runtimes.RuntimeMissing as error:
+            raise InputError(f"{error}. Install 'mnist-edge[export,runtimes]'.") from error
     if cause := keras.damage():
         raise InputError(f"{keras.path}: {cause}. Run: python -m export {folder}")
     images = loaded.images[:limit].astype(np.float32)
@@ -106,14 +107,6 @@ def compare(
             yield _compare_one(process, loaded, one, images)
 
 
-@contextlib.contextmanager
-def _as_input_error() -> Iterator[None]:
-    try:
-        yield
-    except runtimes.RuntimeMissing as error:
-        raise InputError(f"{error}. Install 'mnist-edge[export,runtimes]'.") from error
-
-
 def _find(exported: Sequence[Artifact], name: str) -> Artifact:
     """Returns the artifact of a variant, or that of a path."""
     known = {one.variant: one for one in exported}
@@ -122,10 +115,9 @@ def _find(exported: Sequence[Artifact], name: str) -> Artifact:
     path = Path(name)
     if runtimes.is_artifact(path) and path.suffix != ".keras" and path.is_file():
         return Artifact(path.stem, path.suffix[1:], "", path, manifest.file_record(path))
-    close = difflib.get_close_matches(name, known, n=1)
     raise InputError(
         f"--variant must be one of {', '.join(known) or 'none'}, or the path of a .tflite or .onnx "
-        f"file. Got: {cli.one_line(name, 60)}.{f' Did you mean {close[0]}?' if close else ''}"
+        f"file. Got: {cli.one_line(name, 60)}. {did_you_mean(name, known)}".rstrip()
     )
 
 

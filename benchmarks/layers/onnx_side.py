@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_edge import cli
+from mnist_edge.runtimes.onnx_runtime import open_session
 
 from .activation import Activation, Traced, per_image
 
 if TYPE_CHECKING:
     import onnx
 
-_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 # Profiled calls; the first ones also allocate memory.
 _WARMUP, _CALLS = 10, 50
 
@@ -75,7 +75,7 @@ def trace(path: Path, batch: int) -> Traced:
     sources = list(_sources(graph))
     wanted = list(dict.fromkeys(part for source in sources for part in source.parts))
     graph.output.extend(onnx.ValueInfoProto(name=each) for each in wanted if each not in given)
-    session = _session(model.SerializeToString(), is_optimized=False)
+    session = open_session(model.SerializeToString(), 1, "ORT_DISABLE_ALL", log_severity_level=4)
     kept: list[_Source] = []
 
     def run(inputs: np.ndarray) -> list[Activation]:
@@ -124,21 +124,6 @@ def _sources(graph: "onnx.GraphProto") -> Iterator[_Source]:
             yield _Source(name, node.op_type, position, **read_as.get(name, {"parts": (name,)}))
 
 
-def _session(content: bytes, is_optimized: bool, profile: Path | None = None) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    if not is_optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if profile:
-        options.enable_profiling, options.profile_file_prefix = True, str(profile)
-    with tempfile.TemporaryDirectory() as empty:
-        options.add_session_config_entry(_EXTERNAL_FOLDER, empty)  # no data in other files
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
 def _node_times(
     content: bytes, inputs: dict[str, np.ndarray], names: Sequence[Sequence[str]]
 ) -> list[float]:
@@ -148,7 +133,11 @@ def _node_times(
     their own. Others, which change the layout for the next one, count to the one before.
     """
     with tempfile.TemporaryDirectory() as folder:
-        session = _session(content, is_optimized=True, profile=Path(folder, "profile"))
+        options: dict[str, Any] = {
+            "enable_profiling": True,
+            "profile_file_prefix": str(Path(folder, "profile")),
+        }
+        session = open_session(content, 1, log_severity_level=4, **options)
         for _ in range(_WARMUP + _CALLS):
             session.run(None, inputs)
         events = json.loads(Path(session.end_profiling()).read_bytes())

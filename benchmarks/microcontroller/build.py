@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_edge import artifact_metadata, schema
-from mnist_edge.errors import InputError
 from mnist_edge.runtimes import Tensor, compiled_c
 
 from . import tools
@@ -54,14 +52,7 @@ def read(file: Path) -> Source:
     Raises:
         InputError: It is no C file of export.
     """
-    try:
-        about = schema.decode(compiled_c.CSource, artifact_metadata.read_c(file).get("c"), "c")
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(
-            f"{file} must be a C file of export. Got: {error}. Export the bundle again."
-        ) from error
+    about = compiled_c.read(file, "Export the bundle again.")
     sizes = (_bytes(tensor) for tensor in (about.input, about.output))
     return Source(file, about.prefix, *sizes)
 

@@ -9,12 +9,14 @@ import numpy as np
 from mnist_edge import bundle
 from mnist_edge import manifest as manifests
 from mnist_edge.errors import InputError
-from mnist_edge.manifest import Manifest
+from mnist_edge.manifest import ArtifactEntry, Manifest
+from mnist_edge.runtimes.predictor import quantizer
 from mnist_edge.safety import scratch
 
 from .. import bundles
 from ..bundles import Artifact
-from . import build, emulate, reference, tools
+from ..worker import Worker, WorkerFailed
+from . import build, emulate, tools
 from .boards import Board
 from .build import Program, Source
 from .emulate import Run
@@ -48,7 +50,7 @@ def measure(
     tools.require()
     (loaded,) = bundles.load_all([folder], limit)
     c_file, tflite = (_find(folder, loaded.artifacts, name) for name in (C_VARIANT, TFLITE_VARIANT))
-    inputs, expected = reference.predict(tflite.path, loaded.images.astype(np.float32))
+    inputs, expected = _reference_bytes(tflite, loaded.images.astype(np.float32))
     _refuse_other_header(folder, loaded.manifest)
     source = build.read(c_file.path)
     if (source.input_bytes, source.output_bytes) != (inputs.shape[1], expected.shape[1]):
@@ -81,6 +83,22 @@ def _find(folder: Path, artifacts: Sequence[Artifact], variant: str) -> Artifact
     if cause := found[0].damage():
         raise InputError(f"{found[0].path}: {cause}. {remedy}")
     return found[0]
+
+
+def _reference_bytes(tflite: Artifact, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bytes that LiteRT's reference kernels take and give, each uint8 `[n, bytes]`."""
+    entry = tflite.record
+    assert isinstance(entry, ArtifactEntry)
+    try:
+        with Worker(tflite.path, 1, kernels="reference") as worker:
+            outputs = worker.predict(images)
+    except WorkerFailed as error:
+        raise InputError(
+            f"{tflite.path} must run in LiteRT. Got: {error}. Export it again."
+        ) from error
+    # A worker gives floats: of each integer another, from which it is found again.
+    given, made = quantizer(entry.inputs[0])(images), quantizer(entry.outputs[0])(outputs)
+    return given.reshape(len(images), -1).view(np.uint8), made.view(np.uint8)
 
 
 def _refuse_other_header(folder: Path, manifest: Manifest) -> None:

@@ -15,20 +15,3 @@ from mnist_edge.data.dataset import (
     split_indices,
 )
 from mnist_edge.data.sources import MNIST
-
-__all__ = [
-    "HELP",
-    "IN_MEMORY",
-    "LABELS_HELP",
-    "MNIST",
-    "MOST_CLASSES",
-    "Dataset",
-    "as_inputs",
-    "in_shape",
-    "load",
-    "load_recorded",
-    "name_classes",
-    "numbered",
-    "require_gray_levels",
-    "split_indices",
-]

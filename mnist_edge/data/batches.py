@@ -34,11 +34,7 @@ def collect(source: Iterable[Any], split: str) -> Pair:
         if len({x.shape[:1], y.shape[:1]}) > 1 or (xs and x.shape[1:] != xs[0].shape[1:]):
             raise _refusal(split, f"x {list(x.shape)} with y {list(y.shape)}")
         size += files.data_bytes(x.size, x.itemsize)
-        if size > files.LIMIT_BYTES:
-            raise InputError(
-                f"{split} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. "
-                "Got: more. Give a finite source (no repeat()), or less data."
-            )
+        files.require_room(split, size, "more", "Give a finite source (no repeat()), or less data.")
         xs.append(x)
         ys.append(y)
     if not xs:

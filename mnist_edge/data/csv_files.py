@@ -144,21 +144,9 @@ def read_features(path: Path, columns: int) -> np.ndarray:
             raise InputError(f"{path} must hold numbers. Got: {files.short(error)}.") from error
 
 
-@contextlib.contextmanager
-def _damage_reported(file: CsvFile) -> Iterator[None]:
-    """Turns the errors of reading a damaged file into a one-line `InputError`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except files.DAMAGE as error:
-        own = files.ZIP if file.path.suffix.lower() == ".zip" else files.GZIP
-        cause = files.cause(file.path, error, own)
-        raise InputError(
-            f"{file} must be a complete file. Got: {cause}. Fetch it again."
-        ) from error
-    except MemoryError:
-        raise InputError(f"{file} must fit into memory and does not. Give less data.") from None
+def _damage_reported(file: CsvFile) -> contextlib.AbstractContextManager[None]:
+    own = files.ZIP if file.path.suffix.lower() == ".zip" else files.GZIP
+    return files.damage_reported(file.path, "a complete file", own, where=file)
 
 
 @contextlib.contextmanager
@@ -277,11 +265,7 @@ def _without_labels(
         values = line.rstrip("\r\n").split(layout.separator)
         if len(values) != layout.columns or len(values[label]) > _LONGEST_LABEL:
             raise ValueError
-        if files.data_bytes(len(labels) * layout.columns, 4) > files.LIMIT_BYTES:
-            raise InputError(
-                f"{file} must take at most {files.LIMIT_BYTES:,} bytes as float32. Got: more. "
-                "Give less data."
-            )
+        files.require_room(file, files.data_bytes(len(labels) * layout.columns, 4), "more")
         labels.append(values[label].strip().strip("\"'"))
         dropped = (label, layout.index)
         yield layout.separator.join(v for column, v in enumerate(values) if column not in dropped)

@@ -202,11 +202,7 @@ def _check(dataset: Dataset) -> None:
     path = dataset.source
     arrays = [getattr(dataset, name) for name in sources.ARRAYS]
     needed = sum(files.data_bytes(array.size, array.itemsize) for array in arrays)
-    if needed > files.LIMIT_BYTES:
-        raise InputError(
-            f"{path} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. "
-            f"Got: {needed:,}. Give less data."
-        )
+    files.require_room(path, needed)
     shape, has_classes = dataset.x_train.shape[1:], not dataset.targets
     for split, x, y in (("train", *arrays[:2]), ("test", *arrays[2:])):
         fault = next(_faults(x, y, shape, has_classes), None)

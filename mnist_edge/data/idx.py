@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import zlib
 from pathlib import Path
 from typing import IO, cast
 
@@ -33,27 +32,21 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     files.require(path)
     compressed = files.head(path).startswith(files.GZIP)
     size = path.stat().st_size
-    try:
-        with cast(IO[bytes], gzip.open(path) if compressed else open(path, "rb")) as file:
-            shape = _read_header(path, file, dimensions)
-            count = math.prod(shape)
-            enough = size * files.LARGEST_RATIO if compressed else size - file.tell()
-            if count > enough:
-                raise InputError(
-                    f"{path} must hold {list(shape)} bytes after its header. "
-                    f"Got: a file of {size:,} bytes. Fetch it again."
-                )
-            needed = files.data_bytes(count)
-            if needed > files.LIMIT_BYTES:
-                raise InputError(
-                    f"{path} must take at most {files.LIMIT_BYTES:,} bytes, also as float32. Got: "
-                    f"{needed:,} by its header. Give less data."
-                )
-            content = files.read_at_most(file, count + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} must be a complete .gz. Got: {error}. Fetch it again.") from error
-    except MemoryError:
-        raise InputError(f"{path} must fit into memory and does not. Give less data.") from None
+    with (
+        files.damage_reported(path, "a complete .gz", files.GZIP),
+        cast(IO[bytes], gzip.open(path) if compressed else open(path, "rb")) as file,
+    ):
+        shape = _read_header(path, file, dimensions)
+        count = math.prod(shape)
+        enough = size * files.LARGEST_RATIO if compressed else size - file.tell()
+        if count > enough:
+            raise InputError(
+                f"{path} must hold {list(shape)} bytes after its header. "
+                f"Got: a file of {size:,} bytes. Fetch it again."
+            )
+        needed = files.data_bytes(count)
+        files.require_room(path, needed, f"{needed:,} by its header")
+        content = files.read_at_most(file, count + 1)
     if len(content) != count:
         got = "more" if len(content) > count else f"{len(content):,}"
         raise InputError(

@@ -84,19 +84,13 @@ def _opened(path: Path | str, remedy: str) -> Iterator[zipfile.ZipFile]:
     """Opens an archive; turns the errors of reading it into a one-line `InputError`."""
     files.require(path, remedy)
     try:
-        with files.open_zip(path) as archive:
+        with (
+            files.damage_reported(path, "a complete .npz", files.ZIP, remedy),
+            files.open_zip(path) as archive,
+        ):
             yield archive
     except _Wrong as error:
         raise InputError(f"{path}{error}. {remedy}".rstrip()) from error
-    except files.DAMAGE as error:
-        cause = files.cause(path, error, files.ZIP)
-        raise InputError(
-            f"{path} must be a complete .npz. Got: {cause}. {remedy}".rstrip()
-        ) from error
-    except MemoryError:
-        raise InputError(
-            f"{path} must fit into memory and does not. {remedy or 'Give less data.'}"
-        ) from None
 
 
 @dataclasses.dataclass(frozen=True)

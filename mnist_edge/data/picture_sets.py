@@ -103,12 +103,8 @@ def load(examples: Sequence[Example]) -> Pair:
     mode = "L" if all(is_gray for _, is_gray in looks) else "RGB"
     shape = (len(examples), size[1], size[0], *([3] if mode == "RGB" else []))
     needed = files.data_bytes(int(np.prod(shape)))
-    if needed > files.LIMIT_BYTES:
-        raise InputError(
-            f"{examples[0].path.parent.parent}: the pictures must take at most "
-            f"{files.LIMIT_BYTES:,} bytes, also as float32. Got: {needed:,}. Give fewer or smaller "
-            "ones."
-        )
+    where = f"{examples[0].path.parent.parent}: the pictures"
+    files.require_room(where, needed, remedy="Give fewer or smaller ones.")
     x = np.empty(shape, np.uint8)
     for index, one in enumerate(examples):
         x[index] = pictures.decode(

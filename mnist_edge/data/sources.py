@@ -126,10 +126,8 @@ def _read_npz(path: Path, names: Sequence[str], remedy: str) -> Raw:
     names = names or array_names.find(path, held)
     arrays = npz.read(path, names, remedy=remedy, as_data=True)
     x, y, *test = (arrays[name] for name in names)
-    entry = catalog.find_by_file(path.stem, path)
-    if test:
-        return Raw((x, y), (test[0], test[1]), entry)
-    return _split_raw((x, y), entry, f"{path} has no test set")
+    held_out = (test[0], test[1]) if test else None
+    return _raw((x, y), held_out, catalog.find_by_file(path.stem, path), path)
 
 
 def _read_parts(path: Path, groups: Mapping[str, Mapping[str, str]], remedy: str) -> Raw:
@@ -142,10 +140,11 @@ def _read_parts(path: Path, groups: Mapping[str, Mapping[str, str]], remedy: str
     for group, own in groups.items():
         if list(own) == [""]:
             found[group] = found[group][""]
-    train, entry = (found["x_train"], found["y_train"]), catalog.find_by_file(path.stem, path)
-    if "x_test" in found and "y_test" in found:
-        return Raw(train, (found["x_test"], found["y_test"]), entry)
-    return _split_raw(train, entry, f"{path} has no test set")
+    has_test = {"x_test", "y_test"} <= found.keys()
+    held_out = (found["x_test"], found["y_test"]) if has_test else None
+    return _raw(
+        (found["x_train"], found["y_train"]), held_out, catalog.find_by_file(path.stem, path), path
+    )
 
 
 def _read_keras(source: str) -> Raw:
@@ -175,10 +174,7 @@ def _read_parquet(source: str, found: dict[str, list[Path]]) -> Raw:
     train = found.get("train") or found.get("") or []
     if not train:
         raise InputError(f"{source} must hold train.parquet and does not. Give a folder that does.")
-    pair, held_out, entry = parquet.read(train, test)
-    if held_out is None:
-        return _split_raw(pair, entry, f"{source} has no test set")
-    return Raw(pair, held_out, entry)
+    return _raw(*parquet.read(train, test), source)
 
 
 def _holds_sets(folder: Path) -> bool:
@@ -195,13 +191,7 @@ def _read_folder(source: str, folder: Path, wanted: str | None) -> Raw:
     if parquets:
         return _read_parquet(source, parquets)
     if not idx_sets and not csv_sets and picture_sets.classes(folder):
-        train, test = picture_sets.read(folder)
-        entry = catalog.find(folder.name)
-        return (
-            Raw(train, test, entry)
-            if test
-            else _split_raw(train, entry, f"{source} has no test set")
-        )
+        return _raw(*picture_sets.read(folder), catalog.find(folder.name), source)
     if idx_sets:  # Kaggle's Fashion-MNIST has the same data in both formats
         return _read_idx(folder, *_choose(source, idx_sets, wanted))
     if not csv_sets:
@@ -306,6 +296,11 @@ def _read_csvs(train: CsvFile | None, test: CsvFile | None) -> Raw:
         why = f"{test.member or test.path} has no labels" if test else f"{train} has no test set"
         return _split_raw(undone, entry, why)
     return Raw(undone, entry.undo(tested, "test", train), entry)
+
+
+def _raw(train: Pair, test: Pair | None, entry: catalog.Entry, where: object) -> Raw:
+    """Returns a data set; splits off a test set if there is none."""
+    return Raw(train, test, entry) if test else _split_raw(train, entry, f"{where} has no test set")
 
 
 def _split_raw(pair: Pair, entry: catalog.Entry, why: str) -> Raw:

@@ -11,16 +11,3 @@ from mnist_edge.models.zoo import (
     build,
     multiply_accumulates,
 )
-
-__all__ = [
-    "DEFAULT",
-    "GENTLE",
-    "PRETRAINED",
-    "ZOO",
-    "Affine",
-    "Network",
-    "Recipe",
-    "assemble",
-    "build",
-    "multiply_accumulates",
-]

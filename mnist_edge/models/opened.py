@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,47 +74,29 @@ def open_bundle(folder: Path) -> BundleModel:
         InputError: The bundle is missing, incomplete or damaged.
     """
     if is_trained_here(folder) or files.kind(folder / bundle.MANIFEST) == "nothing":
-        found = trained.open_bundle(folder)
-        record = found.record
-        return BundleModel(
-            model=found.model,
-            where=folder,
-            name=record.model,
-            sha256=record.model_sha256,
-            data=record.data,
-            input_range=(0.0, 255.0),
-            record=record,
+        path, record, remedy = trained.check(folder)
+        name, sha256, used, says = record.model, record.model_sha256, record.data, "as trained"
+        about: dict[str, Any] = {"input_range": (0.0, 255.0), "record": record}
+    else:
+        packaged.check(folder)
+        remedy = (
+            "Copy the whole bundle again, or export its model again: python -m export MODEL.keras "
+            f"--data DATA --output {folder}"
         )
-    packaged.check(folder)
-    return _open_exported(folder)
-
-
-def _open_exported(folder: Path) -> BundleModel:
-    remedy = (
-        "Copy the whole bundle again, or export its model again: python -m export MODEL.keras "
-        f"--data DATA --output {folder}"
-    )
-    loaded = manifest.read(folder, remedy)
-    path = folder / loaded.model.file
-    if cause := manifest.damage(path, loaded.model):
-        raise InputError(f"{path}: {cause}. {remedy}")
+        loaded = manifest.read(folder, remedy)
+        entry, used, says = loaded.model, loaded.data, "as its manifest names"
+        path, name, sha256 = folder / entry.file, entry.name, entry.sha256
+        about = {"input_range": entry.input_range, "softmax_added": entry.softmax_added}
+        if cause := manifest.damage(path, entry):
+            raise InputError(f"{path}: {cause}. {remedy}")
     model = trained.load_model(path, remedy)
     trained.check_classifier(path, model)
     classes = model.outputs[0].shape[-1]
-    if classes != len(loaded.data.labels):
+    if classes != used.classes:
         raise InputError(
-            f"{path} must have {len(loaded.data.labels)} classes, as its manifest names. "
-            f"Got: {classes}. {remedy}"
+            f"{path} must have {used.classes} classes, {says}. Got: {classes}. {remedy}"
         )
-    return BundleModel(
-        model=model,
-        where=folder,
-        name=loaded.model.name,
-        sha256=loaded.model.sha256,
-        data=loaded.data,
-        input_range=loaded.model.input_range,
-        softmax_added=loaded.model.softmax_added,
-    )
+    return BundleModel(model, folder, name, sha256, used, **about)
 
 
 def open_named(name: Path | str) -> TrainedModel | BundleModel:

@@ -13,7 +13,6 @@ from mnist_edge import backend, bundle, cli, data, lock, metrics, schema, stagin
 from mnist_edge.errors import InputError
 from mnist_edge.models import packaged, ports, saving
 from mnist_edge.safety import keras_file, supervise
-from mnist_edge.training import train_record
 from mnist_edge.training.train_record import TrainRecord
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ def check(folder: Path) -> tuple[Path, TrainRecord, str]:
             f"--data DATA --output {folder}"
         )
     record_path = folder / bundle.TRAIN
-    record = train_record.read(
-        record_path, "Copy the whole bundle again, or train or export to another folder."
-    )
+    remedy = "Copy the whole bundle again, or train or export to another folder."
+    record = schema.read(TrainRecord, record_path, remedy)
     remedy = (
         "Copy the whole bundle again, or repeat its training: python -m mnist_edge.train "
         f"--from {record_path} --output ANOTHER_FOLDER"
@@ -145,19 +143,6 @@ def load_model(path: Path, remedy: str) -> "keras.Model":
             return keras_file.load(path)
     except Exception as error:  # Keras may raise anything for a damaged file
         raise InputError(keras_file.refusal(path, error, remedy)) from error
-
-
-def open_bundle(folder: Path) -> TrainedModel:
-    """Opens a bundle's model, a classifier; raises the errors of `check`."""
-    path, record, remedy = check(folder)
-    model = load_model(path, remedy)
-    check_classifier(path, model)
-    classes, expected = model.outputs[0].shape[-1], record.data.classes
-    if classes != expected:
-        raise InputError(
-            f"{path} must have {expected} classes, as trained. Got: {classes}. {remedy}"
-        )
-    return TrainedModel(model, record)
 
 
 def check_classifier(path: Path | str, model: "keras.Model") -> None:

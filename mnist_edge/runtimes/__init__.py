@@ -20,22 +20,6 @@ from mnist_edge.errors import InputError, did_you_mean
 from . import c_compiler, compiled_c, keras_model, litert, onnx_runtime, tflm
 from .predictor import Predictor, Tensor
 
-__all__ = [
-    "BROWSER",
-    "KERNELS",
-    "KernelSet",
-    "Predictor",
-    "RuntimeMissing",
-    "Tensor",
-    "import_runtime",
-    "is_artifact",
-    "is_installed",
-    "missing",
-    "open_artifact",
-    "require",
-    "row_name",
-]
-
 
 class RuntimeMissing(Exception):
     """The package that runs an artifact is not installed."""

@@ -6,11 +6,12 @@ import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from mnist_edge import artifact_metadata, schema
+from mnist_edge.errors import InputError
 from mnist_edge.safety import scratch
 from mnist_edge.schema import Check, integer, one_of
 
@@ -42,9 +43,25 @@ def _is_identifier(value: object) -> bool:
 
 
 _DTYPES = one_of("float32", "int8", "uint8")
-
-
 _SCRATCH_ALIGNMENT = 64  # more than a source asks for
+
+
+def read(path: Path, remedy: str) -> CSource:
+    """Reads what an untrusted C source says of its functions.
+
+    Args:
+        path: The source.
+        remedy: What to do if it is wrong; the last sentence of the error message.
+
+    Raises:
+        InputError: It is no C file of export.
+    """
+    try:
+        return schema.decode(CSource, artifact_metadata.read_c(path).get("c"), "c")
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} must be a C file of export. Got: {error}. {remedy}") from error
 
 
 def open_artifact(
@@ -75,12 +92,12 @@ def open_artifact(
     return Predictor(
         runtime=f"C, {c_compiler.name()}{kernels}",
         batch=1,
-        encode=quantizer(_details(about.input)),
+        encode=quantizer(about.input),
         call=call,
-        decode=dequantizer(_details(about.output)),
+        decode=dequantizer(about.output),
         inputs=(about.input,),
         outputs=(about.output,),
-        metadata=lambda: artifact_metadata.of_c(fields),
+        fields=lambda: fields,
         compiled_bytes=compiled_bytes,
     )
 
@@ -92,7 +109,3 @@ def _array(tensor: Tensor) -> np.ndarray:
     if math.prod(sizes) > MOST_VALUES:
         raise ValueError(f"has an input or output of {math.prod(sizes):,} values")
     return np.zeros(sizes, tensor.dtype)
-
-
-def _details(tensor: Tensor) -> dict[str, Any]:
-    return {"dtype": tensor.dtype, "quantization": (tensor.scale, tensor.zero_point)}

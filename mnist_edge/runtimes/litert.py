@@ -1,7 +1,6 @@
 """TFLite files in LiteRT."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mnist_edge import artifact_metadata
-from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.models import ports
 
 from .predictor import Predictor, Tensor, dequantizer, quantizer, require_some, unchanged
@@ -32,43 +30,52 @@ def open_artifact(path: str, threads: int, resolver: str = "AUTO", kernels: str 
         interpreter.allocate_tensors()
     except RuntimeError as error:  # empty message if out of memory
         raise RuntimeError(str(error) or "its tensors can't be allocated") from error
-    metadata = functools.partial(artifact_metadata.of_tflite, Path(path))
-    return of_interpreter(interpreter, metadata, kernels)
+    return of_interpreter(interpreter, lambda: artifact_metadata.read_tflite(Path(path)), kernels)
 
 
 def of_interpreter(
     interpreter: Any,
-    metadata: Callable[[], Metadata | None] = lambda: None,
+    fields: Callable[[], Mapping[str, object]] = dict,
     kernels: str = "",
 ) -> Predictor:
     """Returns the predictor of a LiteRT interpreter whose tensors are allocated."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     require_some(inputs, outputs)
-    runtime = f"LiteRT {version('ai-edge-litert')}{kernels}"
-    if len(inputs) > 1 or len(outputs) > 1:
-        return _several(interpreter, runtime)
-    (input_details,), (output_details,) = inputs, outputs
-    input_index, output_index = input_details["index"], output_details["index"]
+    is_single = len(inputs) == len(outputs) == 1
+    if not is_single:
+        inputs, outputs = _by_name(interpreter)
+    given, made = ([*map(_tensor, side)] for side in (inputs, outputs))
+    encoders, decoders = [*map(quantizer, given)], [*map(dequantizer, made)]
+    first, last = inputs[0]["index"], outputs[0]["index"]
+    shapes = [details["shape"][1:].tolist() for details in inputs]
 
     def call(values: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(input_index, values)
+        interpreter.set_tensor(first, values)
         interpreter.invoke()
-        return interpreter.get_tensor(output_index)
+        return interpreter.get_tensor(last)
+
+    def call_several(rows: np.ndarray) -> np.ndarray:
+        parts = ports.split(rows, shapes)
+        for details, encode, part in zip(inputs, encoders, parts, strict=True):
+            interpreter.set_tensor(details["index"], encode(part))
+        interpreter.invoke()
+        found = [interpreter.get_tensor(details["index"]) for details in outputs]
+        return ports.join([decode(one) for decode, one in zip(decoders, found, strict=True)])
 
     return Predictor(
-        runtime=runtime,
-        batch=int(input_details["shape"][0]),
-        encode=quantizer(input_details),
-        call=call,
-        decode=dequantizer(output_details),
-        inputs=(_tensor(input_details),),
-        outputs=(_tensor(output_details),),
-        metadata=metadata,
+        runtime=f"LiteRT {version('ai-edge-litert')}{kernels}",
+        batch=int(inputs[0]["shape"][0]),
+        encode=encoders[0] if is_single else unchanged,
+        call=call if is_single else call_several,
+        decode=decoders[0] if is_single else unchanged,
+        inputs=tuple(given),
+        outputs=tuple(made),
+        fields=fields,
     )
 
 
-def _several(interpreter: Any, runtime: str) -> Predictor:
-    """Opens a TFLite file with several inputs or outputs, named by its signature."""
+def _by_name(interpreter: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns several inputs and outputs, named by the file's signature and sorted by name."""
     if len(interpreter.get_signature_list()) != 1:
         raise ValueError("has several inputs or outputs, and no signature that names them")
     runner = interpreter.get_signature_runner()
@@ -76,26 +83,7 @@ def _several(interpreter: Any, runtime: str) -> Predictor:
         [details | {"name": name} for name, details in sorted(found.items())]
         for found in (runner.get_input_details(), runner.get_output_details())
     )
-    shapes = [details["shape"][1:].tolist() for details in inputs]
-    encoders, decoders = map(quantizer, inputs), map(dequantizer, outputs)
-    feeds = list(zip([one["index"] for one in inputs], encoders, strict=True))
-    reads = list(zip([one["index"] for one in outputs], decoders, strict=True))
-
-    def call(rows: np.ndarray) -> np.ndarray:
-        for (index, encode), part in zip(feeds, ports.split(rows, shapes), strict=True):
-            interpreter.set_tensor(index, encode(part))
-        interpreter.invoke()
-        return ports.join([decode(interpreter.get_tensor(index)) for index, decode in reads])
-
-    return Predictor(
-        runtime=runtime,
-        batch=int(inputs[0]["shape"][0]),
-        encode=unchanged,
-        call=call,
-        decode=unchanged,
-        inputs=tuple(map(_tensor, inputs)),
-        outputs=tuple(map(_tensor, outputs)),
-    )
+    return inputs, outputs
 
 
 def _tensor(details: dict[str, Any]) -> Tensor:

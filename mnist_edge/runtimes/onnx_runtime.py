@@ -1,12 +1,12 @@
 """ONNX files in ONNX Runtime."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnist_edge import artifact_metadata
 from mnist_edge.models import ports
 
 from .predictor import Predictor, Tensor, require_some, unchanged
@@ -27,15 +27,7 @@ def open_artifact(
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    with tempfile.TemporaryDirectory() as empty:
-        # The hash covers only the file itself, so data in external files must not be loaded.
-        options.add_session_config_entry(_EXTERNAL_FOLDER, empty)
-        session = onnxruntime.InferenceSession(
-            Path(path).read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+    session = open_session(Path(path).read_bytes(), threads, level)
     inputs, outputs = (
         sorted(found, key=lambda tensor: tensor.name)
         for found in (session.get_inputs(), session.get_outputs())
@@ -60,8 +52,29 @@ def open_artifact(
         decode=unchanged,
         inputs=tuple(map(_tensor, inputs)),
         outputs=tuple(map(_tensor, outputs)),
-        metadata=lambda: artifact_metadata.of_onnx(session.get_modelmeta().custom_metadata_map),
+        fields=lambda: {
+            name: json.loads(text)
+            for name, text in session.get_modelmeta().custom_metadata_map.items()
+            if name in ("input", "output")
+        },
     )
+
+
+def open_session(
+    content: bytes, threads: int, level: str = "ORT_ENABLE_ALL", **options: Any
+) -> Any:
+    """Returns ONNX Runtime's session of a file's bytes; `options` are attributes of its options."""
+    import onnxruntime
+
+    chosen = onnxruntime.SessionOptions()
+    chosen.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
+    chosen.intra_op_num_threads = chosen.inter_op_num_threads = threads
+    for name, value in options.items():
+        setattr(chosen, name, value)
+    with tempfile.TemporaryDirectory() as empty:
+        # The hash covers only the file itself, so data in external files must not be loaded.
+        chosen.add_session_config_entry(_EXTERNAL_FOLDER, empty)
+        return onnxruntime.InferenceSession(content, chosen, providers=["CPUExecutionProvider"])
 
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}

@@ -1,11 +1,12 @@
 """`Predictor`: the one interface to every runtime, and the numbers that cross it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 
+from mnist_edge import schema
 from mnist_edge.artifact_metadata import Metadata
 from mnist_edge.schema import Check, Name, Text
 
@@ -55,7 +56,7 @@ class Predictor:
             outputs follow each other, in the order of their names.
         inputs: The artifact's inputs, sorted by name; empty if not reported (Keras).
         outputs: The artifact's outputs, sorted by name; empty if not reported.
-        metadata: Reads what the file says of itself; None if it says nothing.
+        fields: Reads what the file says of itself, and may raise any exception.
         arena_bytes: Memory that TFLite Micro takes for activations and its own structures on this
             machine; None for other runtimes.
         compiled_bytes: Code and constants of a compiled C source; None for other runtimes.
@@ -68,9 +69,16 @@ class Predictor:
     decode: Callable[[np.ndarray], np.ndarray]
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
-    metadata: Callable[[], Metadata | None] = lambda: None
+    fields: Callable[[], Mapping[str, object]] = dict
     arena_bytes: int | None = None
     compiled_bytes: int | None = None
+
+    def metadata(self) -> Metadata | None:
+        """Returns what the file says of itself; None if that is nothing, or not valid."""
+        try:
+            return schema.decode(Metadata, self.fields())
+        except Exception:  # it is not needed to run the file
+            return None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Predicts the probabilities of images.
@@ -109,21 +117,20 @@ def require_some(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         raise ValueError("has no input" if outputs else "has no output")
 
 
-def quantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function that quantizes floats to a TFLite tensor's elements."""
-    dtype = np.dtype(details["dtype"])
-    if dtype.kind == "f":
+def quantizer(tensor: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function that quantizes floats to a tensor's elements."""
+    scale, zero_point, dtype = tensor.scale, tensor.zero_point, tensor.dtype
+    if scale is None or zero_point is None:
         return unchanged
-    scale, zero_point = details["quantization"]
     lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
     return lambda values: (
         (np.round(values / scale) + zero_point).clip(lowest, highest).astype(dtype)
     )
 
 
-def dequantizer(details: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function that dequantizes a TFLite tensor's elements to floats."""
-    if np.dtype(details["dtype"]).kind == "f":
+def dequantizer(tensor: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function that dequantizes a tensor's elements to floats."""
+    scale, zero_point = tensor.scale, tensor.zero_point
+    if scale is None or zero_point is None:
         return unchanged
-    scale, zero_point = details["quantization"]
     return lambda integers: (integers.astype(np.float32) - zero_point) * np.float32(scale)

@@ -19,7 +19,7 @@ import numpy as np
 from mnist_edge import artifact_metadata
 from mnist_edge.cli import one_line
 
-from .predictor import Predictor, dequantizer, quantizer
+from .predictor import Predictor, Tensor, dequantizer, quantizer
 
 # Address space for the arena; a page takes memory only once it is used.
 _MOST_ARENA_BYTES = 2**28
@@ -98,8 +98,7 @@ def open_file(path: Path) -> tuple[Any, int]:
 def open_artifact(path: str, threads: int) -> Predictor:
     """Opens a TFLite file in TFLite Micro, which has one thread and names no tensor."""
     interpreter, arena_bytes = open_file(Path(path))
-    inputs = details(interpreter.get_input_details(0))
-    outputs = details(interpreter.get_output_details(0))
+    given = interpreter.get_input_details(0)
 
     def call(values: np.ndarray) -> np.ndarray:
         interpreter.set_input(values, 0)
@@ -108,11 +107,11 @@ def open_artifact(path: str, threads: int) -> Predictor:
 
     return Predictor(
         runtime=f"TFLite Micro {version('tflite-micro')}",
-        batch=int(inputs["shape"][0]),
-        encode=quantizer(inputs),
+        batch=int(given["shape"][0]),
+        encode=quantizer(_tensor(given)),
         call=call,
-        decode=dequantizer(outputs),
-        metadata=lambda: artifact_metadata.of_tflite(Path(path)),
+        decode=dequantizer(_tensor(interpreter.get_output_details(0))),
+        fields=lambda: artifact_metadata.read_tflite(Path(path)),
         arena_bytes=arena_bytes,
     )
 
@@ -125,12 +124,13 @@ def call_on_zeros(interpreter: Any, inputs: int) -> None:
     interpreter.invoke()
 
 
-def details(found: dict[str, Any]) -> dict[str, Any]:
-    """Returns what TFLite Micro says of an input or output, in LiteRT's form."""
-    parameters = found["quantization_parameters"]
+def _tensor(details: dict[str, Any]) -> Tensor:
+    parameters, dtype = details["quantization_parameters"], np.dtype(details["dtype"])
     scales, zero_points = parameters["scales"], parameters["zero_points"]
-    quantization = (float(scales[0]), int(zero_points[0])) if len(scales) else (0.0, 0)
-    return found | {"name": "", "quantization": quantization}
+    about = "", tuple(map(int, details["shape"])), dtype.name
+    if dtype.kind == "f":
+        return Tensor(*about)
+    return Tensor(*about, *((float(scales[0]), int(zero_points[0])) if len(scales) else (0.0, 0)))
 
 
 @contextlib.contextmanager

@@ -58,6 +58,24 @@ def data_bytes(count: int, item_bytes: int = 1) -> int:
     return count * (item_bytes + 4)
 
 
+def require_room(
+    where: object, needed: int, got: str = "", remedy: str = "Give less data."
+) -> None:
+    """Raises `InputError` if data take more than the limit, as read and as float32 together.
+
+    Args:
+        where: What holds the data, for the message.
+        needed: What they take, as from `data_bytes`.
+        got: What the message says of it; by default the number.
+        remedy: What to do; ends the message.
+    """
+    if needed > LIMIT_BYTES:
+        raise InputError(
+            f"{where} must take at most {LIMIT_BYTES:,} bytes, also as float32. "
+            f"Got: {got or f'{needed:,}'}. {remedy}".rstrip()
+        )
+
+
 def kind(path: Path | str, follow_links: bool = False) -> str:
     """Returns what a path is: "a file", "a symbolic link", "a folder", "nothing", ..."""
     try:
@@ -144,6 +162,35 @@ def cause(path: Path | str, error: Exception, own: bytes | tuple[bytes, ...]) ->
         or short(error)
         or type(error).__name__
     )
+
+
+@contextlib.contextmanager
+def damage_reported(
+    path: Path | str, whole: str, own: bytes, remedy: str = "", where: object = None
+) -> Iterator[None]:
+    """Turns the errors of reading a damaged archive in the block into a one-line `InputError`.
+
+    Args:
+        path: The file.
+        whole: What it must be, e.g. "a complete .npz".
+        own: First bytes of its format.
+        remedy: What to do; ends the message. By default to fetch it again, or to give less data.
+        where: The file's name in the message, if not its path.
+    """
+    name = where or path
+    try:
+        yield
+    except InputError:
+        raise
+    except DAMAGE as error:
+        got = cause(path, error, own)
+        raise InputError(
+            f"{name} must be {whole}. Got: {got}. {remedy or 'Fetch it again.'}"
+        ) from error
+    except MemoryError:
+        raise InputError(
+            f"{name} must fit into memory and does not. {remedy or 'Give less data.'}"
+        ) from None
 
 
 class _BoundedReads(io.FileIO):

@@ -17,7 +17,6 @@ from mnist_edge import cli, schema
 from mnist_edge.data import Dataset
 from mnist_edge.errors import InputError
 from mnist_edge.models import zoo
-from mnist_edge.training import train_record
 from mnist_edge.training.settings import TrainSettings
 from mnist_edge.training.train_record import Machine, TrainRecord
 
@@ -97,7 +96,7 @@ def read(path: Path, settings: TrainSettings) -> Repetition:
     Raises:
         InputError: The file is not a record of a run, or a setting would change the run.
     """
-    record = train_record.read(path, _REMEDY)
+    record = schema.read(TrainRecord, path, _REMEDY)
     changed = [
         field.name
         for field in dataclasses.fields(settings)

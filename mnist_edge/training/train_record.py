@@ -1,7 +1,6 @@
 """The record of a training run, `train.json`."""
 
 import dataclasses
-from pathlib import Path
 
 from mnist_edge import schema
 from mnist_edge.data.record import DataRecord
@@ -71,16 +70,3 @@ class TrainRecord(schema.Record):
     data: DataRecord
     versions: dict[str, Text | None]
     machine: Machine
-
-
-def read(path: Path, remedy: str) -> TrainRecord:
-    """Reads a `train.json`.
-
-    Args:
-        path: The file.
-        remedy: What to do if it is missing or wrong; ends the error message.
-
-    Raises:
-        InputError: It is missing, damaged or another kind of file.
-    """
-    return schema.read(TrainRecord, path, remedy)

@@ -18,7 +18,7 @@ QUICK_FLAGS = [word for name, value in QUICK.items() for word in (f"--{name}", s
 def test_command_prints_and_writes_the_report(bundle_of_three, without_keras, capsys):
     assert command.main([str(bundle_of_three), *QUICK_FLAGS, "--json"]) == 0
     printed = capsys.readouterr()
-    found = measurement.read(bundle_of_three / report.BENCHMARK_JSON, "")
+    found = schema.read(measurement.Report, bundle_of_three / report.BENCHMARK_JSON, "")
     assert printed.out.startswith(report.text(found))
     last = json.loads(printed.out.rstrip("\n").split("\n")[-1])
     assert schema.decode(measurement.Report, last) == found
@@ -42,7 +42,7 @@ def test_a_limit_judges_on_a_part_of_the_test_set_and_is_said_everywhere(
     text = capsys.readouterr().out
     assert "bundle on 100 of 500 test images" in text
     assert text.count("on 100 of 500 test images |") == 3  # a row's verdict
-    found = measurement.read(bundle_of_three / report.BENCHMARK_JSON, "")
+    found = schema.read(measurement.Report, bundle_of_three / report.BENCHMARK_JSON, "")
     (record,) = found.bundles
     assert (record.test_count, record.test_set_count) == (100, 500)
     row = found.measurements[1]

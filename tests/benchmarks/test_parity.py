@@ -5,16 +5,20 @@ import pytest
 
 from benchmarks import parity
 from benchmarks.measurement import Disagreements, Parity
-from mnist_edge import schema
+from mnist_edge import gate, heads, schema
 
 LABELS = np.array([0, 1, 2, 2], np.uint8)
 REFERENCE = np.eye(4, dtype=np.float32)[[0, 1, 1, 2]]  # wrong on the third image
 ANSWERS = np.eye(4, dtype=np.float32)[[3, 1, 2, 2]]  # wrong on the first alone
 
 
+def measure(answers, reference):
+    return parity.of_outputs(answers, reference, LABELS, heads.plain("0123"), gate.Thresholds())
+
+
 @pytest.fixture(scope="module")
 def figures():
-    return parity.measure(ANSWERS, REFERENCE, LABELS)
+    return measure(ANSWERS, REFERENCE)
 
 
 def test_shares_of_a_known_case(figures):
@@ -27,7 +31,7 @@ def test_shares_of_a_known_case(figures):
 def test_images_that_became_wrong_and_right_are_counted_apart(figures):
     assert figures.newly_wrong_count == figures.newly_right_count == 1
     assert figures.mcnemar_p == 1
-    worse = parity.measure(np.roll(REFERENCE, 1, axis=1), REFERENCE, LABELS)
+    worse = measure(np.roll(REFERENCE, 1, axis=1), REFERENCE)
     assert (worse.newly_wrong_count, worse.newly_right_count) == (3, 1)
 
 
@@ -43,7 +47,7 @@ def test_divergence_is_held_against_that_of_the_bare_choices(figures):
 
 def test_figures_of_anything_finite_are_finite():
     huge = np.full((4, 4), np.float32(3e38)) * np.sign(REFERENCE - 0.5)
-    found = parity.measure(huge, -huge, LABELS)
+    found = measure(huge, -huge)
     assert np.isfinite(found.max_probability_difference)
     assert read_back(found) == found
 

@@ -5,12 +5,12 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import card, measurement, robustness
+from benchmarks import card, robustness
 from benchmarks.corruptions import DISTORTIONS, MNIST_C, negatives, page
 from benchmarks.corruptions.__main__ import main
 from benchmarks.measurement import Robustness
 from benchmarks.tables import MEAN, by_distortion
-from mnist_edge import cli
+from mnist_edge import cli, schema
 from tests.benchmarks import made
 
 
@@ -40,7 +40,7 @@ def test_the_mean_is_of_the_fifteen_and_left_out_where_one_is_missing():
 
 def test_the_command_writes_the_page_and_the_picture(row, tmp_path, monkeypatch):
     report = types.SimpleNamespace(measurements=(row,))
-    monkeypatch.setattr(measurement, "read", lambda path, remedy: report)
+    monkeypatch.setattr(schema, "read", lambda kind, path, remedy: report)
     assert main(["benchmark.json", "--output", str(tmp_path)]) == cli.OK
     text = (tmp_path / "robustness.md").read_text()
     for name in (
@@ -59,7 +59,7 @@ def test_the_command_writes_the_page_and_the_picture(row, tmp_path, monkeypatch)
 
 def test_a_report_without_robustness_is_refused(row, tmp_path, monkeypatch, capsys):
     report = types.SimpleNamespace(measurements=(dataclasses.replace(row, robustness=None),))
-    monkeypatch.setattr(measurement, "read", lambda path, remedy: report)
+    monkeypatch.setattr(schema, "read", lambda kind, path, remedy: report)
     assert main(["benchmark.json", "--output", str(tmp_path)]) == 2
     assert "must be of a run with --robustness" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

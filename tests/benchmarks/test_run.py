@@ -147,7 +147,7 @@ def test_a_row_that_was_not_measured_is_a_record_of_nothing(small):
 
 def test_a_report_is_read_back_as_it_was(small, tmp_path):
     schema.write(tmp_path / "benchmark.json", small.report)
-    assert measurement.read(tmp_path / "benchmark.json", "") == small.report
+    assert schema.read(measurement.Report, tmp_path / "benchmark.json", "") == small.report
 
 
 # A test for each cause of a failed row; the rest goes on.

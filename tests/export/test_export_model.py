@@ -9,7 +9,7 @@ from benchmarks import bundles
 from export import pipeline, write
 from mnist_edge import data, manifest, runtimes
 from mnist_edge.errors import InputError
-from mnist_edge.models import trained
+from mnist_edge.models import opened
 
 FLOATS = ("tflite-float32", "onnx-float32")
 
@@ -82,10 +82,10 @@ def test_what_can_not_be_exported_is_one_line(dataset, tmp_path, model, options,
 
 
 def test_a_trained_model_gives_the_commands_graph_and_its_records_split(small, tmp_path):
-    opened = trained.open_bundle(small.folder)
+    model = opened.open_bundle(small.folder)
     name = "onnx-float32"
     options = {"variants": (name,), "calibration_count": 50}
-    (artifact,) = pipeline.export_model(opened, data.load(small.data), tmp_path, **options)
+    (artifact,) = pipeline.export_model(model, data.load(small.data), tmp_path, **options)
     assert onnx.load(artifact.path).graph == onnx.load(small.folder / f"{name}.onnx").graph
     written = manifest.read(tmp_path, "")
     assert (written.model.name, written.data) == ("edge", manifest.read(small.folder, "").data)

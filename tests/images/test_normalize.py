@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from mnist_edge import backend, data, images, predict
 from mnist_edge.errors import InputError
 from mnist_edge.images import pictures, segment, threshold
-from mnist_edge.models import trained
+from mnist_edge.models.opened import open_bundle
 from tests.images import drawn
 
 # Measured: 98.7 % of 390. Wrong are the font's 1 and 6: a flag and a narrow bow such as MNIST's
@@ -25,7 +25,7 @@ CHOSEN_ON = 900
 @functools.cache
 def model():
     backend.start_keras()
-    return trained.open_bundle(predict.PRETRAINED).model
+    return open_bundle(predict.PRETRAINED).model
 
 
 def read(digits):

@@ -17,7 +17,7 @@ import pytest
 
 from mnist_edge import bundle
 from mnist_edge.errors import InputError
-from mnist_edge.models import trained
+from mnist_edge.models import opened, trained
 from mnist_edge.safety import keras_file, limits, sandbox, supervise
 from mnist_edge.safety.isolated import Allowance, State
 from tests.safety import culprits
@@ -344,7 +344,7 @@ def test_a_record_that_is_none_is_refused(tmp_path, change, reason):
     record = tmp_path / bundle.TRAIN
     record.write_text(change(record.read_text()))
     with pytest.raises(InputError, match=f"train.json:? {reason}"):
-        trained.open_bundle(tmp_path)
+        opened.open_bundle(tmp_path)
 
 
 def test_keras_is_asked_for_safe_mode_always(tmp_path, monkeypatch):

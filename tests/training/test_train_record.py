@@ -14,12 +14,13 @@ from export import __main__ as export
 from export import description, write
 from export import source as sources
 from export.output import Output
-from mnist_edge import backend, bundle, data, evaluate, heads, images, models, predict
+from mnist_edge import backend, bundle, data, evaluate, heads, images, models, predict, schema
 from mnist_edge import train as training
 from mnist_edge.errors import InputError
 from mnist_edge.models import trained
 from mnist_edge.models.trained import TrainedModel
-from mnist_edge.training import loop, train_record
+from mnist_edge.training import loop
+from mnist_edge.training.train_record import TrainRecord
 from tests.mutants.records import mutants
 from tests.safety import misbehaving
 
@@ -215,7 +216,7 @@ def test_what_cannot_be_repeated_is_said(folder, repeated, tmp_path, capsys, cha
 
 @pytest.mark.parametrize("name", ["nano", "edge", "robust", "accurate"])
 def test_packaged_records_are_read(name):
-    record = train_record.read(models.PRETRAINED / name / bundle.TRAIN, "")
+    record = schema.read(TrainRecord, models.PRETRAINED / name / bundle.TRAIN, "")
     assert record.model == name
     assert record.recipe == models.ZOO[name].full_recipe
 

@@ -9,7 +9,6 @@ import pytest
 
 from export import to_c
 from export.c import convert, package
-from export.metadata import Input, Metadata, Output
 from mnist_edge.errors import InputError
 from tests.export.c import nets
 
@@ -48,14 +47,14 @@ def content():
     )
     soft = net.op("SOFTMAX", [dense], (1, 2), 1 / 256, -128, options="SoftmaxOptions", beta=1.0)
     net.op("QUANTIZE", [soft], (1, 2), 1 / 256, 0, "uint8")
-    fields = Metadata(
-        project="mnist-edge",
-        model="tiny",
-        source_model_sha256="0" * 64,
-        variant="c-int8",
-        inputs=(Input("image", (4,), "4 values", (0, 255)),),
-        outputs=(Output("probabilities", ("first", "second"), "classes"),),
-    ).fields()
+    fields = {
+        "project": "mnist-edge",
+        "model": "tiny",
+        "source_model_sha256": "0" * 64,
+        "variant": "c-int8",
+        "input": {"name": "image", "shape": (4,), "layout": "4 values", "range": (0, 255)},
+        "output": {"name": "probabilities", "labels": ("first", "second")},
+    }
     return convert.embed(net.content(), fields, np.array([[1, 2, 3, 4], [9, 0, 0, 1]], np.float32))
 
 

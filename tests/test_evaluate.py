@@ -99,6 +99,7 @@ def test_a_split_off_test_set_is_told(small, tmp_path, capsys):
     assert "train.csv has no test set: 71 of the 500 examples" in capsys.readouterr().out
 
 
+@pytest.mark.long  # quick: tests/data/test_idx.py, tests/test_many_classes.py
 def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path, without_keras):
     """Nineteen classes, every second one without an image; transposed; counted from 1."""
     mnist = data.load()
@@ -130,7 +131,7 @@ def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path, without_keras):
     assert record.accuracy > 0.5
 
 
-def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path):
+def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path, converted_once):
     folder = small.copy(tmp_path / "bundle")
     record = json.loads((folder / bundle.TRAIN).read_text())
     names = [f"digit {i}" for i in range(10)]

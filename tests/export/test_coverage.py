@@ -20,7 +20,7 @@ RECORD = schema.read(Rows, DOCS / "coverage.json", "").rows
 # Kinds in one model: an export costs seconds whatever its size, and names the layer that fails.
 TOGETHER = 9
 # One in so many steps of a sequence: loops are unrolled, step by step, to be calibrated.
-STRIDE = 3
+STRIDE = 6
 
 
 def ok_variants(name):

@@ -85,11 +85,12 @@ def transposed_convolution():
     return classifier(image, layers.Conv2DTranspose(2, 3)(image))
 
 
+# Not of a kind that tests/export/test_coverage.py converts.
 KINDS = (
-    *(augmentation, augmentation_first, normalization, exact_gelu, gru_of_masked_text, lstm),
-    *(convolution_over_time, grouped_convolution, resized_to_a_size_that_rounds),
-    transposed_convolution,
+    *(augmentation_first, gru_of_masked_text, convolution_over_time),
+    *(grouped_convolution, resized_to_a_size_that_rounds),
 )
+OTHERS = (augmentation, normalization, exact_gelu, lstm, transposed_convolution)
 
 
 def examples(model):
@@ -103,7 +104,11 @@ def graph_of(content, variant, folder):
     return audit.read(path)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [*KINDS, *(pytest.param(kind, marks=pytest.mark.long) for kind in OTHERS)],
+    ids=lambda kind: kind.__name__,
+)
 def test_each_kind_of_model_answers_as_keras_does(kind, tmp_path):
     keras.utils.set_random_seed(0)
     model = kind()

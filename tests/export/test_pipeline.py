@@ -20,6 +20,7 @@ from mnist_edge import bundle, data, manifest, runtimes
 from mnist_edge.errors import GateError, InputError
 
 SHAPE = (28, 28, 1)
+pytestmark = pytest.mark.usefixtures("converted_once")
 
 
 def entry(small, variant):
@@ -312,6 +313,7 @@ def test_a_full_disk_leaves_the_last_good_bundle(small, tmp_path, limit):
     assert contents(folder) == before
 
 
+@pytest.mark.long  # quick: tests/test_lock.py kills the writing at every step
 def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)

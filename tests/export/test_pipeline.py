@@ -356,7 +356,8 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(small, tmp_pat
 def test_two_exports_give_the_same_bytes(small, tmp_path):
     """In two processes of different hash seeds: the first made the small bundle."""
     program = (
-        "import sys; from export import __main__ as command, worker; "
+        "import sys; from mnist_edge import backend; backend.start_lean(); "
+        "from export import __main__ as command, worker; "
         "from tests.safety import culprits; worker.Process = culprits.Here; "
         "sys.exit(command.main(sys.argv[1:]))"
     )

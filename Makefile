@@ -1,6 +1,6 @@
 # make run     train the default model, export it, check and time the exports
 # make test    run the tests
-# make faults  run the tests of faults that take minutes: kills, mutants, hostile files
+# make faults  run the tests that take minutes: kills, mutants, hostile files, all of what `make test` samples
 # make lint    check style and types
 # make vulnerabilities  is one known of the pinned packages?
 

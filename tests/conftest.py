@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ from export.formats import FORMATS
 from export.pipeline import export, export_model
 from export.settings import ExportSettings
 from mnist_edge import backend, bundle, data, runtimes, schema
+from mnist_edge.models import saving
 from mnist_edge.safety import isolated
 from mnist_edge.train import train
 from mnist_edge.training.settings import TrainSettings
@@ -47,6 +50,48 @@ def converted_here():
 def converted_apart(monkeypatch):
     """Exports convert in an isolated subprocess, as they do outside of the tests."""
     monkeypatch.setattr("export.worker.Process", isolated.Process)
+
+
+@pytest.fixture
+def converted_once(shared, monkeypatch):
+    """Exports convert a model once for all tests that ask for this: it takes seconds each time."""
+
+    @functools.cache
+    def prepared_once(prepare):
+        def prepared(model, batch, folder, opset=0):
+            made_from = [prepare.__module__, batch, opset, model.to_json()]
+            told = json.dumps([*made_from, saving.weights_sha256(model)]).encode()
+            home = shared / "converted" / hashlib.sha256(told).hexdigest()[:16]
+            home.mkdir(parents=True, exist_ok=True)
+            with _alone(home):
+                if not (home / "name").exists():
+                    shutil.rmtree(home / "work", ignore_errors=True)
+                    (home / "work").mkdir()
+                    made = prepare(model, batch, home / "work", opset)
+                    (home / "name").write_text(made.name)
+            path = folder / (home / "name").read_text()
+            shutil.copytree(home / "work", folder, dirs_exist_ok=True)
+            homes[path] = home
+            return path
+
+        return prepared
+
+    def converted_with(convert):
+        def converted(path, variant, images):
+            if path not in homes:
+                return convert(path, variant, images)
+            kept = homes[path] / f"{variant.name} {bundle.sha256_array(images)}"
+            with _alone(homes[path]):
+                if not kept.exists():
+                    kept.write_bytes(convert(path, variant, images))
+            return kept.read_bytes()
+
+        return converted
+
+    homes = {}
+    for name, one in list(FORMATS.items()):
+        functions = {"prepare": prepared_once(one.prepare), "convert": converted_with(one.convert)}
+        monkeypatch.setitem(FORMATS, name, dataclasses.replace(one, **functions))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -238,9 +283,13 @@ def bundle_of_three(small, tmp_path):
 
 def copy_of_three(small, folder):
     """Copies the small bundle, with three artifacts listed; returns the folder."""
+    return copy_of(small, folder, ("tflite-float32", "tflite-int8", "onnx-float32"))
+
+
+def copy_of(small, folder, kept):
+    """Copies the small bundle, with the variants that are `kept`; returns the folder."""
     small.copy(folder)
     manifest = json.loads((folder / bundle.MANIFEST).read_text())
-    kept = ("tflite-float32", "tflite-int8", "onnx-float32")
     manifest["artifacts"] = [e for e in manifest["artifacts"] if e["variant"] in kept]
     bundle.write_json(folder / bundle.MANIFEST, manifest)
     return folder

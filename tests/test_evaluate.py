@@ -72,33 +72,27 @@ def test_the_surest_mistakes_come_first_with_both_labels(small, found):
     assert confidences == sorted(confidences, reverse=True)
 
 
-def test_any_data_source_and_names_of_ones_own(small, tmp_path, capsys):
+def test_any_data_source_and_names_of_ones_own_and_a_split_off_test_set_is_told(
+    small, tmp_path, capsys
+):
     dataset = data.load(small.data)
-    other = tmp_path / "other.npz"
-    few = {"x_train": dataset.x_test[:20], "y_train": dataset.y_test[:20]}
-    np.savez(other, **few, x_test=few["x_train"], y_test=few["y_train"])
+    rows = np.column_stack([dataset.y_test, dataset.x_test.reshape(500, -1)])
+    np.savetxt(tmp_path / "train.csv", rows, fmt="%d", delimiter=",")
     names = "nil,one,two,three,four,five,six,seven,eight,nine"
     output = tmp_path / "out"
-    argv = [str(small.folder), "--data", str(other), "--output", str(output), "--labels", names]
+    argv = [str(small.folder), "--data", str(tmp_path), "--output", str(output), "--labels", names]
     assert main(argv) == 0
     shown = capsys.readouterr().out
     assert "seven" in shown
-    assert f"on {other}: accuracy" in shown
+    assert f"on {tmp_path}: accuracy" in shown
+    assert "train.csv has no test set: 71 of the 500 examples" in shown
     record = json.loads((output / bundle.EVALUATION).read_text())
-    assert record["data"]["test_count"] == 20
+    assert record["data"]["test_count"] == 71
     assert record["data"]["labels"] == names.split(",")
     assert (output / bundle.CONFUSION).read_text().startswith("true \\ predicted,nil,one")
 
 
-def test_a_split_off_test_set_is_told(small, tmp_path, capsys):
-    dataset = data.load(small.data)
-    rows = np.column_stack([dataset.y_test, dataset.x_test.reshape(500, -1)])
-    np.savetxt(tmp_path / "train.csv", rows, fmt="%d", delimiter=",")
-    argv = [str(small.folder), "--data", str(tmp_path), "--output", str(tmp_path / "out")]
-    assert main(argv) == 0
-    assert "train.csv has no test set: 71 of the 500 examples" in capsys.readouterr().out
-
-
+@pytest.mark.long  # quick: tests/data/test_idx.py, tests/test_many_classes.py
 def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path, without_keras):
     """Nineteen classes, every second one without an image; transposed; counted from 1."""
     mnist = data.load()
@@ -130,7 +124,7 @@ def test_the_whole_path_on_a_folder_of_emnist_letters(tmp_path, without_keras):
     assert record.accuracy > 0.5
 
 
-def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path):
+def test_names_in_the_record_reach_the_manifest_and_the_report(small, tmp_path, converted_once):
     folder = small.copy(tmp_path / "bundle")
     record = json.loads((folder / bundle.TRAIN).read_text())
     names = [f"digit {i}" for i in range(10)]

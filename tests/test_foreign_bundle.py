@@ -33,6 +33,7 @@ from mnist_edge.errors import InputError
 from mnist_edge.evaluate import EvaluateSettings
 from mnist_edge.models import opened
 from tests import tiny
+from tests.conftest import remove_keras
 from tests.test_plots import crowded
 
 LONG = "a perfectly round zero"
@@ -69,9 +70,23 @@ def said(command, argv, capsys, status=0):
     return printed.out + printed.err
 
 
-def benchmark(folder):
-    with contextlib.redirect_stdout(io.StringIO()):
+@pytest.fixture(scope="module")
+def benchmarked(foreign, tmp_path_factory):
+    """A copy of the bundle of pictures with the report of a benchmark, made once."""
+    folder = shutil.copytree(foreign, tmp_path_factory.mktemp("benchmarked") / "pictures")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        remove_keras(patch)
         assert benchmarks.main([str(folder), *tiny.QUICK]) == 0
+    return folder
+
+
+@pytest.fixture
+def measured(benchmarked, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(benchmarked, tmp_path / "measured")
+
+
+def report_of(folder):
     return schema.read(measurement.Report, folder / report.BENCHMARK_JSON, "")
 
 
@@ -290,17 +305,17 @@ def test_the_range_of_pixels_is_that_of_training(trained, expected):
 # The benchmarks.
 
 
-def test_the_benchmark_names_classes_and_the_card_quotes_it(pictures, without_keras, capsys):
-    found = benchmark(pictures)
+def test_the_benchmark_names_classes_and_the_card_quotes_it(measured, capsys):
+    found = report_of(measured)
     assert found.bundles[0].labels == NAMES
-    lines = (pictures / report.BENCHMARK_MARKDOWN).read_text().splitlines()
+    lines = (measured / report.BENCHMARK_MARKDOWN).read_text().splitlines()
     (heading,) = [line for line in lines if LONG in line]
     assert [cell.strip() for cell in heading.strip("|").split("|")] == ["artifact", *NAMES]
-    text = made_card(pictures, capsys)
+    text = made_card(measured, capsys)
     assert "A classifier of 4 classes: a perfectly round zero, one, three, two, or a swan." in text
     assert "that mnist-edge did not train" in text
     assert "It returns logits, to which the artifacts add a softmax." in text
-    assert f"python -m export model.keras --data {found_source(pictures)}" in text
+    assert f"python -m export model.keras --data {found_source(measured)}" in text
     for row in found.measurements[1:]:
         line = next(line for line in text.splitlines() if line.startswith(f"| {row.variant} "))
         assert f" {row.parity.accuracy:.2%} " in line
@@ -330,16 +345,15 @@ def test_a_card_without_a_benchmark_says_how_to_make_one_and_what_failed(rows, c
     assert "setosa, versicolor, virginica" in text
 
 
-def test_a_card_quotes_no_figures_of_other_artifacts(pictures, without_keras, capsys):
-    benchmark(pictures)
-    tiny.add(pictures, "tflite-int8", (pictures / "tflite-float32.tflite").read_bytes() + b" ")
-    text = made_card(pictures, capsys)
+def test_a_card_quotes_no_figures_of_other_artifacts(measured, capsys):
+    tiny.add(measured, "tflite-int8", (measured / "tflite-float32.tflite").read_bytes() + b" ")
+    text = made_card(measured, capsys)
     (line,) = [line for line in text.splitlines() if line.startswith("| tflite-int8 ")]
     assert line.count(" – ") == 4
 
 
-def test_the_picture_of_disagreements_names_classes(pictures, without_keras, tmp_path):
-    found, loaded = benchmark(pictures), benchmark_bundles.load_all([pictures])
+def test_the_picture_of_disagreements_names_classes(benchmarked):
+    found, loaded = report_of(benchmarked), benchmark_bundles.load_all([benchmarked])
     others = Disagreements((3, 5), (0, 1), (0, 1), (3, 0))
     rows = [
         dataclasses.replace(
@@ -360,10 +374,9 @@ def test_robustness_is_measured_of_pictures_only(foreign_rows, without_keras, ca
     assert "Leave out --robustness" in printed
 
 
-def test_selftest_and_compare_work(pictures, without_keras, capsys):
-    assert "2 of 2 artifacts compute" in said(selftest, [pictures], capsys)
-    benchmark(pictures)
-    path = pictures / report.BENCHMARK_JSON
+def test_selftest_and_compare_work(measured, without_keras, capsys):
+    assert "2 of 2 artifacts compute" in said(selftest, [measured], capsys)
+    path = measured / report.BENCHMARK_JSON
     printed = said(compare, [path, path], capsys)
     assert "no regressions" in printed
 

@@ -92,7 +92,10 @@ def crowded(figure):
     return found
 
 
-@pytest.mark.parametrize("classes", sorted(NAMES))
+@pytest.mark.parametrize(
+    "classes",
+    [pytest.param(n, marks=[pytest.mark.long] if n < max(NAMES) else []) for n in sorted(NAMES)],
+)
 def test_names_and_numbers_stay_apart_and_within_the_picture(classes):
     for name, figure in all_figures(classes).items():
         assert crowded(figure) == [], name

@@ -248,10 +248,10 @@ def blocks(printed):
     ]
 
 
-def test_every_artifact_is_asked_about_the_same_pictures(small, page, picture, capsys):
-    assert benchmarks_predict.main([picture, page, "--many", str(small.folder)]) == 0
+def test_every_artifact_is_asked_about_the_same_pictures(bundle_of_three, page, picture, capsys):
+    assert benchmarks_predict.main([picture, page, "--many", str(bundle_of_three)]) == 0
     printed = capsys.readouterr().out
-    variants = ["keras", *(entry["variant"] for entry in small.manifest["artifacts"])]
+    variants = ["keras", "tflite-float32", "tflite-int8", "onnx-float32"]
     found = blocks(printed)
     assert len(found) == 6
     for rows in found:
@@ -260,7 +260,7 @@ def test_every_artifact_is_asked_about_the_same_pictures(small, page, picture, c
     assert f"all {len(variants)} artifacts agree on" in printed
 
 
-def test_artifacts_are_asked_without_keras(small, picture):
+def test_artifacts_are_asked_without_keras(bundle_of_three, picture):
     program = (
         "import sys\n"
         "for name in ('keras', 'tensorflow', 'onnx', 'export', 'h5py', 'tqdm'):\n"
@@ -269,7 +269,7 @@ def test_artifacts_are_asked_without_keras(small, picture):
         "sys.exit(predict.main(sys.argv[1:]))"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", program, picture, small.folder],
+        [sys.executable, "-c", program, picture, bundle_of_three],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -277,18 +277,18 @@ def test_artifacts_are_asked_without_keras(small, picture):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stderr.startswith("keras skipped: keras with a backend is not installed")
     (rows,) = blocks(ran.stdout)
-    assert [row[0] for row in rows] == [e["variant"] for e in small.manifest["artifacts"]]
+    assert [row[0] for row in rows] == ["tflite-float32", "tflite-int8", "onnx-float32"]
 
 
 def test_a_replaced_artifact_fails_and_the_others_answer(
-    small, tmp_path, picture, without_keras, capsys
+    bundle_of_three, picture, without_keras, capsys
 ):
-    folder = small.copy(tmp_path / "bundle")
-    (folder / "onnx-int8.onnx").write_bytes((folder / "onnx-float32.onnx").read_bytes())
-    assert benchmarks_predict.main([picture, str(folder)]) == 1
+    replaced, other = (bundle_of_three / f"tflite-{name}.tflite" for name in ("int8", "float32"))
+    replaced.write_bytes(other.read_bytes())
+    assert benchmarks_predict.main([picture, str(bundle_of_three)]) == 1
     said = capsys.readouterr()
-    assert "onnx-int8 FAILED: replaced or damaged" in said.err
-    assert "onnx-int8" not in said.out
+    assert "tflite-int8 FAILED: replaced or damaged" in said.err
+    assert "tflite-int8" not in said.out
 
 
 def test_with_no_runtime_nothing_is_answered(small, picture, monkeypatch, capsys):

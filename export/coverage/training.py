@@ -57,8 +57,9 @@ def _solve_last_layer(model: "keras.Model", inputs: np.ndarray, targets: np.ndar
     features = features.reshape(len(inputs), -1).astype(np.float64)
     mean, deviation = features.mean(0), features.std()
     x = (features - mean) / deviation
-    gram = x.T @ x / len(x) + _RIDGE * np.eye(x.shape[1])
-    solved = np.linalg.solve(gram, x.T @ (targets - targets.mean(0)) / len(x))
+    # One row per example: a layer may have many times as many features.
+    gram = x @ x.T / len(x) + _RIDGE * np.eye(len(x))
+    solved = x.T @ np.linalg.solve(gram, targets - targets.mean(0)) / len(x)
     scores, bias = x @ solved + targets.mean(0), targets.mean(0) - mean @ solved / deviation
     best = next((by for by in _SHARPNESS if _loss(by * scores, targets) < _SURE), _SHARPNESS[-1])
     last.kernel.assign(best * (solved / deviation).reshape(last.kernel.shape))

@@ -89,6 +89,7 @@ def test_a_packaged_model_is_on_record_and_its_card_is_of_it(name):
     assert run.test_accuracy == pytest.approx(trained["metrics"]["test_accuracy"], abs=1e-4)
 
 
+@pytest.mark.long
 def test_edge_withstands_shifts_and_rotations():
     asked = {"shift 2 px diagonally": 0.985, "rotate 20°": 0.97}
     edge, nano = (opened.open_bundle(models.PRETRAINED / name) for name in ("edge", "nano"))

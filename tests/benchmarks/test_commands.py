@@ -28,12 +28,6 @@ def test_command_prints_and_writes_the_report(bundle_of_three, without_keras, ca
     assert printed.err == ""
 
 
-def test_a_terminal_sees_progress(bundle_of_three, without_keras, capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert command.main([str(bundle_of_three), *QUICK_FLAGS]) == 0
-    assert "timing:" in capsys.readouterr().err
-
-
 def test_a_limit_judges_on_a_part_of_the_test_set_and_is_said_everywhere(
     bundle_of_three, without_keras, capsys
 ):
@@ -54,11 +48,13 @@ def test_a_limit_judges_on_a_part_of_the_test_set_and_is_said_everywhere(
         compare.compare(found, benchmark(bundle_of_three, **QUICK))
 
 
-def test_a_budget_too_small_for_intervals_says_which_would_do(
-    bundle_of_three, without_keras, capsys
+def test_a_terminal_sees_progress_and_which_budget_would_do_for_intervals(
+    bundle_of_three, without_keras, capsys, monkeypatch
 ):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert command.main([str(bundle_of_three), "--budget", "0.001"]) == 0
-    text = capsys.readouterr().out
+    text, progress = capsys.readouterr()
+    assert "timing:" in progress
     assert "The budget of 0.001 s is too small for intervals, which need 6 rounds: give " in text
 
 

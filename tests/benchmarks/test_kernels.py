@@ -54,21 +54,24 @@ def test_rows_of_other_kernels_follow_their_artifact(tiny_bundle, without_keras)
     assert found.records()[2]["kernels"] == "reference"
 
 
-def test_without_being_asked_for_there_are_none(tiny_bundle, without_keras):
-    found = run(tiny_bundle)
+def test_without_being_asked_for_there_are_none(small):
+    found = small.report
     assert not any(row.kernels or row.differences for row in found.measurements)
     assert "kernels" not in report.text(found)
 
 
-def test_a_kernel_set_that_is_not_installed_is_a_row_that_says_so(
-    tiny_bundle, without_keras, monkeypatch
+def test_a_kernel_set_or_a_compiler_that_is_not_installed_is_a_row_that_says_so(
+    with_c, without_keras, monkeypatch
 ):
+    monkeypatch.setenv("CC", "/no/such/compiler")
     known = runtimes.is_installed
     monkeypatch.setattr(
         runtimes, "is_installed", lambda path, kernels="": kernels != "tflm" and known(path)
     )
     name = "tflite-float32 (TFLite Micro)"
-    found = run(tiny_bundle, "tflm", require=(name,))
+    found = run(with_c, "tflm", require=(name,))
+    row = rows(found)["c-int8"]
+    assert (row.status, row.remarks) == ("not installed", (c_compiler.MISSING,))
     row = rows(found)[name]
     assert (row.status, row.parity) == ("not installed", None)
     assert row.remarks == ("tflite-micro is not installed",)
@@ -215,14 +218,6 @@ def test_c_is_compiled_judged_and_timed_and_so_are_its_portable_kernels(with_c, 
     assert portable.runtime == f"{default.runtime}, portable kernels"
     assert portable.differences == (Difference("c-int8", tiny.COUNT, tiny.COUNT),)
     assert {breach.partition(": ")[0] for breach in found.breaches} == {"c-int8 (portable kernels)"}
-
-
-def test_without_a_compiler_a_row_of_c_says_so(with_c, without_keras, monkeypatch):
-    monkeypatch.setenv("CC", "/no/such/compiler")
-    found = run(with_c)
-    row = rows(found)["c-int8"]
-    assert found.passed
-    assert (row.status, row.remarks) == ("not installed", (c_compiler.MISSING,))
 
 
 def test_c_is_compared_with_the_file_that_it_is_made_from(small):

@@ -14,7 +14,7 @@ from export.variants import VARIANTS
 from mnist_edge import bundle, models, runtimes, schema
 from mnist_edge.errors import InputError
 from tests.benchmarks import made
-from tests.conftest import QUICK
+from tests.conftest import QUICK, copy_of
 
 
 def run(*folders, **settings):
@@ -166,23 +166,26 @@ def replace_artifact(folder, variant, model, with_right_hash):
 
 
 @pytest.fixture
+def bundle_of_five(small, tmp_path):
+    """A copy of the small bundle with five artifacts listed."""
+    kept = ("tflite-float32", "tflite-dynamic-int8", "tflite-int8", "onnx-float32", "onnx-int8")
+    return copy_of(small, tmp_path / "bundle", kept)
+
+
+@pytest.fixture
 def stranger():
     """A model that was never trained."""
     keras.utils.set_random_seed(1)
     return models.build("classic")
 
 
-def test_another_models_artifact_is_caught_by_its_hash(bundle_of_three, stranger, without_keras):
-    replace_artifact(bundle_of_three, "tflite-float32", stranger, with_right_hash=False)
-    result = run(bundle_of_three)
-    assert result.breaches == (
-        "tflite-float32: replaced or damaged: its SHA-256 differs from the manifest",
-    )
-    assert statuses(result)["tflite-int8"] == "passed"
-
-
-def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_keras, monkeypatch):
-    (bundle_of_three / "tflite-int8.tflite").write_bytes(b"anything")
+def test_a_file_that_is_not_the_manifests_is_a_failed_row_and_never_opened(
+    bundle_of_five, stranger, without_keras, monkeypatch
+):
+    replace_artifact(bundle_of_five, "tflite-float32", stranger, with_right_hash=False)
+    (bundle_of_five / "tflite-int8.tflite").unlink()
+    with open(bundle_of_five / "onnx-float32.onnx", "r+b") as file:
+        file.truncate(1000)
     opened = []
 
     class Recorded(worker.Worker):
@@ -191,10 +194,24 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
             super().__init__(path, *given)
 
     monkeypatch.setattr(session, "Worker", Recorded)
-    run(bundle_of_three)
+    result = run(bundle_of_five)
+    replaced, missing, truncated = result.breaches
+    assert replaced == (
+        "tflite-float32: replaced or damaged: its SHA-256 differs from the manifest"
+    )
+    assert missing == "tflite-int8: is missing"
+    assert truncated.startswith("onnx-float32: truncated or replaced: 1000 bytes, ")
+    assert statuses(result) == {
+        "keras": "not installed",
+        "tflite-float32": "failed",
+        "tflite-dynamic-int8": "passed",
+        "tflite-int8": "failed",
+        "onnx-float32": "failed",
+        "onnx-int8": "passed",
+    }
     assert opened == [
-        "tflite-float32.tflite",
-        "onnx-float32.onnx",
+        "tflite-dynamic-int8.tflite",
+        "onnx-int8.onnx",
         overhead.EMPTY_CALL,
         overhead.REFERENCE_WORKLOAD,
         "overhead.tflite",
@@ -202,67 +219,60 @@ def test_a_file_whose_hash_is_wrong_is_never_opened(bundle_of_three, without_ker
     ]
 
 
-def test_another_models_artifact_is_caught_by_parity(bundle_of_three, stranger, without_keras):
-    replace_artifact(bundle_of_three, "tflite-float32", stranger, with_right_hash=True)
-    result = run(bundle_of_three)
-    text = "\n".join(result.breaches)
-    assert "tflite-float32: agrees with the reference on" in text
-    assert "tflite-float32: accuracy" in text
-    assert "tflite-float32: differs from the reference on" in text
-    assert statuses(result)["tflite-float32"] == "breached"
-    assert statuses(result)["tflite-int8"] == "passed"
-    assert len(result.measurements[1].parity.disagreements.indices) > 250
-
-
-def test_nan_is_a_breach_and_leaves_the_result_json(bundle_of_three, small, without_keras):
+def test_another_models_artifact_and_nan_are_caught_by_parity(
+    bundle_of_five, small, stranger, without_keras
+):
     model = keras.saving.load_model(small.folder / bundle.MODEL)
     weights = model.get_weights()
     weights[-1][3] = np.nan
     model.set_weights(weights)
-    replace_artifact(bundle_of_three, "tflite-float32", model, with_right_hash=True)
-    result = run(bundle_of_three)
-    (breach,) = result.breaches
-    assert breach.startswith("tflite-float32: ")
-    assert breach.endswith("probabilities are NaN or infinite")
+    replace_artifact(bundle_of_five, "tflite-float32", stranger, with_right_hash=True)
+    replace_artifact(bundle_of_five, "tflite-dynamic-int8", model, with_right_hash=True)
+    result = run(bundle_of_five)
+    text = "\n".join(result.breaches)
+    assert "tflite-float32: agrees with the reference on" in text
+    assert "tflite-float32: accuracy" in text
+    assert "tflite-float32: differs from the reference on" in text
+    (of_nan,) = (line for line in result.breaches if "tflite-float32" not in line)
+    assert of_nan.startswith("tflite-dynamic-int8: ")
+    assert of_nan.endswith("probabilities are NaN or infinite")
+    found = statuses(result)
+    assert found["tflite-float32"] == found["tflite-dynamic-int8"] == "breached"
+    assert found["tflite-int8"] == found["onnx-int8"] == "passed"
+    assert len(result.measurements[1].parity.disagreements.indices) > 250
     json.dumps(schema.encode(result), allow_nan=False)
 
 
-def test_a_truncated_artifact_is_a_failed_row(bundle_of_three, without_keras):
-    with open(bundle_of_three / "onnx-float32.onnx", "r+b") as file:
-        file.truncate(1000)
-    result = run(bundle_of_three)
-    (breach,) = result.breaches
-    assert breach.startswith("onnx-float32: truncated or replaced: 1000 bytes, ")
-    assert statuses(result) == {
-        "keras": "not installed",
-        "tflite-float32": "passed",
-        "tflite-int8": "passed",
-        "onnx-float32": "failed",
+def test_a_crash_at_any_time_is_a_failed_row(bundle_of_five, without_keras, monkeypatch):
+    requests = {
+        "tflite-float32": "first_call",
+        "tflite-dynamic-int8": "predict",
+        "tflite-int8": "keep",
+        "onnx-int8": "time_calls",
     }
 
-
-@pytest.mark.parametrize("request_name", ["first_call", "predict", "keep", "time_calls"])
-def test_a_crash_at_any_time_is_a_failed_row(
-    bundle_of_three, without_keras, monkeypatch, request_name
-):
     class Crashing(worker.Worker):
         def __init__(self, path, *given):
-            self.path = str(path)
+            self.variant = path.stem if hasattr(path, "stem") else ""
             super().__init__(path, *given)
 
-    def crash(self, *given):
-        if "int8" in self.path:
-            os.kill(self._process.pid, signal.SIGSEGV)
-        return getattr(worker.Worker, request_name)(self, *given)
+    def crashing(name):
+        def crash(self, *given):
+            if requests.get(self.variant) == name:
+                os.kill(self._process.pid, signal.SIGSEGV)
+            return getattr(worker.Worker, name)(self, *given)
 
-    setattr(Crashing, request_name, crash)
+        return crash
+
+    for name in requests.values():
+        setattr(Crashing, name, crashing(name))
     monkeypatch.setattr(session, "Worker", Crashing)
-    result = run(bundle_of_three)
-    (breach,) = result.breaches
-    assert breach.startswith("tflite-int8: runtime crashed by SIGSEGV in ")
-    assert statuses(result)["tflite-float32"] == statuses(result)["onnx-float32"] == "passed"
-    (failed,) = [row for row in result.measurements if row.status == "failed"]
-    assert failed.latency == ()
+    result = run(bundle_of_five)
+    for line, variant in zip(result.breaches, requests, strict=True):
+        assert line.startswith(f"{variant}: runtime crashed by SIGSEGV in ")
+    failed = {row.variant: row.latency for row in result.measurements if row.status == "failed"}
+    assert failed == dict.fromkeys(requests, ())
+    assert statuses(result)["onnx-float32"] == "passed"
 
 
 def test_a_hang_is_a_failed_row(bundle_of_three, without_keras, monkeypatch):
@@ -292,11 +302,6 @@ def test_memory_past_the_limit_is_a_failed_row(small, bundle_of_three):
 def test_limits_that_leave_no_room_to_measure_are_bad_input(bundle_of_three, without_keras):
     with pytest.raises(InputError, match=r"took \d+ MB .* Raise --memory-limit-mb"):
         run(bundle_of_three, memory_limit_mb=5)
-
-
-def test_a_missing_artifact_is_a_failed_row(bundle_of_three, without_keras):
-    (bundle_of_three / "tflite-int8.tflite").unlink()
-    assert run(bundle_of_three).breaches == ("tflite-int8: is missing",)
 
 
 # Runtimes that are not there.

@@ -59,6 +59,7 @@ def measured(kept_measured, tmp_path, without_keras):
     return shutil.copytree(kept_measured, tmp_path / "bundle")
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_last_benchmark(measured):
     before = reports(measured)
     assert set(before) == set(REPORTS)

@@ -124,7 +124,7 @@ def test_golden_vectors_that_are_none_keep_nothing(folder, source, write):
     assert kept(folder, source) == []
 
 
-def test_the_command_replaces_a_hostile_manifest(folder):
+def test_the_command_replaces_a_hostile_manifest(folder, converted_once):
     from export import __main__ as command
 
     rewritten(folder, ("artifacts.0.variant", "\x1b[2J"), ("artifacts.1.inputs", []))

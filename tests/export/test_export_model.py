@@ -28,7 +28,7 @@ def classifier(classes=3):
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x), name="small")
 
 
-def test_arrays_and_a_model_give_a_bundle(dataset, tmp_path):
+def test_arrays_and_a_model_give_a_bundle(dataset, tmp_path, converted_once):
     model, folder, lines = classifier(), tmp_path / "bundle", []
     artifacts = pipeline.export_model(
         model, dataset, folder, report=lines.append, variants=FLOATS, calibration_count=10

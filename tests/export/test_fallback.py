@@ -44,6 +44,7 @@ def mixed(spoiled, small, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long  # quick: tests/export/test_pipeline.py::test_a_variant_that_is_named_must_pass
 def test_without_fallback_it_breaches_the_gate(spoiled, small, tmp_path, monkeypatch, capsys):
     culprits.tried_here(monkeypatch)
     argv = [str(spoiled), "--data", small.data, "--output", str(tmp_path / "bundle")]

@@ -93,11 +93,12 @@ def transposed_convolution():
     return classifier(image, layers.Conv2DTranspose(2, 3)(image))
 
 
+# Not of a kind that tests/export/test_coverage.py converts.
 KINDS = (
-    *(augmentation, augmentation_first, normalization, gru_of_masked_text, lstm),
-    *(convolution_over_time, grouped_convolution, resized_to_a_size_that_rounds),
-    *(transposed_convolution, operators_that_tf2onnx_lacks, normalization_of_one_pixel),
+    *(augmentation_first, gru_of_masked_text, convolution_over_time, grouped_convolution),
+    *(resized_to_a_size_that_rounds, operators_that_tf2onnx_lacks, normalization_of_one_pixel),
 )
+OTHERS = (augmentation, normalization, lstm, transposed_convolution)
 
 
 def examples(model):
@@ -111,7 +112,11 @@ def graph_of(content, variant, folder):
     return audit.read(path)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [*KINDS, *(pytest.param(kind, marks=pytest.mark.long) for kind in OTHERS)],
+    ids=lambda kind: kind.__name__,
+)
 def test_each_kind_of_model_answers_as_keras_does(kind, tmp_path):
     keras.utils.set_random_seed(0)
     model = kind()

@@ -28,6 +28,7 @@ def made(count):
     return [weakref.ref(Copy()) for _ in range(count)]
 
 
+@pytest.mark.long
 def test_graphs_that_refer_to_themselves_are_freed_while_others_are_made():
     gc.unfreeze()  # what an earlier test's start of Keras froze
     imported = [[] for _ in range(1_000_000)]  # as many objects as TensorFlow's

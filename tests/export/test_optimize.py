@@ -111,7 +111,9 @@ def test_a_changed_bit_is_found():
     assert line == "gives different outputs than the converter's file on 1 of 5 validation images"
 
 
-def test_an_export_whose_rewriting_changes_a_weight_is_refused(small, tmp_path, patch_format):
+def test_an_export_whose_rewriting_changes_a_weight_is_refused(
+    small, tmp_path, converted_once, patch_format
+):
     def spoil(content):
         stored = [b.data for b in unpacked(content).buffers if b.data is not None]
         largest = max(stored, key=len).tobytes()

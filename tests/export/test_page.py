@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs/export.md"
 
 
 def test_the_python_and_the_commands_export_the_same_variants(
-    small_data, tmp_path, monkeypatch, capsys, without_keras
+    small_data, tmp_path, monkeypatch, capsys, without_keras, converted_once
 ):
     text = PAGE.read_text()
     (code,), (commands,) = (

@@ -21,6 +21,7 @@ from mnist_edge import bundle, data, manifest, runtimes
 from mnist_edge.errors import GateError, InputError
 
 SHAPE = (28, 28, 1)
+pytestmark = pytest.mark.usefixtures("converted_once")
 
 
 def entry(small, variant):
@@ -313,6 +314,7 @@ def test_a_full_disk_leaves_the_last_good_bundle(small, tmp_path, limit):
     assert contents(folder) == before
 
 
+@pytest.mark.long  # quick: tests/test_lock.py kills the writing at every step
 def test_a_killed_export_leaves_the_last_good_bundle(small, tmp_path):
     folder = small.copy(tmp_path / "bundle")
     before = contents(folder)
@@ -355,7 +357,8 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(small, tmp_pat
 def test_two_exports_give_the_same_bytes(small, tmp_path):
     """In two processes of different hash seeds: the first made the small bundle."""
     program = (
-        "import sys; from export import __main__ as command, worker; "
+        "import sys; from mnist_edge import backend; backend.start_lean(); "
+        "from export import __main__ as command, worker; "
         "from tests.safety import culprits; worker.Process = culprits.Here; "
         "sys.exit(command.main(sys.argv[1:]))"
     )

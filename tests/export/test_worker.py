@@ -49,7 +49,7 @@ INT8 = VARIANTS["tflite-int8"]
 def test_a_variant_that_takes_too_much_memory_after_others_gets_a_new_process(
     converter, monkeypatch
 ):
-    monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "1500")
+    monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "800")
     made = converter(convert=culprits.hog_from_the_second_on)
     for _ in range(2):
         assert made.convert(INT8).reasons == ("layer 'odd' can't be exported",)
@@ -62,14 +62,14 @@ def test_a_variant_that_takes_too_much_memory_after_others_gets_a_new_process(
         (culprits.crash, "crash", "runtime crashed by SIGABRT in 'convert'"),
         (culprits.leave, "crash", "process ended with status 3 in 'convert'"),
         (culprits.hang, "crash", "no answer to 'convert' in 1 s"),
-        (culprits.hog, "crash", "at most 1500 allowed (more with MNIST_EDGE_MEMORY_MB)"),
+        (culprits.hog, "crash", "at most 800 allowed (more with MNIST_EDGE_MEMORY_MB)"),
         (culprits.refuse, "unsupported", "layer 'odd' can't be exported"),
     ],
 )
 def test_each_end_of_a_converter_is_a_failed_variant(
     converter, monkeypatch, convert, cause, reason
 ):
-    monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "1500")
+    monkeypatch.setenv("MNIST_EDGE_MEMORY_MB", "800")
     made = converter(seconds=1 if convert is culprits.hang else 120, convert=convert)
     failure = made.convert(INT8)
     assert (failure.variant, failure.cause) == ("tflite-int8", cause)

@@ -46,8 +46,15 @@ def cross_entropy(targets, probabilities):
 LOSSES = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("loss", "smoothing"),
+    [
+        (LOSSES[0], 0.1),
+        (LOSSES[1], 0.0),
+        pytest.param(LOSSES[0], 0.0, marks=pytest.mark.long),
+        pytest.param(LOSSES[1], 0.1, marks=pytest.mark.long),
+    ],
+)
 def test_the_loss_is_the_mean_of_the_branches_and_validations_that_of_the_average(
     branched, examples, loss, smoothing
 ):

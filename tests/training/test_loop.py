@@ -1,6 +1,7 @@
 """Fitting epoch by epoch, and going on from a checkpoint."""
 
 import dataclasses
+import shutil
 
 import keras
 import numpy as np
@@ -59,18 +60,23 @@ def test_patience_stops_early_and_keeps_the_best(few):
     assert run.epochs - 1 - run.best_epoch == 2
 
 
-def test_augmentation_reaches_training(few, monkeypatch):
+def test_augmentation_reaches_training_and_distorts_bytes_as_floats(few, monkeypatch):
     made = []
     monkeypatch.setattr(
         learner, "Distortion", lambda *given: made.append(given) or Distortion(*given)
     )
-    recipe = models.Recipe(epochs=1, batch_size=256, augment=Affine(rotation=10))
-    changed = [
-        fit_weights("tiny", dataclasses.replace(recipe, augment=augment), few)[1].history
-        for augment in (recipe.augment, None)
-    ]
-    assert made == [(Affine(rotation=10), 5)]
-    assert changed[0] != changed[1]
+    (x, y), validation = few
+    recipe = models.Recipe(1, 256, augment=Affine(rotation=10), learning_rate=0.01)
+    floats, of_bytes, plain = (
+        fit_weights("tiny", one, ((x.astype(kind), y), validation))[1].history
+        for one, kind in (
+            (recipe, np.float32),
+            (recipe, np.uint8),
+            (dataclasses.replace(recipe, augment=None), np.float32),
+        )
+    )
+    assert made == [(Affine(rotation=10), 5)] * 2
+    assert floats == of_bytes != plain
 
 
 # Averaged weights.
@@ -130,16 +136,6 @@ def test_label_smoothing_spreads_the_labels_in_training_alone(few, loss):
     assert validated == pytest.approx(plain, rel=1e-4)
 
 
-def test_bytes_are_distorted_as_floats_are(few):
-    (x, y), validation = few
-    recipe = models.Recipe(1, 256, augment=Affine(rotation=10), learning_rate=0.01)
-    runs = [
-        fit_weights("tiny", recipe, ((x.astype(kind), y), validation))[1]
-        for kind in (np.uint8, np.float32)
-    ]
-    assert runs[0].history == runs[1].history
-
-
 def test_without_validation_the_last_weights_are_kept(few):
     _, run = loop.fit(models.build("tiny"), models.Recipe(2, 256, all_images=True), 0, few[0])
     assert run.epochs == 2
@@ -188,37 +184,25 @@ EVERYTHING = {
         ("tiny", EVERYTHING),
     ],
 )
-def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(few, tmp_path, name, changes):
+def test_a_resumed_run_ends_as_an_uninterrupted_one_bit_for_bit(
+    few, tmp_path, name, changes, capsys
+):
     recipe = dataclasses.replace(models.ZOO[name].recipe, epochs=4, batch_size=64, **changes)
     straight, straight_run = fit_weights(name, recipe, few)
-    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": name})
+    checkpoint, damaged = (Checkpoint(tmp_path / place, {"model": name}) for place in "ab")
     with pytest.raises(KeyboardInterrupt):
         fit_weights(name, recipe, few, checkpoint, callbacks=[Interruption(epoch=2)])
-    keras.utils.set_random_seed(99)  # whatever the process did before
-    resumed, resumed_run = fit_weights(name, recipe, few, checkpoint, resume=True)
-    assert resumed_run.history == straight_run.history
-    assert all(map(np.array_equal, resumed, straight))
-
-
-def test_a_run_without_its_random_states_would_end_elsewhere(few, tmp_path):
-    recipe = models.Recipe(epochs=2, batch_size=64)
-    straight, _ = fit_weights("tiny", recipe, few)
-    other, _ = fit_weights("tiny", dataclasses.replace(recipe, epochs=1), few)
-    assert not all(map(np.array_equal, straight, other))
-
-
-def test_a_damaged_epoch_is_trained_again_to_the_same_end(few, tmp_path, capsys):
-    recipe = models.Recipe(epochs=3, batch_size=64)
-    straight, _ = fit_weights("tiny", recipe, few)
-    checkpoint = Checkpoint(tmp_path / "checkpoint", {"model": "tiny"})
-    with pytest.raises(KeyboardInterrupt):
-        fit_weights("tiny", recipe, few, checkpoint, callbacks=[Interruption(epoch=2)])
-    with open(checkpoint.folder / "epoch-00002" / "variables.npz", "r+b") as file:
+    shutil.copytree(checkpoint.folder, damaged.folder)
+    with open(damaged.folder / "epoch-00002" / "variables.npz", "r+b") as file:
         file.truncate(1000)
-    resumed, _ = fit_weights("tiny", recipe, few, checkpoint, resume=True)
-    assert "warning:" in (shown := capsys.readouterr().err)
-    assert "variables.npz is damaged; continuing from the epoch before" in shown
-    assert all(map(np.array_equal, resumed, straight))
+    for place in (checkpoint, damaged):  # what is damaged is trained again, to the same end
+        keras.utils.set_random_seed(99)  # whatever the process did before
+        resumed, resumed_run = fit_weights(name, recipe, few, place, resume=True)
+        assert resumed_run.history == straight_run.history
+        assert all(map(np.array_equal, resumed, straight))
+        shown = capsys.readouterr().err
+        line = "variables.npz is damaged; continuing from the epoch before"
+        assert (line in shown) == ("warning:" in shown) == (place is damaged)
 
 
 def test_without_a_checkpoint_resume_starts_afresh(few, tmp_path):

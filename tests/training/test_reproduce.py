@@ -18,28 +18,26 @@ from mnist_edge.training import reproduce
 from mnist_edge.training.train_record import TrainRecord
 
 
-@pytest.fixture(scope="module")
-def again(small, tmp_path_factory):
-    """`(folder, status)` of the small bundle's run, repeated."""
-    folder = tmp_path_factory.mktemp("repeat") / "again"
-    argv = ["--from", str(small.folder / bundle.TRAIN), "--output", str(folder)]
-    status = main([*argv, "--quiet", "--no-plots"])
-    return folder, status
-
-
-def test_from_repeats_a_run_to_the_same_model_bit_for_bit(small, again):
-    folder, status = again
-    assert status == 0
-    record = json.loads((folder / bundle.TRAIN).read_text())
+def repeat(folder, output):
+    argv = ["--from", str(folder / bundle.TRAIN), "--output", str(output), "--quiet", "--no-plots"]
+    assert main(argv) == 0
+    first, record = (json.loads((one / bundle.TRAIN).read_text()) for one in (folder, output))
     same = ("model", "recipe", "seed", "data", "metrics", "weights_sha256", "model_sha256")
-    assert {name: record[name] for name in same} == {name: small.trained[name] for name in same}
-    assert (folder / bundle.MODEL).read_bytes() == (small.folder / bundle.MODEL).read_bytes()
-    assert (folder / bundle.HISTORY).read_bytes() == (small.folder / bundle.HISTORY).read_bytes()
+    assert {name: record[name] for name in same} == {name: first[name] for name in same}
+    for name in (bundle.MODEL, bundle.HISTORY):
+        assert (output / name).read_bytes() == (folder / name).read_bytes()
+    return output
+
+
+def test_from_repeats_a_run_to_the_same_model_bit_for_bit(few_data, tmp_path):
+    argv = ["--data", few_data, "--model", "classic", "--augment", "--epochs", "1", "--quiet"]
+    assert main([*argv, "--no-plots", "--output", str(tmp_path / "first")]) == 0
+    repeat(tmp_path / "first", tmp_path / "again")
 
 
 @pytest.mark.long
-def test_the_repeated_model_gives_the_same_artifacts_and_the_same_parity(small, again):
-    folder, _ = again
+def test_the_repeated_model_gives_the_same_artifacts_and_the_same_parity(small, tmp_path):
+    folder = repeat(small.folder, tmp_path / "again")
     export(ExportSettings(source=folder, calibration_count=50), report=print)
     for file in ("manifest.json", "golden.npz", "reference.npz"):
         assert (folder / file).read_bytes() == (small.folder / file).read_bytes()

@@ -57,7 +57,7 @@ def test_the_saved_model_holds_keras_layers_alone(small):
 
 def test_resume_goes_on_by_the_command_line(few_data, tmp_path, monkeypatch, capsys):
     argv = ["--data", few_data, "--output", str(tmp_path / "b"), "--epochs", "2"]
-    argv += ["--model", "classic"]
+    argv += ["--model", "classic", "--no-plots"]
     fit_epoch = loop.fit_epoch
 
     def interrupted(*given):

@@ -120,7 +120,7 @@ def run(folder, readers, count, capsys):
 
 
 def test_mutants_of_a_record_are_read_or_refused_in_one_line(folder, readers, capsys):
-    counts = run(folder, readers, 150, capsys)
+    counts = run(folder, readers, 50, capsys)
     assert all(counts[reader, outcome] for reader in readers for outcome in ("taken", "refused"))
 
 

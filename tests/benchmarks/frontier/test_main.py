@@ -128,6 +128,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
         list(frontier.results(FrontierSettings(scheduler="tcp://x"), []))
 
 
+@pytest.mark.long
 def test_a_clusters_workers_do_the_jobs_whose_figures_are_the_benchmarks(small, tmp_path):
     job = finished(small, tmp_path / "edge-0")
     failing = dataclasses.replace(job, data=str(tmp_path / "missing.npz"))

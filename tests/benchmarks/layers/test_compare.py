@@ -17,6 +17,9 @@ from tests import tiny
 
 # Few: layers are called one by one.
 COUNT = 8
+# One of each way to compute, per format; the others take as long again.
+QUICK = ("tflite-float32", "tflite-int8", "onnx-float32", "onnx-int8")
+OTHERS = pytest.param(tuple(name for name in VARIANTS if name not in QUICK), marks=pytest.mark.long)
 
 
 def loaded(small):
@@ -57,11 +60,11 @@ def with_other_sign(small, folder):
 
 @pytest.fixture(scope="module")
 def reports(small, tmp_path_factory):
-    """Every artifact of the small bundle, two with a changed layer and one that is none."""
+    """Artifacts of the small bundle, two with a changed layer and one that is none."""
     folder = tmp_path_factory.mktemp("files")
     (folder / "none.tflite").write_bytes(b"not a model" * 100)
     files = [folder / "none.tflite", *with_other_sign(small, folder)]
-    names = [*VARIANTS, *map(str, files)]
+    names = [*QUICK, *map(str, files)]
     return dict(zip(names, compare.compare_layers(small.folder, names, COUNT), strict=True)), files
 
 
@@ -82,8 +85,8 @@ def sabotaged(small):
     return model, fused
 
 
-@pytest.fixture(scope="module")
-def sabotage(small, tmp_path_factory):
+@pytest.fixture(scope="module", params=[QUICK, OTHERS])
+def sabotage(small, request, tmp_path_factory):
     """The names of the sabotaged layer, and a report of each variant of the sabotaged model."""
     model, names = sabotaged(small)
     folder = small.copy(tmp_path_factory.mktemp("sabotage") / "bundle")
@@ -93,7 +96,7 @@ def sabotage(small, tmp_path_factory):
     images = data.as_inputs(data.load(small.data).x_train[:50], (28, 28, 1))
     for format in FORMATS:
         prepared = FORMATS[format].prepare(model, None, folder)
-        for variant in VARIANTS.values():
+        for variant in map(VARIANTS.get, request.param):
             if variant.format == format:
                 content = FORMATS[format].convert(prepared, variant, images)
                 (folder / variant.file).write_bytes(content)
@@ -101,34 +104,40 @@ def sabotage(small, tmp_path_factory):
     entries = [
         {**schema.encode(one), **vars(manifest.file_record(folder / one.file))}
         for one in written.artifacts
+        if one.variant in request.param
     ]
     document = {**schema.encode(written), "artifacts": entries}
     bundle.write_json(folder / bundle.MANIFEST, document)
     return names, {one.variant: one for one in compare.compare_layers(folder, (), COUNT)}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_in_a_sound_artifact_no_layer_falls(reports, variant):
-    report = reports[0][variant]
+def is_sound(report, small):
     assert report.failure == ""
     assert report.fall is None
     assert [one.layer for one in report.layers if one.kind == "ReLU"]
     assert min(one.snr_db for one in report.layers) > {"float32": 100, "float16": 50}.get(
         report.precision, 20
     )
-
-
-def test_every_layer_is_matched_or_computed_with_one_that_is(reports, small):
+    # Every layer is matched, or computed with one that is.
     every = {layer.name for layer in loaded(small).layers} - {"image"}
-    for variant in VARIANTS:
-        layers = reports[0][variant].layers
-        named = [name for one in layers for name in (*one.fused, one.layer)]
-        assert len(named) == len(set(named))
-        assert every - set(named) <= {"input_layer"}, variant
+    named = [name for one in report.layers for name in (*one.fused, one.layer)]
+    assert len(named) == len(set(named))
+    assert every - set(named) <= {"input_layer"}
+
+
+@pytest.mark.parametrize("variant", QUICK)
+def test_in_a_sound_artifact_every_layer_is_found_and_none_falls(reports, small, variant):
+    is_sound(reports[0][variant], small)
+
+
+@pytest.mark.parametrize("variants", [OTHERS])
+def test_in_other_sound_artifacts_every_layer_is_found_and_none_falls(small, variants):
+    for report in compare.compare_layers(small.folder, variants, COUNT):
+        is_sound(report, small)
 
 
 def test_operators_are_timed(reports):
-    for name in VARIANTS:
+    for name in QUICK:
         times = [one.time_us for one in reports[0][name].layers]
         assert sum(times) > 0
         assert min(times) >= 0
@@ -166,13 +175,12 @@ def test_a_file_that_is_no_model_is_one_failure(reports):
     assert sum(bool(one.failure) for one in by_name.values()) == 1
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_channels_scaled_by_1000_are_located_wherever_it_shows(sabotage, variant):
+def test_channels_scaled_by_1000_are_located_wherever_it_shows(sabotage):
     names, by_variant = sabotage
-    report = by_variant[variant]
-    shows = report.layers[-1].snr_db < 20
-    assert shows == ("float" not in variant)
-    assert report.fall.layer in names if shows else report.fall is None
+    for variant, report in by_variant.items():
+        shows = report.layers[-1].snr_db < 20
+        assert shows == ("float" not in variant)
+        assert report.fall.layer in names if shows else report.fall is None
 
 
 def test_a_process_that_takes_too_much_is_ended(small):

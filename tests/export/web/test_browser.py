@@ -72,7 +72,7 @@ def draw(tab, digit, left=260, top=100, width=150, height=240):
         tab.mouse.move(*points[0])
         tab.mouse.down()
         for point in points[1:]:
-            tab.mouse.move(*point, steps=3)
+            tab.mouse.move(*point)
         tab.mouse.up()
 
 
@@ -80,16 +80,16 @@ def answer(tab):
     return tab.locator("#answer").inner_text()
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_each_digit_is_drawn_and_read(opened, file, size):
+@pytest.mark.parametrize(("size", "digits"), [(DESK, DIGITS), (PHONE, [4, 8])])
+def test_each_digit_is_drawn_and_read(opened, file, size, digits):
     tab = opened(file, size)
     read = {}
-    for digit in DIGITS:
+    for digit in digits:
         draw(tab, digit)
         read[digit] = answer(tab)
         tab.click("#clear")
         assert answer(tab) == "Nothing yet"
-    assert read == {digit: str(digit) for digit in DIGITS}
+    assert read == {digit: str(digit) for digit in digits}
 
 
 def test_several_digits_are_shown_with_pixels_bars_and_the_time_of_a_call(opened, file):
@@ -151,12 +151,20 @@ def test_the_keyboard_alone_draws_reads_and_clears(opened, file):
     assert tab.locator("#open:focus").count() == 1
 
 
-@pytest.mark.parametrize("name", ["lamp from a corner", "2000 pixels", "red ink in alpha", "GIF"])
-def test_a_picture_is_opened_and_read(opened, file, name, tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["lamp from a corner", "red ink in alpha", "GIF"],
+        pytest.param(["2000 pixels"], marks=pytest.mark.long),
+    ],
+)
+def test_pictures_are_opened_and_read(opened, file, names, tmp_path):
     tab = opened(file)
-    tab.set_input_files("#file", drawn.save(name, 4, tmp_path))
-    tab.wait_for_selector("#digits button")
-    assert answer(tab) == "4"
+    for name in names:
+        tab.set_input_files("#file", drawn.save(name, 4, tmp_path))
+        tab.wait_for_selector("#digits button")
+        assert answer(tab) == "4"
+        tab.click("#clear")
 
 
 def test_a_page_of_lines_keeps_its_lines_and_what_is_no_picture_is_said(opened, file, tmp_path):
@@ -205,6 +213,6 @@ def test_axe_finds_no_violation_before_and_after_an_answer(opened, file, scheme,
         found = tab.evaluate("axe.run()")
         assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
         assert len(found["passes"]) > 15
-    # Beside it: a page that has a fault is one that axe finds.
-    tab.evaluate("document.querySelector('#open').textContent = ''")
-    assert tab.evaluate("axe.run()")["violations"]
+    if scheme == "light":  # a page that has a fault is one that axe finds
+        tab.evaluate("document.querySelector('#open').textContent = ''")
+        assert tab.evaluate("axe.run()")["violations"]

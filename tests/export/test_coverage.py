@@ -24,9 +24,10 @@ STRIDES = {samples.rows: 3, samples.tokens: 5}
 
 
 def ok_variants(name):
-    """The variants that a kind can have as named, by the record."""
-    cells = RECORD[name].cells
-    return tuple(name for name in VARIANTS if name in cells and cells[name].made == name)
+    """The variants that a kind can have as named, without a fallback, by the record."""
+    cells = RECORD[name].cells.items()
+    ok = {variant for variant, cell in cells if cell.made == variant and not cell.reason}
+    return tuple(variant for variant in VARIANTS if variant in ok)
 
 
 def groups():

@@ -150,13 +150,15 @@ def _rewrite(model: "keras.Model", format: str) -> None:
     import keras
 
     layers = keras.layers
-    rewritten: dict[Any, Callable[..., Any]] = {layers.UnitNormalization: _divided_by_norm}
+    rewritten: dict[Any, Callable[..., Any]] = {
+        layers.UnitNormalization: functools.partial(_divided_by_norm, format)
+    }
     if format != "onnx":
         rewritten |= dict.fromkeys([layers.MaxPooling3D, layers.AveragePooling3D], _pooled)
         rewritten[layers.Conv3D] = _convolved
     for operation in operations(model):
         if type(operation) in rewritten:
-            operation.call = functools.partial(rewritten[type(operation)], operation, format)
+            operation.call = functools.partial(rewritten[type(operation)], operation)
         if format != "onnx" and getattr(operation, "activation", None) is keras.activations.selu:
             operation.activation = _selu
 
@@ -169,7 +171,7 @@ def _selu(x: Any) -> Any:
     return _SELU_SCALE * (positive + _SELU_ALPHA * ops.elu(x - positive))
 
 
-def _divided_by_norm(layer: Any, format: str, x: Any) -> Any:
+def _divided_by_norm(format: str, layer: Any, x: Any) -> Any:
     """What UnitNormalization computes.
 
     Keras multiplies by the smaller of `1 / norm` and 1e12. Of a vector of zeros, LiteRT makes NaN
@@ -184,7 +186,7 @@ def _divided_by_norm(layer: Any, format: str, x: Any) -> Any:
     return x * ops.rsqrt(ops.maximum(squares, _LEAST_NORM**2))
 
 
-def _pooled(layer: Any, format: str, x: Any) -> Any:
+def _pooled(layer: Any, x: Any) -> Any:
     """What MaxPooling3D and AveragePooling3D compute: within each plane, then across planes."""
     from keras import ops
 
@@ -200,7 +202,7 @@ def _pooled(layer: Any, format: str, x: Any) -> Any:
     return ops.reshape(across, (-1, across.shape[1], *plane, channels))
 
 
-def _convolved(layer: Any, format: str, x: Any) -> Any:
+def _convolved(layer: Any, x: Any) -> Any:
     """What Conv3D computes: the sum over the kernel's planes of a convolution of each plane."""
     from keras import ops
 

@@ -17,16 +17,7 @@ from mnist_edge.runtimes import c_compiler
 from mnist_edge.safety import c_source
 from tests import tiny
 from tests.conftest import QUICK
-from tests.export.c.nets import Builder
-
-FIELDS = {
-    "project": "mnist-edge",
-    "model": "tiny",
-    "source_model_sha256": "0" * 64,
-    "variant": "c-int8",
-    "input": {"name": "image", "shape": [28, 28, 1], "layout": "NHWC", "range": [0.0, 255.0]},
-    "output": {"name": "probabilities", "labels": list("0123456789")},
-}
+from tests.export.c.nets import FIELDS, Builder
 
 
 def network(seed=0):

@@ -4,6 +4,16 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+# What export says of a network that reads MNIST's digits.
+FIELDS = {
+    "project": "mnist-edge",
+    "model": "tiny",
+    "source_model_sha256": "0" * 64,
+    "variant": "c-int8",
+    "input": {"name": "image", "shape": [28, 28, 1], "layout": "NHWC", "range": [0.0, 255.0]},
+    "output": {"name": "probabilities", "labels": list("0123456789")},
+}
+
 # Of operators that have no second version.
 VERSIONS = {"PRELU": 1, "RESHAPE": 1, "HARD_SWISH": 1, "ELU": 1}
 

@@ -15,16 +15,8 @@ from mnist_edge.images.likeness import PARTS
 from mnist_edge.images.likeness import likeness as in_python
 from tests.export.c import compiled, nets
 
-DIGITS = [str(digit) for digit in range(10)]
-FIELDS = {
-    "project": "mnist-edge",
-    "model": "net",
-    "source_model_sha256": "0" * 64,
-    "variant": "c-int8",
-    "input": {"name": "image", "shape": [28, 28, 1], "layout": "NHWC", "range": [0.0, 255.0]},
-    "output": {"name": "probabilities", "labels": DIGITS},
-}
-MACRO, TEST = "-DNET_NO_DIGIT", "-DNET_SELF_TEST"
+DIGITS = nets.FIELDS["output"]["labels"]
+MACRO, TEST = "-DTINY_NO_DIGIT", "-DTINY_SELF_TEST"
 # Overflow and wrong indexes end the process.
 TRAPS = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 
@@ -47,7 +39,7 @@ def network():
 def written(tmp_path_factory):
     """A folder with the source, the header and the example of a model of digits."""
     folder = tmp_path_factory.mktemp("likeness")
-    content = convert.embed(network(), FIELDS, data.load().x_test[:5, ..., None].astype("f4"))
+    content = convert.embed(network(), nets.FIELDS, data.load().x_test[:5, ..., None].astype("f4"))
     (folder / "c-int8.c").write_bytes(content)
     for end, text in metadata.companions(content).items():
         (folder / f"c-int8{end}").write_bytes(text)
@@ -60,7 +52,7 @@ def in_c(written):
     path = written / "net.so"
     flags = ["-O2", "-shared", "-fPIC", "-std=c99", *compiled.WARNINGS, *TRAPS, MACRO]
     subprocess.run(["gcc", *flags, written / "c-int8.c", "-o", path], check=True)
-    function = ctypes.CDLL(str(path)).net_likeness
+    function = ctypes.CDLL(str(path)).tiny_likeness
     return lambda images: np.array([function(one.tobytes()) for one in images])
 
 
@@ -118,7 +110,7 @@ def test_the_self_test_covers_it(written, tmp_path, old, new, fails):
     flags = ["-shared", "-fPIC", MACRO, TEST]
     subprocess.run(["gcc", *flags, tmp_path / "c-int8.c", "-o", path], check=True)
     scratch = ctypes.create_string_buffer(1 << 20)
-    assert bool(ctypes.CDLL(str(path)).net_self_test(scratch)) == fails
+    assert bool(ctypes.CDLL(str(path)).tiny_self_test(scratch)) == fails
 
 
 def test_without_the_macro_nothing_of_it_is_compiled(written, tmp_path):
@@ -135,7 +127,7 @@ def test_only_models_of_digits_that_take_gray_levels_offer_it():
     others = [given((1, 32, 32, 1)), given(dtype="int8"), given(scale=1 / 255), given(zero=1)]
     assert not any(likeness.fits(one, DIGITS) for one in others)
     assert not likeness.fits(given(), ["T-shirt", *DIGITS[1:]])
-    fields = FIELDS | {"output": {"name": "probabilities", "labels": list("ABCDEFGHIJ")}}
+    fields = nets.FIELDS | {"output": {"name": "probabilities", "labels": list("ABCDEFGHIJ")}}
     content = convert.embed(network(), fields, np.zeros((1, 28, 28, 1), np.float32))
     texts = [content, *metadata.companions(content).values()]
     assert not any(b"NO_DIGIT" in text or b"likeness" in text for text in texts)

@@ -24,8 +24,55 @@ PACKAGES = (
     "fonts-breip fonts-bwht fonts-dancingscript fonts-dkg-handwriting fonts-humor-sans "
     "fonts-kaushanscript fonts-kristi fonts-rufscript fonts-sjfonts fonts-yusei-magic"
 )
-# Different hands for building and for reporting.
+TRAINING_PACKAGES = (
+    "fonts-aoyagi-kouzan-t fonts-aoyagi-soseki fonts-averia-sans-gwf fonts-comic-neue "
+    "fonts-dejavu-core fonts-dustin fonts-engadget fonts-havana fonts-isabella fonts-kalapi "
+    "fonts-kiloji fonts-klaudia-berenika fonts-klee fonts-kouzan-mouhitsu fonts-leckerli-one "
+    "fonts-liberation fonts-nanum-extra fonts-navilu fonts-open-sans fonts-seto fonts-sil-andika "
+    "fonts-tlwg-purisa-otf fonts-tomsontalks fonts-urw-base35"
+)
+# Different hands for training, for building and for reporting.
 FONTS = {
+    TRAINING: (
+        "opentype/comic-neue/ComicNeue-Italic.otf",
+        "opentype/comic-neue/ComicNeue-Regular.otf",
+        "opentype/havana/Havana-Regular.otf",
+        "opentype/tlwg/Purisa.otf",
+        "opentype/urw-base35/C059-Italic.otf",
+        "opentype/urw-base35/NimbusSansNarrow-Regular.otf",
+        "opentype/urw-base35/URWGothic-Book.otf",
+        "opentype/urw-base35/Z003-MediumItalic.otf",
+        "truetype/Navilu/Navilu.ttf",
+        "truetype/andika/Andika-Regular.ttf",
+        "truetype/aoyagi-kouzan-t/AoyagiKouzanT.ttf",
+        "truetype/aoyagi-soseki/aoyagi-soseki.ttf",
+        "truetype/averia-gwf/AveriaSansGWF-LightItalic.ttf",
+        "truetype/dejavu/DejaVuSans.ttf",
+        "truetype/dustin/Domestic_Manners.ttf",
+        "truetype/dustin/Dustismo.ttf",
+        "truetype/dustin/Junkyard.ttf",
+        "truetype/dustin/PenguinAttack.ttf",
+        "truetype/engadget/Engadget.ttf",
+        "truetype/fonts-kalapi/Kalapi.ttf",
+        "truetype/isabella/Isabella.ttf",
+        "truetype/kiloji/kiloji.ttf",
+        "truetype/kiloji/kiloji_d.ttf",
+        "truetype/kiloji/kiloji_p.ttf",
+        "truetype/klaudia-berenika/Klaudia-Oblique.ttf",
+        "truetype/klee/KleeOne-Regular.ttf",
+        "truetype/klee/KleeOne-SemiBold.ttf",
+        "truetype/kouzan-mouhitsu/KouzanBrushFontSousyo.ttf",
+        "truetype/kouzan-mouhitsu/kouzan-mouhitsu-gyosho.ttf",
+        "truetype/leckerli-one/LeckerliOne-Regular.ttf",
+        "truetype/liberation/LiberationMono-Regular.ttf",
+        "truetype/liberation/LiberationSansNarrow-Italic.ttf",
+        "truetype/nanum/NanumBarunpenR.ttf",
+        "truetype/nanum/NanumBrush.ttf",
+        "truetype/nanum/NanumPen.ttf",
+        "truetype/open-sans/OpenSans-CondLightItalic.ttf",
+        "truetype/seto/setofont.ttf",
+        "truetype/tomsontalks/TomsonTalks.ttf",
+    ),
     VALIDATION: (
         "truetype/breip/Breip.ttf",
         "opentype/bwht/BecauseWeConnect-Regular.otf",
@@ -89,9 +136,31 @@ def font(file: str) -> Source:
     return glyph
 
 
-def missing_fonts() -> list[str]:
-    """Returns the fonts that are not installed."""
-    return [file for files in FONTS.values() for file in files if not (_FONTS / file).is_file()]
+def varied(glyph: Source, rng: np.random.Generator) -> Source:
+    """Returns a source in another hand: wider or narrower, slanted, each digit a little bent."""
+    from scipy import ndimage
+
+    stretch, slant, bend = rng.uniform(0.7, 1.2), rng.uniform(-0.3, 0.3), rng.uniform(0, 0.05)
+
+    def bent(digit: int, height: float, widen: float, rng: np.random.Generator) -> np.ndarray:
+        ink = glyph(digit, height, widen, rng)
+        tall, wide = ink.shape
+        margin, reach = round(0.12 * height), round(abs(slant) * tall)
+        y, x = np.mgrid[-margin : tall + margin, -margin : round(wide * stretch) + margin + reach]
+        x = (x - (reach + slant * tall) / 2 + slant * y) / stretch
+        waves = (
+            ndimage.zoom(wave, np.array(y.shape) / len(wave), grid_mode=True, mode="nearest")
+            for wave in rng.uniform(-1, 1, (2, 4, 4))
+        )
+        places = [axis + bend * height * wave for axis, wave in zip((y, x), waves, strict=True)]
+        return _cropped(ndimage.map_coordinates(ink, places, order=1).clip(0, 1))
+
+    return bent
+
+
+def missing_fonts(*parts: str) -> list[str]:
+    """Returns the fonts of these parts that are not installed."""
+    return [file for part in parts for file in FONTS[part] if not (_FONTS / file).is_file()]
 
 
 def _inked(ink: np.ndarray, sharpness: float, widen: float) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from mnist_edge import cli
 from mnist_edge.data import csv_files
 from mnist_edge.errors import InputError
-from mnist_edge.images import lines, pictures, segment, split, threshold
+from mnist_edge.images import cuts, lines, pictures, segment, split, threshold
 from mnist_edge.images.segment import Stroke
 from mnist_edge.images.split import Read
 
@@ -211,44 +211,46 @@ def _split(name: str, rows: Sequence[Sequence[_Ink]], read: Read | None) -> list
         The digits of each row.
     """
     wholes = [
-        [_Piece(as_mnist(name, ink.contrast), ink.moved(split.box(ink.contrast))) for ink in row]
+        [_Piece(as_mnist(name, ink.contrast), ink.moved(cuts.box(ink.contrast))) for ink in row]
         for row in rows
     ]
     if not read:
         return wholes
-    known = iter(split.scores(np.stack([one.pixels for row in wholes for one in row]), read))
-    parts: list[list[split.Part]] = []
+    known = split.scores(np.stack([one.pixels for row in wholes for one in row]), read)
+    sure = iter(split.sure([ink.contrast for row in rows for ink in row], *known))
+    parts: list[list[cuts.Part]] = []
     pieces: list[list[_Piece]] = []
     for row in rows:
         parts.append([])
         pieces.append([])
-        for ink, one in _candidates(row, [next(known) >= split.SURE for _ in row]):
+        for ink, one in _candidates(row, [next(sure) for _ in row]):
             with contextlib.suppress(InputError):  # ink that vanishes is no digit
                 pieces[-1].append(_Piece(as_mnist(name, one.ink), ink.moved(one.box)))
                 parts[-1].append(one)
-    scored = split.scores(np.stack([piece.pixels for row in pieces for piece in row]), read)
+    read_as = split.scores(np.stack([piece.pixels for row in pieces for piece in row]), read)
     ends = np.cumsum([len(row) for row in pieces])[:-1]
+    by_row = (np.split(values, ends) for values in read_as)
     return [
-        [row[i] for i in split.best(own, scores)]
-        for row, own, scores in zip(pieces, parts, np.split(scored, ends), strict=True)
+        [row[i] for i in split.best(own, scores, digits)]
+        for row, own, scores, digits in zip(pieces, parts, *by_row, strict=True)
     ]
 
 
-def _candidates(row: Sequence[_Ink], sure: Sequence[bool]) -> Iterator[tuple[_Ink, split.Part]]:
+def _candidates(row: Sequence[_Ink], sure: Sequence[bool]) -> Iterator[tuple[_Ink, cuts.Part]]:
     """Yields what may be a digit in a row, and the ink that it is a part of."""
     for number, ink in enumerate(row):
-        yield from ((ink, one) for one in split.parts(ink.contrast, number, not sure[number]))
+        yield from ((ink, one) for one in cuts.parts(ink.contrast, number, not sure[number]))
         if not all(sure[number : number + 2]) and number + 1 < len(row):
             both = _joined(ink, row[number + 1])
-            if split.may_be_one(both.contrast):
-                yield both, split.Part(number, number + 2, both.contrast)
+            if cuts.may_be_one(both.contrast):
+                yield both, cuts.Part(number, number + 2, both.contrast)
 
 
 def _is_one(one: _Piece, several: Sequence[_Piece], read: Read) -> bool:
     """Whether all ink is more probably one digit than several."""
     if len(several) == 1:
         return True
-    first, *others = split.scores(np.stack([piece.pixels for piece in (one, *several)]), read)
+    (first, *others), _ = split.scores(np.stack([piece.pixels for piece in (one, *several)]), read)
     return bool(first >= np.mean(others))
 
 

@@ -19,7 +19,6 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 RECORD = schema.read(Rows, DOCS / "coverage.json", "").rows
 # Kinds in one model: an export costs seconds whatever its size, and names the layer that fails.
 TOGETHER = 18
-BATCH = 32
 # One in so many steps of a sequence: loops are unrolled, step by step, to be calibrated.
 STRIDES = {samples.rows: 5, samples.tokens: 10}
 # Two steps are too few for a convolution over them.
@@ -47,10 +46,8 @@ def part_of(names):
     load = KINDS[names[0]].data
     dataset = load()
     step = min(LONGER.get(name, STRIDES.get(load, 1)) for name in names)
-    # In whole batches: a part of one would have TensorFlow trace the model again.
-    count = len(dataset.x_train) // 2 // BATCH * BATCH
-    x_train, y_train = (each[::2][:count] for each in (dataset.x_train, dataset.y_train))
-    return data.Dataset(x_train[:, ::step], y_train, dataset.x_test[:, ::step], dataset.y_test)
+    x_train, x_test = (x[:, ::step] for x in (dataset.x_train[::2], dataset.x_test))
+    return data.Dataset(x_train, dataset.y_train[::2], x_test, dataset.y_test)
 
 
 def joined(names):

@@ -16,7 +16,7 @@ run: .venv/installed-all
 	$(BIN)/python -m benchmarks --min-accuracy 0.98 --require all
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: .venv/installed-dev
 	$(BIN)/python -m pytest -m long

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,13 +28,34 @@ from mnist_edge.training.settings import TrainSettings
 from tests import tiny
 from tests.safety import culprits
 
+TESTS = Path(__file__).parent
 QUICK = {"rounds": 2, "calls": 10, "warmup": 2}
 # Hundreds of subprocesses import this package.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+# Files that take longest, or end first what others wait for: they start first, so that the
+# suite's two processes end together and only one of them needs the small bundle at once.
+FIRST = (
+    *("export/test_coverage.py", "safety/test_bundle_from_elsewhere.py", "export/test_pipeline.py"),
+    *("test_api.py", "benchmarks/test_run.py", "test_predict.py", "training/test_loop.py"),
+    *("training/test_train.py", "export/web/test_browser.py", "benchmarks/layers/test_compare.py"),
+    *("test_foreign_bundle.py", "export/test_tasks.py", "export/test_quantizable.py"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Orders files by how long they take; `--no-loadscope-reorder` keeps the order."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).as_posix(), len(FIRST)))
+
+
 def pytest_collection_finish():
     """What was imported stays: TensorFlow's converter, which collects garbage, skips it."""
+    _keep_what_is_there()
+
+
+def _keep_what_is_there():
     gc.collect()
     gc.freeze()
 
@@ -191,6 +213,7 @@ def small(small_data, shared):
     trained, manifest = (
         json.loads((folder / name).read_text()) for name in (bundle.TRAIN, bundle.MANIFEST)
     )
+    _keep_what_is_there()
     return Small(small_data, folder, trained, manifest, schema.read(Report, report, ""))
 
 

@@ -96,6 +96,11 @@ def compiled(model: "keras.Model", recipe: Recipe, seed: int, count: int) -> "Le
         steps_per_execution=1 if keras.backend.backend() == "torch" else _STEPS_AT_ONCE,
     )
     learner.optimizer.build(learner.trainable_variables)
+    # Metrics make their variables at their first call. In a step's graph, that would have
+    # TensorFlow trace the step a second time.
+    shape = (1, model.output.shape[-1])
+    learner.compute_metrics(None, targets(np.zeros(1, int), recipe, shape[1]), np.zeros(shape))
+    learner.reset_metrics()
     return learner
 
 

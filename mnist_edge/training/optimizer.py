@@ -23,6 +23,14 @@ class ConvolutionMuon(keras.optimizers.Muon):
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         return len(variable.shape) != 4
 
+    def _apply_weight_decay(self, variables: list[keras.Variable]) -> None:
+        rate = self.learning_rate  # once; Keras builds the schedule's graph for each variable
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                is_adamw = self._should_use_adamw(variable)
+                decay = self.adam_weight_decay if is_adamw else self.weight_decay
+                variable.assign(variable - variable * decay * rate)
+
     def _muon_update_step(
         self,
         gradient: keras.KerasTensor,

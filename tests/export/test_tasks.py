@@ -173,11 +173,11 @@ def test_every_runtime_gives_the_outputs_in_the_same_columns(exported):
         np.testing.assert_allclose(found, reference, atol=tolerance, err_msg=name)
 
 
-def test_the_benchmark_and_the_selftest_judge_every_output(exported):
+def test_the_benchmark_and_the_selftest_judge_every_output(exported, without_keras):
     folder, _ = exported
     report = benchmark(folder, rounds=1, calls=3, warmup=1)
     assert report.passed, report.breaches
-    for row in report.measurements:
+    for row in report.measurements[1:]:
         assert [remark.split(":")[0] for remark in row.remarks if "agreement" in remark] == [
             "dark",
             "tags",

@@ -56,7 +56,9 @@ APPLICATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name", ["MobileNetV2", pytest.param("EfficientNetB0", marks=pytest.mark.long), "of many kinds"]
+)
 def test_kerass_own_classifiers_pass(tmp_path, name):
     APPLICATIONS[name]().save(tmp_path / "model.keras")
     assert keras_file.check(tmp_path / "model.keras")["class_name"] == "Functional"

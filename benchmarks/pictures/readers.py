@@ -20,7 +20,6 @@ from mnist_edge.cli import setting
 from mnist_edge.errors import InputError
 from mnist_edge.images import cuts, normalize
 from mnist_edge.images import readers as packaged
-from mnist_edge.safety import supervise
 
 from . import glyphs, strips
 from .glyphs import Source
@@ -102,7 +101,8 @@ def string_examples(count: int, sources: list[list[Source]], rng: np.random.Gene
 _EXAMPLES = {packaged.WHOLE: whole_examples, packaged.STRINGS: string_examples}
 
 
-def _whole_network() -> "keras.Model":
+def whole_network() -> "keras.Model":
+    """Returns the network that tells digits from what is none, untrained."""
     import keras
     from keras import layers
 
@@ -120,7 +120,8 @@ def _whole_network() -> "keras.Model":
     )
 
 
-def _string_network() -> "keras.Model":
+def string_network() -> "keras.Model":
+    """Returns the network that reads strings, untrained."""
     import keras
     from keras import layers
 
@@ -152,7 +153,7 @@ def train(name: str, pixels: np.ndarray, labels: np.ndarray) -> list[np.ndarray]
 
     keras.utils.set_random_seed(0)
     is_whole = name == packaged.WHOLE
-    model = _whole_network() if is_whole else _string_network()
+    model = whole_network() if is_whole else string_network()
     losses = keras.losses
     loss = losses.SparseCategoricalCrossentropy(from_logits=True) if is_whole else losses.CTC()
     steps = _EPOCHS[name] * (len(pixels) // _BATCH + 1)
@@ -182,4 +183,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(supervise.run(main))
+    sys.exit(main())

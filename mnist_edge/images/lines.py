@@ -18,6 +18,7 @@ _SLIM = 14  # minimum ratio of length to thickness; a drawn 4 has bars of 10 to 
 _STOUT = 5  # the same for a wall that has a twin
 _LONG = 0.4  # minimum length, as a share of the ink that hangs together with it
 _GAP = 0.03  # of the length: the longest gap in a line
+_CLOSE = 1.5  # the same while it is looked for, so that two lines side by side are not taken as one
 _OFF = 2.5  # pixels from a straight line; blur and rounding move a center by one
 _REACH, _NEAR = 3.0, 1.5  # thicknesses between a line's end, or a wall's, and what it meets
 _SKIRT = 0.15  # contrast at which the blurred edge of a line ends
@@ -93,7 +94,10 @@ def _without(contrast: np.ndarray, across: list[_Line], down: list[_Line]) -> np
             kept = _crossed(image, band)
             view[kept] = whole[kept]
     thickest = max(line.thickness for line in (*across, *down))
-    clean[_remains(clean, np.any([*bands[0], *bands[1]], axis=0), thickest)] = 0
+    border = np.ones(contrast.shape, bool)
+    inside = max(4, round(_REACH * thickest))
+    border[inside:-inside, inside:-inside] = False  # a wall may lie half outside
+    clean[_remains(clean, np.any([border, *bands[0], *bands[1]], axis=0), thickest)] = 0
     return clean
 
 
@@ -156,9 +160,11 @@ def _straight(
         best, height = np.unravel_index(votes.argmax(), votes.shape)
         if votes[best, height] < 0.5 * least:
             break
-        near = np.abs(y - (height + low) - slopes[best] * (x - origin)) <= _OFF
-        curve = np.polyfit(x[near], y[near], 1)
-        near |= np.abs(y - np.polyval(curve, x)) <= _OFF
+        curve = np.array([slopes[best], height + low - slopes[best] * origin])
+        for off in (_CLOSE, _CLOSE, _OFF):
+            near = _nearest(x, y, curve, off)
+            curve = np.polyfit(x[near], y[near], 1)
+        near = _nearest(x, y, curve, _OFF)
         thickness = float(np.median(lengths[near]))
         lines += [
             _Line(curve, start, stop, thickness)
@@ -167,6 +173,15 @@ def _straight(
         ]
         x, y, lengths = x[~near], y[~near], lengths[~near]
     return lines
+
+
+def _nearest(x: np.ndarray, y: np.ndarray, curve: np.ndarray, most: float) -> np.ndarray:
+    """Returns which run of each column is a line's, if it is near: another may be its twin's."""
+    off = np.abs(y - np.polyval(curve, x))
+    order = np.lexsort((off, x))
+    near = np.zeros(len(x), bool)
+    near[order[np.diff(x[order], prepend=-1) > 0]] = True
+    return near & (off <= most)
 
 
 def _extents(mask: np.ndarray, curve: np.ndarray, x: np.ndarray) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ def whole(pixels: np.ndarray) -> np.ndarray:
     Returns:
         Logarithms of the probabilities of the ten digits and of none, `[n, 11]`.
     """
-    convolutions, (third, last) = _weights(WHOLE)[:2], _weights(WHOLE)[2:]
+    convolutions, (third, last) = weights(WHOLE)[:2], weights(WHOLE)[2:]
     values = pixels[..., None].astype(np.float32) / 255
     for kernel, bias in convolutions:
         values = np.maximum(_convolved(values, kernel, 2) + bias, 0)
@@ -46,7 +46,7 @@ def strings(inks: Sequence[np.ndarray]) -> np.ndarray:
         Logarithms of the probabilities of blank and of the ten digits in each place, `[n, 12, 11]`.
     """
     values = np.stack([fitted(ink) for ink in inks])[..., None].astype(np.float32) / 255
-    *hidden, (last, last_bias) = _weights(STRINGS)
+    *hidden, (last, last_bias) = weights(STRINGS)
     for (kernel, bias), step, border in zip(hidden, (2, 2, 1, 1), (0, 0, 1, 0), strict=True):
         values = np.pad(values, ((0, 0), (border, border), (border, border), (0, 0)))
         values = np.maximum(_convolved(values, kernel, step) + bias, 0)
@@ -89,8 +89,8 @@ def likelihood(logs: np.ndarray, digits: Sequence[int] | np.ndarray) -> float:
 
 
 @functools.cache
-def _weights(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns kernel and bias of each layer."""
+def weights(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns kernel and bias of each layer of a network."""
     arrays = npz.read(_FOLDER / name, remedy="Reinstall mnist-edge.")
     values = [one.astype(np.float32) for one in arrays.values()]
     return list(zip(values[::2], values[1::2], strict=True))

@@ -21,9 +21,9 @@ _FLOOR = 1 / 256  # probabilities below count as this, the least that an int8 ar
 _OWN, _NONE = 0.5, 0.3  # weights of what the judge reads, and of that it is none
 # Score and likelihood of the string above which ink is one digit, and no cut is tried.
 _SURE, _SURE_STRING = 0.5, -1.0
-_CUT, _JOIN = 1.0, 1.0  # what it costs to cut, and to take two inks as one digit
+_CUT, _JOIN = 3.0, 1.0  # what it costs to cut, and to take two inks as one digit
 _TALL, _LOW = 0.7, 5.0  # of the height: lower parts cost so much per missing height
-_STRING, _UNLIKELY = 2.0, -12.0  # weight of the string's likelihood, and its minimum
+_STRING, _UNLIKELY = 1.0, -12.0  # weight of the string's likelihood, and its minimum
 _KEPT = 60  # sequences of the parts of an ink, the best of those that end at a cut
 
 

@@ -4,10 +4,13 @@ import collections
 import subprocess
 
 import numpy as np
+import pytest
 
 from benchmarks.pictures import __main__ as command
-from benchmarks.pictures import ocr, scans
+from benchmarks.pictures import ocr, readers, scans
 from benchmarks.pictures.render import Rendered
+from mnist_edge import data
+from mnist_edge.images import readers as packaged
 
 
 def test_every_scan_is_a_picture_and_the_four_styles_take_turns():
@@ -42,3 +45,26 @@ def test_only_the_digits_of_tesseracts_answer_count(monkeypatch):
     monkeypatch.setattr(ocr.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(ocr.subprocess, "run", lambda *args, **options: answer)
     assert ocr.readers()["Tesseract"](np.zeros((9, 9), np.uint8)) == "12"
+
+
+@pytest.mark.parametrize("name", [packaged.WHOLE, packaged.STRINGS])
+def test_numpy_answers_as_the_trained_network_does(name):
+    network = {packaged.WHOLE: readers.whole_network, packaged.STRINGS: readers.string_network}
+    model = network[name]()
+    model.set_weights([values for layer in packaged.weights(name) for values in layer])
+    images = data.load().x_test[:8]
+    if name == packaged.WHOLE:
+        given, found = images, packaged.whole(images)
+    else:
+        inks = list(images / np.float32(255))
+        given, found = np.stack([packaged.fitted(ink) for ink in inks]), packaged.strings(inks)
+    logits = model.predict(given[..., None], verbose=0)
+    expected = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # sums in another order
+
+
+def test_a_strip_needs_the_fonts_and_says_which(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(readers.glyphs, "missing_fonts", lambda part: ["a.ttf"])
+    assert readers.main(["--output", str(tmp_path)]) == 2
+    assert "apt install fonts-" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -28,7 +28,7 @@ UNWATCHED = {
     "watches those of its subcommands that open models": ("mnist_edge/__main__.py",),
     "opens what it made itself, or the packaged data": (
         "benchmarks/frontier/__main__.py",
-        "benchmarks/pictures/whole.py",
+        "benchmarks/pictures/readers.py",
         "export/coverage/__main__.py",
         "mnist_edge/images/likeness.py",
         "mnist_edge/training/speed.py",

@@ -93,11 +93,11 @@ def _without(contrast: np.ndarray, across: list[_Line], down: list[_Line]) -> np
         for band in own:
             kept = _crossed(image, band)
             view[kept] = whole[kept]
-    thickest = max(line.thickness for line in (*across, *down))
+    thickness = [line.thickness for line in (*across, *down)]
     border = np.ones(contrast.shape, bool)
-    inside = max(4, round(_REACH * thickest))
+    inside = max(4, round(_REACH * min(thickness)))
     border[inside:-inside, inside:-inside] = False  # a wall may lie half outside
-    clean[_remains(clean, np.any([border, *bands[0], *bands[1]], axis=0), thickest)] = 0
+    clean[_remains(clean, np.any([border, *bands[0], *bands[1]], axis=0), max(thickness))] = 0
     return clean
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_edge import backend, bundle, cli, data, drawing, lock, models, plots, schema, staging
+from mnist_edge.data import extra
 from mnist_edge.data.record import describe
 from mnist_edge.errors import InputError
 from mnist_edge.models import Recipe, folding, saving, table, zoo
@@ -86,6 +87,8 @@ def train_model(
             f"{type(dataset).__name__}. Give Dataset(x_train, y_train, x_test, y_test)."
         )
     _check_data(dataset)
+    if dataset.source != data.MNIST:
+        recipe = dataclasses.replace(recipe, extra_digits=False)
     keras = backend.import_keras()
     backend.require(backend.TRAINING, "training")
     splits = _splits(dataset, split_seed, recipe)
@@ -96,7 +99,7 @@ def train_model(
     if checkpoint:
         identity = _identity(model, recipe, seed, split_seed, dataset)
         kept = Checkpoint(checkpoint, identity)
-    examples = _examples(dataset, splits, network.input.shape[1:])
+    examples = _examples(dataset, splits, network.input.shape[1:], recipe)
     learner, run = loop.fit(
         network, recipe, seed, *examples, kept, resume, callbacks=callbacks, verbose=verbose
     )
@@ -176,7 +179,7 @@ def _splits(dataset: data.Dataset, split_seed: int, recipe: Recipe) -> Splits:
 
 
 def _examples(
-    dataset: data.Dataset, splits: Splits, shape: tuple[int, ...]
+    dataset: data.Dataset, splits: Splits, shape: tuple[int, ...], recipe: Recipe
 ) -> tuple[loop.Examples, loop.Examples | None]:
     """Returns `(x, y)` of the training and of the validation images; None if there are none.
 
@@ -186,6 +189,9 @@ def _examples(
         (dataset.x_train[indices].reshape(-1, *shape), dataset.y_train[indices])
         for indices in splits
     )
+    if recipe.extra_digits:
+        x, y = extra.load()
+        train = np.concatenate([train[0], x.reshape(-1, *shape)]), np.concatenate([train[1], y])
     return train, validation if len(splits[1]) else None
 
 

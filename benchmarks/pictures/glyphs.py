@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mnist_edge import data
+from mnist_edge.errors import InputError
 
 from ..corruptions import draws
 
@@ -111,7 +112,7 @@ def mnist(part: str) -> Source:
         image = images[choices[draws.integers(rng, 0, len(choices) - 1)]].astype(np.float32) / 255
         side = round(height * _FIELD / _BOX)
         large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
-        return _cropped(_inked(np.asarray(large), side / _FIELD, widen * height))
+        return cropped(_inked(np.asarray(large), side / _FIELD, widen * height))
 
     return glyph
 
@@ -131,7 +132,7 @@ def font(file: str) -> Source:
         image = Image.new("L", (round(2 * height) + margin, round(height) + 2 * margin))
         up = margin - top * height / (bottom - top)
         ImageDraw.Draw(image).text((margin, up), str(digit), 255, font=face)
-        return _cropped(_inked(np.asarray(image, np.float32) / 255, 1, widen * height))
+        return cropped(_inked(np.asarray(image, np.float32) / 255, 1, widen * height))
 
     return glyph
 
@@ -153,9 +154,19 @@ def varied(glyph: Source, rng: np.random.Generator) -> Source:
             for wave in rng.uniform(-1, 1, (2, 4, 4))
         )
         places = [axis + bend * height * wave for axis, wave in zip((y, x), waves, strict=True)]
-        return _cropped(ndimage.map_coordinates(ink, places, order=1).clip(0, 1))
+        return cropped(ndimage.map_coordinates(ink, places, order=1).clip(0, 1))
 
     return bent
+
+
+def require_training_fonts() -> None:
+    """Raises `InputError` if a font for training is not installed."""
+    missing = missing_fonts(TRAINING)
+    if missing:
+        raise InputError(
+            f"training needs the fonts of {TRAINING_PACKAGES}. Got: no {missing[0]}. "
+            f"Run: apt install {TRAINING_PACKAGES}"
+        )
 
 
 def missing_fonts(*parts: str) -> list[str]:
@@ -180,7 +191,8 @@ def _disk(reach: int) -> np.ndarray:
     return x * x + y * y <= reach * reach + 1
 
 
-def _cropped(ink: np.ndarray) -> np.ndarray:
+def cropped(ink: np.ndarray) -> np.ndarray:
+    """Returns the rows and columns that hold ink."""
     rows, columns = (np.flatnonzero((ink > 0.5).any(axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

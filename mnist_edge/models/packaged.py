@@ -21,8 +21,8 @@ SHA256 = {
         "train.json": "df34213b5d2ac5bf98a2631196d87a654ffe9ad3b258bfa98ffe73dbeb833d9d",
     },
     "robust": {
-        "model.keras": "4db33e4434af4b88586db542b6154daf0cfa19ddc28ceee417b3dfea0ff53880",
-        "train.json": "97249eefa89e8c1e11d153db94701f4ae713e71321188c335a760d07da39805a",
+        "model.keras": "d8ccab78d515ef12c4da32917428f0abb98bd1d825c731ce388cd34bc037f189",
+        "train.json": "d5146f80b82c87127a3da0a60aee75d0f818db5d64dde7f6dd19f7a5ea5dbdb0",
     },
     "accurate": {
         "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",

@@ -65,6 +65,8 @@ class Recipe:
             its own loss, instead of one loss for the average.
         label_smoothing: Fraction of each label that is spread evenly over the classes.
         all_images: Whether to train on the validation images too; then there is no validation.
+        extra_digits: Whether digits of fonts, and in forms that MNIST lacks, join MNIST's training
+            images (`mnist_edge/data/extra.py`). Other data are trained on alone.
     """
 
     CLOSED: ClassVar[bool] = True
@@ -85,6 +87,7 @@ class Recipe:
     branch_losses: bool = False
     label_smoothing: Share = 0.0
     all_images: bool = False
+    extra_digits: bool = False
 
     def __post_init__(self) -> None:
         if self.all_images and (self.keep != "last" or self.patience):
@@ -110,5 +113,6 @@ class Recipe:
             "averaged" if self.average else "",
             "validation's best" if self.keep == "best" else "",
             "all images" if self.all_images else "",
+            "extra digits" if self.extra_digits else "",
         ]
         return ", ".join(part for part in parts if part)

@@ -66,9 +66,14 @@ _AVERAGED = Recipe(
 _SMALL = dataclasses.replace(_AVERAGED, augment=GENTLE, muon_rate=5e-2)
 _SMALL_LONGER = dataclasses.replace(_SMALL, epochs=80, weight_decay=0.1, all_images=True)
 _ROBUST = dataclasses.replace(
-    _SMALL, weight_decay=0.02, augment=dataclasses.replace(GENTLE, disturbed=0.6)
+    _SMALL,
+    weight_decay=0.02,
+    augment=dataclasses.replace(GENTLE, disturbed=0.6),
+    extra_digits=True,
 )
-_EDGE_ROBUST = dataclasses.replace(_ROBUST, augment=dataclasses.replace(GENTLE, disturbed=0.3))
+_EDGE_ROBUST = dataclasses.replace(
+    _ROBUST, augment=dataclasses.replace(GENTLE, disturbed=0.3), extra_digits=False
+)
 _NANO = dataclasses.replace(
     _AVERAGED,
     batch_size=64,

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks.pictures import __main__ as command
-from benchmarks.pictures import ocr, readers, scans
+from benchmarks.pictures import extra_digits, forms, glyphs, ocr, readers, scans
 from benchmarks.pictures.render import Rendered
 from mnist_edge import data
+from mnist_edge.data import extra
 from mnist_edge.images import readers as packaged
 
 
@@ -63,8 +64,37 @@ def test_numpy_answers_as_the_trained_network_does(name):
     np.testing.assert_allclose(found, expected, atol=1e-3)  # sums in another order
 
 
-def test_a_strip_needs_the_fonts_and_says_which(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(readers.glyphs, "missing_fonts", lambda part: ["a.ttf"])
-    assert readers.main(["--output", str(tmp_path)]) == 2
+@pytest.mark.parametrize("command", [readers, extra_digits])
+def test_training_needs_the_fonts_and_says_which(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(glyphs, "missing_fonts", lambda part: ["a.ttf"])
+    assert command.main(["--output", str(tmp_path / "x")]) == 2
     assert "apt install fonts-" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("digit", forms.FORMS)
+def test_a_form_is_as_tall_as_asked_and_its_stroke_as_wide(digit):
+    rng = np.random.default_rng(0)
+    fine, wide = (forms.draw(digit, 100, widen, rng) for widen in (-1, 1))
+    for ink in (fine, wide):
+        assert 85 <= len(ink) <= 130
+        assert (ink.dtype, ink.min(), ink.max()) == (np.float32, 0, 1)
+    assert fine.mean() < wide.mean()
+
+
+def test_extra_digits_are_drawn_the_same_each_time(monkeypatch):
+    monkeypatch.setitem(glyphs.FONTS, glyphs.TRAINING, ())
+    pixels, labels = extra_digits.images(of_font=1, of_form=2)
+    assert labels.tolist() == [1, 1, 1, 1, 4, 4, 7, 7, 9, 9]
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (10, 28, 28))
+    assert len(np.unique(pixels)) <= 16
+    assert np.array_equal(extra_digits.images(of_font=1, of_form=2)[0], pixels)
+    assert not np.array_equal(extra_digits.images(of_font=1, of_form=3)[0][:10], pixels)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(glyphs.missing_fonts(glyphs.TRAINING)), reason="needs the fonts")
+def test_the_packaged_extra_digits_are_what_the_command_draws(tmp_path):
+    assert extra_digits.main(["--output", str(tmp_path / "x.npz")]) == 0
+    with np.load(tmp_path / "x.npz") as drawn:
+        assert all(map(np.array_equal, (drawn["x"], drawn["y"]), extra.load()))

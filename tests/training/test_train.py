@@ -14,6 +14,7 @@ import pytest
 from export.pipeline import export
 from export.settings import ExportSettings
 from mnist_edge import bundle, data, evaluate, models
+from mnist_edge.data import extra
 from mnist_edge.errors import InputError
 from mnist_edge.models.opened import open_named
 from mnist_edge.train import main, train_model
@@ -186,6 +187,36 @@ def test_a_network_is_trained_on_arrays_in_memory_and_saved(arrays, tmp_path):
     with pytest.raises(InputError, match=r"Got: a model that was changed since"):
         trained.save(tmp_path / "b")
     assert open_named(tmp_path / "b").record == trained.record
+
+
+@pytest.mark.parametrize("source", [data.MNIST, "other"])
+def test_extra_digits_join_mnists_training_images_alone(arrays, monkeypatch, source):
+    given = []
+
+    def fit(model, recipe, seed, train, *options, **more):
+        given.append(train)
+        return whole_fit(model, recipe, seed, train, *options, **more)
+
+    whole_fit = loop.fit
+    monkeypatch.setattr(loop, "fit", fit)
+    monkeypatch.setattr(extra, "load", lambda: (arrays.x_test[:7] // 2, arrays.y_test[:7]))
+    recipe = models.Recipe(1, 32, extra_digits=True)
+    trained = train_model("classic", dataclasses.replace(arrays, source=source), recipe)
+    is_mnist = source == data.MNIST
+    assert trained.record.recipe.extra_digits == is_mnist
+    assert trained.record.data.train_count == 200
+    ((x, y),) = given
+    assert (len(x), len(y)) == (200 + 7 * is_mnist,) * 2
+    if is_mnist:
+        assert np.array_equal(x[200:, ..., 0], arrays.x_test[:7] // 2)
+        assert np.array_equal(y[200:], arrays.y_test[:7])
+
+
+def test_extra_digits_are_read_as_mnist_is():
+    x, y = extra.load()
+    assert (x.dtype, x.shape[1:], y.dtype, y.shape) == (np.uint8, (28, 28), np.uint8, x.shape[:1])
+    assert set(y.tolist()) == set(range(10))
+    assert models.ZOO["robust"].recipe.extra_digits
 
 
 @pytest.mark.parametrize(

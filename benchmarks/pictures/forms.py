@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from . import glyphs
-from .glyphs import Source
 
 # Points `[n, 2]`, right and down, in heights of a digit.
 Stroke = np.ndarray
@@ -104,15 +103,6 @@ def draw(digit: int, height: float, widen: float, rng: np.random.Generator) -> n
         for place in places:
             pencil.circle(place, pen * scale / 2, 255)
     return glyphs.cropped(np.asarray(image.reduce(_FINER), np.float32) / 255)
-
-
-def mixed(glyph: Source) -> Source:
-    """Returns a source with the digits of `FORMS` drawn, and the others as they were."""
-
-    def digit_of(digit: int, height: float, widen: float, rng: np.random.Generator) -> np.ndarray:
-        return (draw if digit in FORMS else glyph)(digit, height, widen, rng)
-
-    return digit_of
 
 
 def _smooth(stroke: Stroke) -> Stroke:

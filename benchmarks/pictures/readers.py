@@ -27,7 +27,7 @@ from .glyphs import Source
 if TYPE_CHECKING:
     import keras
 
-_STRIPS = {packaged.WHOLE: 40_000, packaged.STRINGS: 160_000}
+_STRIPS = {packaged.WHOLE: 20_000, packaged.STRINGS: 160_000}
 _EPOCHS = {packaged.WHOLE: 8, packaged.STRINGS: 12}
 _INK = 0.4  # as in `cuts`
 _RIGHT, _WRONG = 0.82, 0.68  # overlap with a digit above which a piece is it, below which none is
@@ -54,7 +54,7 @@ def _pieces(
     digits: list[int], layers: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, int]]:
     """Returns some of what may be cut from a strip, and the digit that each is, or `_NONE`."""
-    ink = strips.on_paper(layers, rng)
+    ink = strips.ink(layers, rng)
     left, top, right, bottom = cuts.box(ink)
     inside = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
     drawn = layers[:, *inside] > 0.5
@@ -93,7 +93,7 @@ def string_examples(count: int, sources: list[list[Source]], rng: np.random.Gene
     labels = np.zeros((count, _LONGEST), np.uint8)
     for i in range(count):
         digits, layers = strips.strip(sources, rng)
-        pixels[i] = packaged.fitted(strips.on_paper(layers, rng))
+        pixels[i] = packaged.fitted(strips.ink(layers, rng))
         labels[i, : len(digits)] = np.array(digits) + 1
     return pixels, labels
 

@@ -19,7 +19,7 @@ _MARGIN: Range = (0.25, 0.7)  # of paper around the digits
 _OUTSIDE = 0.8  # of the sheet beyond the picture on each side, for rotation and perspective
 
 # Pictures per kind, of MNIST's digits and of fonts' digits.
-COUNTS = {"MNIST": 60, "fonts": 20}
+COUNTS = {"MNIST": 195, "fonts": 65}
 
 # Ink, and the box that it lies in: left, top, right, bottom.
 Box = tuple[int, int, int, int]

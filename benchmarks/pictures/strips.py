@@ -3,9 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from mnist_edge.images import lines
-
-from . import forms, glyphs, paper
+from . import glyphs
 from .glyphs import Source
 
 _COUNTS = (0.2, 0.65, 0.15)  # how often a strip has one, two and three digits
@@ -14,11 +12,7 @@ _LIFT, _DEEPEST, _WIDEST_GAP = 0.06, 0.1, 0.12
 _TOUCH = 0.85  # how often two digits touch
 _FONTS = 0.45  # how often the digits are a font's, which is always varied
 _VARIED = 0.5  # how often MNIST's are
-_FORMS = 0.15  # how often MNIST's are mixed with forms that its writers seldom use
 _COARSE, _ROWS = 0.15, (8, 16)  # how often a strip has few pixels, and in how many rows
-_LINED, _SQUARED = 0.15, 0.6  # how often a strip was on lined paper, and how often that was squared
-_STEPS, _WIDTHS, _STRENGTHS = (0.35, 1.2), (1.0, 3.0), (0.4, 0.9)  # of the lines
-_BESIDE = 2  # pixels from the ink up to which remains of lines are seen
 
 # The digits of a strip, and the ink of each alone, float32 `[digits, height, width]`.
 Strip = tuple[list[int], np.ndarray]
@@ -63,19 +57,9 @@ def ink(layers: np.ndarray, rng: np.random.Generator, coarse: float = _COARSE) -
         rng: Random numbers.
         coarse: How often it has few pixels.
     """
-    return _seen(layers.max(0), rng, coarse)
-
-
-def on_paper(layers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns all ink of a strip as `ink` does; at times, lines were printed and are erased."""
-    whole = layers.max(0)
-    return _seen(_lined(whole, rng) if rng.random() < _LINED else whole, rng, _COARSE)
-
-
-def _seen(whole: np.ndarray, rng: np.random.Generator, coarse: float) -> np.ndarray:
     from scipy import ndimage
 
-    whole = ndimage.gaussian_filter(whole, rng.uniform(0, 0.8))
+    whole = ndimage.gaussian_filter(layers.max(0), rng.uniform(0, 0.8))
     if rng.random() < coarse:
         whole = _coarse(whole, rng.uniform(*_ROWS) / len(whole))
     return whole / whole.max()
@@ -85,31 +69,7 @@ def _hand(choices: list[list[Source]], rng: np.random.Generator) -> Source:
     is_font = rng.random() < _FONTS
     among = choices[is_font]
     glyph = among[rng.integers(len(among))]
-    if not is_font and rng.random() < _FORMS:
-        glyph = forms.mixed(glyph)
     return glyphs.varied(glyph, rng) if is_font or rng.random() < _VARIED else glyph
-
-
-def _lined(whole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns ink as it is when the lines of the paper are erased."""
-    from scipy import ndimage
-
-    height = len(whole)
-    sheet = np.pad(whole, height // 2)
-    step, width = rng.uniform(*_STEPS) * height, rng.uniform(*_WIDTHS)
-    rows, columns = (
-        paper.stripes(side, np.arange(rng.uniform(0, step), side, step), width)
-        for side in sheet.shape
-    )
-    printed = np.maximum(rows[:, None], columns * (rng.random() < _SQUARED))
-    printed = ndimage.rotate(printed, rng.uniform(-2, 2), reshape=False, order=1, mode="nearest")
-    contrast = (1 - (1 - sheet) * (1 - rng.uniform(*_STRENGTHS) * printed)).astype(np.float32)
-    clean = lines.erased(contrast)
-    if clean is contrast:
-        return whole
-    near = ndimage.binary_dilation(sheet > 0.15, iterations=_BESIDE)
-    inside = np.where(near, clean, 0)[height // 2 : -(height // 2), height // 2 : -(height // 2)]
-    return inside if inside.max() > 0.5 else whole
 
 
 def _coarse(whole: np.ndarray, factor: float) -> np.ndarray:

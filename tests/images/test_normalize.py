@@ -15,8 +15,8 @@ from mnist_edge.models.opened import open_bundle
 from tests.images import drawn
 
 REQUIRED = 0.99  # measured: all of 390
-# Measured: 98.9 % of all 1,797. The preparation was chosen on the first half, the forms of the extra
-# digits after a look at both.
+# Measured: 98.9 % of all 1,797. The preparation was chosen on the first half, the forms of the
+# extra digits after a look at both.
 REQUIRED_OF_ALL, REQUIRED_OF_EVERY_SIXTH = 0.98, 0.965
 
 

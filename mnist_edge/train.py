@@ -87,7 +87,7 @@ def train_model(
             f"{type(dataset).__name__}. Give Dataset(x_train, y_train, x_test, y_test)."
         )
     _check_data(dataset)
-    if dataset.source != data.MNIST:
+    if recipe.extra_digits and not dataset.is_mnist:
         recipe = dataclasses.replace(recipe, extra_digits=False)
     keras = backend.import_keras()
     backend.require(backend.TRAINING, "training")

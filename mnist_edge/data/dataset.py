@@ -136,6 +136,11 @@ class Dataset:
         """Returns array name -> SHA-256 of the array's bytes."""
         return {name: bundle.sha256_array(getattr(self, name)) for name in sources.ARRAYS}
 
+    @property
+    def is_mnist(self) -> bool:
+        """Whether the training images are MNIST's, wherever they were loaded from."""
+        return bundle.sha256_array(self.x_train) == sources.MNIST_SHA256["x_train"]
+
     def save(self, path: Path | str) -> None:
         """Writes an `.npz` that `load` reads, without the names of the classes."""
         arrays = {name: getattr(self, name) for name in sources.ARRAYS}

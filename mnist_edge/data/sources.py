@@ -25,7 +25,7 @@ _REMEDY = (
 _RESTORE = "Restore the file from the repository."
 # Hashes of the arrays' bytes. The four IDX files that they were made from have the MD5 sums
 # published with MNIST (see mnist.LICENSE.txt).
-_MNIST_SHA256 = {
+MNIST_SHA256 = {
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
@@ -110,9 +110,9 @@ def _read_mnist() -> Raw:
     raw = _read_npz(MNIST_FILE, ARRAYS, _RESTORE)
     for name, array in zip(ARRAYS, (*raw.train, *raw.test), strict=True):
         got = bundle.sha256_array(array)
-        if got != _MNIST_SHA256[name]:
+        if got != MNIST_SHA256[name]:
             raise InputError(
-                f"{MNIST_FILE}: {name} must have SHA-256 {_MNIST_SHA256[name]}. Got: {got}. "
+                f"{MNIST_FILE}: {name} must have SHA-256 {MNIST_SHA256[name]}. Got: {got}. "
                 f"{_RESTORE}"
             )
     return raw

@@ -189,8 +189,8 @@ def test_a_network_is_trained_on_arrays_in_memory_and_saved(arrays, tmp_path):
     assert open_named(tmp_path / "b").record == trained.record
 
 
-@pytest.mark.parametrize("source", [data.MNIST, "other"])
-def test_extra_digits_join_mnists_training_images_alone(arrays, monkeypatch, source):
+@pytest.mark.parametrize("is_mnist", [True, False])
+def test_extra_digits_join_mnists_training_images_alone(arrays, monkeypatch, is_mnist):
     given = []
 
     def fit(model, recipe, seed, train, *options, **more):
@@ -201,8 +201,8 @@ def test_extra_digits_join_mnists_training_images_alone(arrays, monkeypatch, sou
     monkeypatch.setattr(loop, "fit", fit)
     monkeypatch.setattr(extra, "load", lambda: (arrays.x_test[:7] // 2, arrays.y_test[:7]))
     recipe = models.Recipe(1, 32, extra_digits=True)
-    trained = train_model("classic", dataclasses.replace(arrays, source=source), recipe)
-    is_mnist = source == data.MNIST
+    monkeypatch.setattr(data.Dataset, "is_mnist", is_mnist)
+    trained = train_model("classic", arrays, recipe)
     assert trained.record.recipe.extra_digits == is_mnist
     assert trained.record.data.train_count == 200
     ((x, y),) = given
@@ -210,6 +210,14 @@ def test_extra_digits_join_mnists_training_images_alone(arrays, monkeypatch, sou
     if is_mnist:
         assert np.array_equal(x[200:, ..., 0], arrays.x_test[:7] // 2)
         assert np.array_equal(y[200:], arrays.y_test[:7])
+
+
+def test_mnist_is_known_by_its_images_wherever_they_come_from(arrays):
+    mnist = data.load()
+    copy = data.Dataset(mnist.x_train, mnist.y_train, mnist.x_test, mnist.y_test)
+    assert copy.source != data.MNIST
+    assert copy.is_mnist
+    assert not dataclasses.replace(arrays, source=data.MNIST).is_mnist
 
 
 def test_extra_digits_are_read_as_mnist_is():

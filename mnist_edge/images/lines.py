@@ -25,6 +25,7 @@ _SKIRT = 0.15  # contrast at which the blurred edge of a line ends
 _BARE = 0.33  # minimum share of a line's columns that no stroke runs along
 _REMAINS = 0.5  # minimum share of its pixels on lines for ink to be what remains of one
 _REMAINS_THICK = 3.0  # thicknesses of a line: what remains is at most so thick
+_SHORT = 0.7  # of the longest parallel line: shorter ones without a twin are strokes, such as a 1
 _MOST = 200  # lines per direction
 
 
@@ -216,6 +217,8 @@ def _is_joined(
 ) -> bool:
     if not line.is_slim and not any(map(line.is_twin, parallel)):
         return False
+    if _is_short(line, parallel):
+        return False
     reach = line.reach
     for column, inward in ((line.start, 1), (line.stop, -1)):
         row = float(line.rows(column))
@@ -228,6 +231,12 @@ def _is_joined(
         if not meets and (inside > reach or not line.is_slim):
             return False
     return True
+
+
+def _is_short(line: _Line, parallel: list[_Line]) -> bool:
+    """Whether a line is shorter than others, and has no twin."""
+    longest = max(other.stop - other.start for other in parallel)
+    return line.stop - line.start < _SHORT * longest and not any(map(line.is_twin, parallel))
 
 
 def _slack(line: _Line, other: _Line) -> float:

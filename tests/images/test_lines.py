@@ -74,6 +74,20 @@ def test_a_thick_stroke_along_most_of_a_line_stays():
     assert np.mean(np.abs(found - stroke) > 0.3) < 0.01
 
 
+def test_a_1_between_two_lines_of_squared_paper_stays_and_two_walls_go():
+    paper = np.zeros((100, 120), np.float32)
+    for place in (10, 60, 110):
+        paper[:, place : place + 2] = 0.8
+    for place in (20, 80):
+        paper[place : place + 2] = 0.8
+    one, two, digit = (np.zeros_like(paper) for _ in range(3))
+    one[20:82, 35:37] = two[20:82, 35:37] = two[20:82, 85:87] = 0.8
+    digit[40:60, 46:49] = 1
+    for walls, expected in ((one, one + digit), (two, digit)):
+        found = lines.erased(np.max([paper, walls, digit], axis=0))
+        assert np.mean(np.abs(found - expected) > 0.3) < 0.002
+
+
 @pytest.mark.parametrize("side", [64, 120, 140])  # the bar of a 4 was a line at 64 and 120
 @pytest.mark.parametrize("digit", range(10))
 def test_no_stroke_of_a_digit_is_a_line(digit, side):

@@ -234,9 +234,14 @@ def _is_joined(
 
 
 def _is_short(line: _Line, parallel: list[_Line]) -> bool:
-    """Whether a line is shorter than others, and has no twin."""
+    """Whether a line is shorter than others, and neither has a twin nor is a part of a line."""
+    middle = (line.start + line.stop) / 2
     longest = max(other.stop - other.start for other in parallel)
-    return line.stop - line.start < _SHORT * longest and not any(map(line.is_twin, parallel))
+    return line.stop - line.start < _SHORT * longest and not any(
+        line.is_twin(other) or abs(other.rows(middle) - line.rows(middle)) <= line.reach
+        for other in parallel
+        if other is not line
+    )
 
 
 def _slack(line: _Line, other: _Line) -> float:

@@ -88,6 +88,21 @@ def test_a_1_between_two_lines_of_squared_paper_stays_and_two_walls_go():
         assert np.mean(np.abs(found - expected) > 0.3) < 0.002
 
 
+def test_boxes_of_two_widths_in_a_row_go_however_they_lean():
+    paper = np.zeros((120, 440), np.float32)
+    rows = np.arange(10, 111)
+    off = (rows - 10) * 14 // 100
+    for left, right in ((20, 120), (150, 400)):
+        for wall in (left, right):
+            for x in (wall, wall + 1):
+                paper[rows, x + off] = 0.8
+        for row, lean in ((10, 0), (109, 14)):
+            paper[row : row + 2, left + lean : right + lean + 2] = 0.8
+    digits = drawn.placed(drawn.written(3, 70), 120, 440, 25, 50)
+    found = lines.erased(np.maximum(paper, digits))
+    assert np.mean(np.abs(found - digits) > 0.3) < 0.002
+
+
 @pytest.mark.parametrize("side", [64, 120, 140])  # the bar of a 4 was a line at 64 and 120
 @pytest.mark.parametrize("digit", range(10))
 def test_no_stroke_of_a_digit_is_a_line(digit, side):

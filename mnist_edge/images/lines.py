@@ -2,7 +2,7 @@
 
 A line is a long, thin, straight run of ink whose ends both meet the picture's border or another
 line; the strokes of a digit end in the paper. Thick walls of boxes count too, if they have a twin
-beside them and end inside lines. Strokes that cross a line are left whole.
+beside them and end inside lines. Strokes on a line stay: they are darker than it, or ink adjoins.
 """
 
 import dataclasses
@@ -22,6 +22,8 @@ _CLOSE = 1.5  # the same while it is looked for, so that two lines side by side 
 _OFF = 2.5  # pixels from a straight line; blur and rounding move a center by one
 _REACH, _NEAR = 3.0, 1.5  # thicknesses between a line's end, or a wall's, and what it meets
 _SKIRT = 0.15  # contrast at which the blurred edge of a line ends
+_DARKER = 0.15  # than the line: contrast of strokes over it
+_FAINTER = 0.4  # than the strokes: where lines are darker, strokes are known by what adjoins too
 _BARE = 0.33  # minimum share of a line's columns that no stroke runs along
 _REMAINS = 0.5  # minimum share of its pixels on lines for ink to be what remains of one
 _REMAINS_THICK = 3.0  # thicknesses of a line: what remains is at most so thick
@@ -82,23 +84,26 @@ def erased(contrast: np.ndarray) -> np.ndarray:
 
 def _without(contrast: np.ndarray, across: list[_Line], down: list[_Line]) -> np.ndarray:
     """Returns the picture without these lines, but for the strokes that cross them."""
-    bands = [_bands(contrast, across), [band.T for band in _bands(contrast.T, down)]]
-    paper = contrast.copy()
-    for band in (*bands[0], *bands[1]):
-        paper[band] = 0
-    clean = paper.copy()
-    for view, image, whole, own in (
-        (clean, paper, contrast, bands[0]),
-        (clean.T, paper.T, contrast.T, [band.T for band in bands[1]]),
-    ):
-        for band in own:
-            kept = _crossed(image, band)
-            view[kept] = whole[kept]
+    rows, columns = _bands(contrast, across), _bands(contrast.T, down)
+    level = np.zeros_like(contrast)  # of the line at each pixel
+    for view, bands in ((level, rows), (level.T, columns)):
+        for band, darkness in bands:
+            np.maximum(view, darkness, out=view, where=band)
+    is_line = level > 0
+    paper = np.where(is_line, 0, contrast)
+    strokes = paper[paper >= _INK]
+    is_faint = level + _FAINTER < (np.median(strokes) if strokes.size else 1)
+    crossed = np.zeros_like(is_line)
+    for view, image, bands in ((crossed, paper, rows), (crossed.T, paper.T, columns)):
+        for band, _ in bands:
+            view |= _crossed(image, band)
+    stays = ~is_line | (contrast > level + _DARKER) | (crossed & ~is_faint)
+    clean = np.where(stays, contrast, 0)
     thickness = [line.thickness for line in (*across, *down)]
     border = np.ones(contrast.shape, bool)
     inside = max(4, round(_REACH * min(thickness)))
     border[inside:-inside, inside:-inside] = False  # a wall may lie half outside
-    clean[_remains(clean, np.any([border, *bands[0], *bands[1]], axis=0), max(thickness))] = 0
+    clean[_remains(clean, border | is_line, max(thickness))] = 0
     return clean
 
 
@@ -249,19 +254,21 @@ def _slack(line: _Line, other: _Line) -> float:
     return line.reach if line.is_slim else max(0.5 * line.thickness, 0.5 * other.thickness + 1.5)
 
 
-def _bands(contrast: np.ndarray, lines: list[_Line]) -> list[np.ndarray]:
-    """Returns the pixels of each line, as masks; of two walls side by side, all between them."""
+def _bands(contrast: np.ndarray, lines: list[_Line]) -> list[tuple[np.ndarray, float]]:
+    """Returns the pixels of each line, as a mask, and its contrast; of two walls, all between."""
     bands = [_band(contrast, line) for line in lines]
-    for (one, band), (other, beside) in itertools.combinations(zip(lines, bands, strict=True), 2):
+    for (one, (band, dark)), (other, (beside, as_dark)) in itertools.combinations(
+        zip(lines, bands, strict=True), 2
+    ):
         middle = (one.start + one.stop) / 2
         if one.is_twin(other) and abs(one.rows(middle) - other.rows(middle)) <= one.reach:
             both = band | beside
             below, above = (np.logical_or.accumulate(both[::way])[::way] for way in (1, -1))
-            bands.append(below & above)
+            bands.append((below & above, max(dark, as_dark)))
     return bands
 
 
-def _band(contrast: np.ndarray, line: _Line) -> np.ndarray:
+def _band(contrast: np.ndarray, line: _Line) -> tuple[np.ndarray, float]:
     columns = np.arange(max(0, line.start - 2), min(contrast.shape[1], line.stop + 3))
     middle = line.rows(columns).round().astype(int)
     most = int(2 * line.thickness) + 3
@@ -280,7 +287,7 @@ def _band(contrast: np.ndarray, line: _Line) -> np.ndarray:
             band[rows[valid], columns[valid]] = True
             if off and profile[direction * off] < _SKIRT:
                 break
-    return band
+    return band, max(_LEVEL, *profile.values())
 
 
 def _crossed(paper: np.ndarray, band: np.ndarray) -> np.ndarray:

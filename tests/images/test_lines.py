@@ -13,6 +13,15 @@ def ink():
     return drawn.placed(drawn.written(3, 120), 200, 200, 40, 40)
 
 
+@pytest.fixture
+def squared():
+    """Squared paper without ink, 0 to 1."""
+    paper = np.zeros((200, 200), np.float32)
+    for place in range(15, 200, 40):
+        paper[place : place + 3] = paper[:, place : place + 3] = 0.5
+    return paper
+
+
 def framed(ink):
     with_lines = ink.copy()
     for place in (20, 180):
@@ -26,13 +35,32 @@ def test_a_frame_goes_and_the_digit_in_it_stays(ink):
     assert np.mean(np.abs(found - ink) > 0.3) < 0.001
 
 
-def test_squared_paper_goes_and_the_strokes_that_cross_it_stay(ink):
-    paper = ink.copy()
-    for place in range(15, 200, 40):
-        paper[place : place + 3] = np.maximum(paper[place : place + 3], 0.5)
-        paper[:, place : place + 3] = np.maximum(paper[:, place : place + 3], 0.5)
-    found = lines.erased(paper)
+def test_squared_paper_goes_and_the_strokes_that_cross_it_stay(ink, squared):
+    found = lines.erased(np.maximum(squared, ink))
+    assert np.mean(np.abs(found - ink) > 0.3) < 0.001
+
+
+def test_a_stroke_over_the_crossing_of_two_lines_has_no_hole(squared):
+    ink = np.zeros_like(squared)
+    for row in range(40, 160):
+        ink[row, row - 6 : row + 10] = 1  # over the crossings at 55, 95 and 135
+    found = lines.erased(np.maximum(squared, ink))
+    assert np.array_equal(found > 0.5, ink > 0.5)
+
+
+def test_a_1_along_a_lighter_line_stays_and_the_line_goes(squared):
+    ink = np.zeros_like(squared)
+    ink[60:130, 94:100] = 1
+    found = lines.erased(np.maximum(squared, ink))
+    assert np.array_equal(found > 0.5, ink > 0.5)
+
+
+@pytest.mark.parametrize("darkness", [0.6, 1.0])
+def test_strokes_no_darker_than_the_lines_stay_where_ink_adjoins(squared, darkness):
+    ink = drawn.placed(drawn.written(3, 120), 200, 200, 40, 40) * darkness
+    found = lines.erased(np.maximum(2 * squared, ink))
     assert np.mean(np.abs(found - ink) > 0.3) < 0.01
+    assert np.mean(found[(squared > 0) & (ink > 0.3)] > 0.3) > 0.85
 
 
 def test_thick_walls_of_boxes_side_by_side_go_and_a_1_between_lines_stays():

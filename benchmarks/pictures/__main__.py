@@ -2,7 +2,7 @@
 
     python -m benchmarks.pictures
     python -m benchmarks.pictures --part validation --sheet pictures.png --model artifacts/edge
-    python -m benchmarks.pictures --ocr 20  # and 20 of each kind by Tesseract and RapidOCR
+    python -m benchmarks.pictures --ocr 20  # and 20 of each kind beside Tesseract and RapidOCR
 
 With a bundle, or a file in one, the figures are also written to its `pictures.json`, for its card.
 Thresholds are chosen on pictures of validation digits, figures are of test digits. Without the
@@ -37,7 +37,7 @@ class PicturesSettings:
     model: Path | None = setting(None, "as for predict (default: the packaged `robust`)")
     part: str = setting(glyphs.TEST, "whose digits", choices=(glyphs.TEST, glyphs.VALIDATION))
     sheet: Path | None = setting(None, "also draw ten pictures of each kind", metavar="FILE.png")
-    ocr: int = setting(0, "also read so many of each kind by Tesseract and RapidOCR, if installed")
+    ocr: int = setting(0, "read so many of each kind again, beside Tesseract and RapidOCR")
 
 
 def read(opened: Classifier, gray: np.ndarray) -> str:
@@ -93,10 +93,11 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print("scans skipped: scikit-learn is not installed. Install it.", file=sys.stderr)
     opened = classifier.open_classifier(settings.model or classifier.PRETRAINED, True)
+    own = functools.partial(read, opened)
     kinds = by_kind(pictures)
     results = []
     for members in kinds:
-        result, line = row(members, functools.partial(read, opened))
+        result, line = row(members, own)
         print(line, flush=True)
         results.append(result)
     file = read_by_file(settings.model) if settings.model else None
@@ -110,7 +111,10 @@ def main(argv: list[str] | None = None) -> int:
         with staging.staged(file.parent) as stage:
             schema.write(stage / FILE, report)
         print(f"written: {cli.printable(file.parent / FILE)}")
-    for name, reader in ocr.readers().items() if settings.ocr > 0 else ():
+    if settings.ocr <= 0:
+        return cli.OK
+    compared: dict[str, ocr.Reader] = {"The model": own, **ocr.readers()}
+    for name, reader in compared.items():
         print(f"\n{name}")
         for members in kinds:
             places = np.linspace(0, len(members) - 1, settings.ocr).round().astype(int)

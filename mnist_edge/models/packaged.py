@@ -25,8 +25,8 @@ SHA256 = {
         "train.json": "d5146f80b82c87127a3da0a60aee75d0f818db5d64dde7f6dd19f7a5ea5dbdb0",
     },
     "accurate": {
-        "model.keras": "da78a516e467050c845e0380e1e657ffe7761535ff470a792d6b06f6fff071d7",
-        "train.json": "fb0c0b15837c9a9497ad99e27444f6fb65e46015b957814deabcc111ac488a02",
+        "model.keras": "53ebb7fc6ef5b59482c3d9a081d4985f61b072ad327f789c6f2d37bfe096e6a7",
+        "train.json": "5bd8c3ac9816b877e5671d064dd1889d114e298b1bb2b924f0f518bc416ddd72",
     },
 }
 

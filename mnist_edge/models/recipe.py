@@ -55,6 +55,7 @@ class Recipe:
         cosine: Whether the learning rate then falls to 0 along a cosine.
         loss: Keras's name of the loss, for integer or for one-hot labels.
         augment: Distortion of the training images, or None.
+        plain_epochs: Number of epochs at the end that train without `augment`.
         keep: Which weights to keep: "best", those of the epoch with the highest validation
             accuracy, or "last".
         patience: Stop after this many epochs without a higher validation accuracy; None
@@ -81,6 +82,7 @@ class Recipe:
         "sparse_categorical_crossentropy"
     )
     augment: Affine | None = None
+    plain_epochs: Annotated[int, integer(0, MOST_EPOCHS)] = 0
     keep: Annotated[str, one_of("best", "last")] = "last"
     patience: CountFrom1 | None = None
     average: Below1 = 0.0
@@ -99,6 +101,7 @@ class Recipe:
 
     def describe(self) -> str:
         """Returns a one-line description of the recipe."""
+        plain = f" except in the last {self.plain_epochs} epochs" if self.plain_epochs else ""
         parts = [
             f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}",
             f"batch {self.batch_size}",
@@ -109,7 +112,7 @@ class Recipe:
             "one-hot labels" if self.loss == "categorical_crossentropy" else "",
             "a loss per branch" if self.branch_losses else "",
             f"labels smoothed by {self.label_smoothing:g}" if self.label_smoothing else "",
-            "augmented" if self.augment else "",
+            f"augmented{plain}" if self.augment else "",
             "averaged" if self.average else "",
             "validation's best" if self.keep == "best" else "",
             "all images" if self.all_images else "",

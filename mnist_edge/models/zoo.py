@@ -146,7 +146,7 @@ ZOO = {
     "accurate": Network(
         architectures.accurate,
         _BRANCHED,
-        longer=dataclasses.replace(_BRANCHED, epochs=12, all_images=True),
+        longer=dataclasses.replace(_BRANCHED, epochs=12, plain_epochs=2, all_images=True),
         classifies=True,
     ),
     "sprint": Network(

@@ -29,6 +29,7 @@ class Learner(keras.Model):
         super().__init__(name=f"{network.name}_learner")
         self.network = with_quick_normalization(network)
         self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
+        self._distorts = self.distortion is not None
         self._recipe = recipe
         self._branches = None
         if recipe.branch_losses:
@@ -50,12 +51,18 @@ class Learner(keras.Model):
         images = ops.cast(images, self.compute_dtype)  # from uint8
         if self._recipe.average:
             self._update_average()
-        if self.distortion:
+        if self._distorts:
             images = self.distortion(images, training=True)
         if self._branches:
             logits = self._branches(images, training=True)
             return ops.softmax(ops.stack(logits, axis=1))
         return self.network(images, training=True)
+
+    def stop_distorting(self) -> None:
+        """Trains on the images as they are from now on."""
+        if self._distorts:
+            self._distorts = False
+            self.make_train_function(force=True)  # the step's graph distorts
 
     def compute_loss(
         self,

@@ -134,6 +134,8 @@ def fit_epoch(
 
     epoch = run.epochs
     started = time.perf_counter()
+    if epoch >= recipe.epochs - recipe.plain_epochs:
+        learner.stop_distorting()
     # Shuffled here and not by `fit`, which uses the global seed: setting that makes TensorFlow
     # discard its compiled steps, which costs half a second per epoch.
     order = np.random.default_rng((seed, epoch)).permutation(len(train[0]))

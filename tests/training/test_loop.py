@@ -79,6 +79,20 @@ def test_augmentation_reaches_training_and_distorts_bytes_as_floats(few, monkeyp
     assert floats == of_bytes != plain
 
 
+def test_the_plain_epochs_at_the_end_are_not_distorted(few):
+    recipe = models.Recipe(2, 256, augment=Affine(rotation=10), learning_rate=0.01)
+    weights, histories = [], []
+    for changes in ({}, {"plain_epochs": 1}, {"plain_epochs": 2}, {"augment": None}):
+        ended, run = fit_weights("tiny", dataclasses.replace(recipe, **changes), few)
+        weights.append(ended)
+        histories.append(run.history["loss"])
+    distorted, half, plain, without = histories
+    assert half[0] == distorted[0] != plain[0]
+    assert half[1] not in (distorted[1], plain[1])
+    assert plain == without
+    assert all(map(np.array_equal, *weights[2:]))
+
+
 # Averaged weights.
 
 
@@ -184,6 +198,7 @@ EVERYTHING = {
     "average": 0.9,
     "muon_rate": 0.05,
     "augment": STRONG,
+    "plain_epochs": 2,
     "keep": "best",
 }
 

@@ -29,7 +29,7 @@ class Learner(keras.Model):
         super().__init__(name=f"{network.name}_learner")
         self.network = with_quick_normalization(network)
         self.distortion = Distortion(recipe.augment, seed) if recipe.augment else None
-        self._distorts = self.distortion is not None
+        self._distorts = recipe.augment is not None
         self._recipe = recipe
         self._branches = None
         if recipe.branch_losses:
@@ -51,7 +51,7 @@ class Learner(keras.Model):
         images = ops.cast(images, self.compute_dtype)  # from uint8
         if self._recipe.average:
             self._update_average()
-        if self._distorts:
+        if self.distortion and self._distorts:
             images = self.distortion(images, training=True)
         if self._branches:
             logits = self._branches(images, training=True)

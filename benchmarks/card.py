@@ -20,7 +20,7 @@ from mnist_edge.models.opened import BundleModel
 from mnist_edge.safety import files, supervise
 from mnist_edge.training.train_record import TrainRecord
 
-from . import corruptions, robustness, tables
+from . import corruptions, limits, robustness, tables
 from .frontier import records
 from .measurement import BENCHMARK_JSON, Measurement, Report
 from .pictures import records as pictures
@@ -29,18 +29,6 @@ from .pictures.records import PicturesReport
 CARD = "CARD.md"
 _WORST = 3  # corruptions named beside the mean
 _MOST_NAMED = 20  # classes; more names would hide the rest of the card
-_ANY_INPUT = (
-    "It predicts one of its classes for every input; there is no class for anything else, and a "
-    "high probability does not show that the input is of that class."
-)
-# Limitations that accuracy on MNIST does not show.
-_MNIST_LIMITS = (
-    "MNIST's digits are centered, upright, light on dark, one per image: convert pictures to "
-    "that form first (`python -m mnist_edge.predict` does).",
-    "About 15 labels of the test set are wrong by human vote (Northcutt 2021), so accuracy above "
-    "99.85 % is not meaningful.",
-)
-_WELL_READ = 0.9  # distortions of which a smaller share is read are limitations
 _CAUSES = {"unsupported": "unsupported", "crash": "conversion failed", "gate": "failed the gate"}
 
 
@@ -95,14 +83,8 @@ def card(
     parts += _artifacts(model.where, exported, rows)
     parts += _no_digit(rows)
     parts += _pictures(read)
-    limits = [_ANY_INPUT, *(_MNIST_LIMITS if model.data.source == data.MNIST else ())]
-    if hardest := sorted((share, name) for name, share in accuracy.items() if share < _WELL_READ):
-        found = ", ".join(f"{name} ({share:.1%})" for share, name in hardest)
-        limits.append(f"Read below {_WELL_READ:.0%}, of the distortions measured: {found}.")
-    if unread := [one for one in (read.results if read else ()) if one.share < _WELL_READ]:
-        found = ", ".join(f"{one.kind} ({one.share:.1%})" for one in unread)
-        limits.append(f"Whole strings of digits read below {_WELL_READ:.0%}, in pictures: {found}.")
-    parts.append("**Limits.**\n" + "\n".join(f"- {limit}" for limit in limits))
+    found = limits.of(model, accuracy, rows, read)
+    parts.append("**Limits.**\n" + "\n".join(f"- {limit}" for limit in found))
     versions = model.record.versions if model.record else exported.versions if exported else {}
     made = ", ".join(f"{name} {version}" for name, version in versions.items())
     parts.append(f"Made with {cli.printable(made)}. `{bundle.MODEL}` has SHA-256 `{model.sha256}`.")

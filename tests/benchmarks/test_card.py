@@ -1,12 +1,15 @@
+import dataclasses
 import json
 
 import pytest
 
-from benchmarks import card, corruptions
+from benchmarks import card, corruptions, limits
 from benchmarks.frontier import records
+from benchmarks.measurement import Robustness
 from benchmarks.pictures.records import FILE, KindResult, PicturesReport
 from mnist_edge import bundle, data, models, schema
 from mnist_edge.models import opened
+from tests.benchmarks import made
 
 
 def write_pictures(folder, sha256):
@@ -39,6 +42,26 @@ def test_a_card_tells_what_is_read_in_pictures_and_what_is_not(text):
         line.replace(" | ", " ").split() for line in text.splitlines()
     ]
     assert "read below 90%, in pictures: boxes (75.0%)." in text
+
+
+def test_a_card_names_pictures_of_no_digit_that_may_pass_for_one(small):
+    packaged = opened.open_bundle(models.PRETRAINED / "nano")
+
+    def told(**areas):
+        robust = Robustness(10, 40, {}, {}, confidence_roc_area=areas)
+        row = dataclasses.replace(made.row("tflite-int8", 0.99, 10, 5), robustness=robust)
+        return "\n".join(limits.of(packaged, {}, [row], None))
+
+    assert "May pass for a digit (an area below 99%): letters (98.9%)." in told(
+        letters=0.989, textures=0.99
+    )
+    assert "May pass" not in told(letters=0.99)
+
+
+def test_a_card_tells_that_disturbances_unlike_those_of_training_may_be_read_worse():
+    for name, is_disturbed in (("robust", True), ("edge", False)):
+        found = limits.of(opened.open_bundle(models.PRETRAINED / name), {}, (), None)
+        assert any("disturbed in other ways" in one for one in found) == is_disturbed
 
 
 def test_figures_of_pictures_of_another_model_are_left_out(small, tmp_path):

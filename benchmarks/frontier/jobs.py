@@ -76,7 +76,7 @@ def run(job: Job) -> Result | str:
     try:
         trained = _trained(job) or _train(job)
         if not is_exported(job.folder):
-            run_stage(f"{PARENT}export", job.folder, "--variants", *VARIANTS)
+            export(job.folder)
         return Result(trained, *_measure(job.folder))
     except Exception as error:  # a failing job must not stop the others
         is_expected = isinstance(error, (InputError, OSError, StageFailed))
@@ -131,6 +131,16 @@ def is_exported(folder: Path) -> bool:
         manifest.damage(folder / entry.file, entry)
         for entry in (*loaded.artifacts, loaded.reference)
     )
+
+
+def export(bundle_or_model: Path, *arguments: object) -> None:
+    """Exports all `VARIANTS`; no alternative takes the place of one that fails the gate.
+
+    Raises:
+        StageFailed: A variant could not be exported.
+    """
+    variants = ("--variants", *VARIANTS, "--no-fallback")
+    run_stage(f"{PARENT}export", bundle_or_model, *arguments, *variants)
 
 
 def _measure(folder: Path) -> tuple[dict[str, ExportResult], tuple[str, ...]]:

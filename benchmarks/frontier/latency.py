@@ -96,22 +96,13 @@ def _stand_in(build: "Callable[[], keras.Model]", work: Path) -> Path:
     folder = work / f"layers-{model.name}"
     x = data.as_inputs(dataset.x_train[:_STAND_IN_COUNT], model.input.shape[1:])
     model.compile(keras.optimizers.Adam(_STAND_IN_RATE), "sparse_categorical_crossentropy")
-    arguments = (
-        folder / bundle.MODEL,
-        "--data",
-        data.MNIST,
-        "--output",
-        folder,
-        "--variants",
-        *TIMED,
-    )
     for epochs_left in reversed(range(_STAND_IN_EPOCHS)):
         with cli.native_logs_held():
             model.fit(x, dataset.y_train[:_STAND_IN_COUNT], verbose=0)
         with staging.staged(folder) as stage:
             model.save(stage / bundle.MODEL)
         try:
-            frontier_jobs.run_stage("export", *arguments)
+            frontier_jobs.export(folder / bundle.MODEL, "--data", data.MNIST, "--output", folder)
         except StageFailed as error:
             if not epochs_left or error.status != cli.GATE_FAILED:
                 raise

@@ -134,7 +134,7 @@ def is_exported(folder: Path) -> bool:
 
 
 def export(bundle_or_model: Path, *arguments: object) -> None:
-    """Exports all `VARIANTS`; no alternative takes the place of one that fails the gate.
+    """Exports all `VARIANTS`; no fallback replaces one that fails the gate.
 
     Raises:
         StageFailed: A variant could not be exported.

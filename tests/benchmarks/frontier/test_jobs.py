@@ -88,7 +88,7 @@ def test_the_stages_commands_are_such_as_the_commands_take(job, stages):
     assert (settings.full, settings.resume, settings.folder) == (True, True, job.folder)
     settings = cli.parse_settings(ExportSettings, "", export_words, positional=["source"])
     assert (settings.source, settings.variants) == (job.folder, VARIANTS)
-    assert not settings.fallback  # an alternative would be recorded as the variant, or be missing
+    assert not settings.fallback  # a mixed file would leave the record without tflite-int8
 
 
 @pytest.mark.parametrize(
